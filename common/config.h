@@ -1,0 +1,137 @@
+/* config: the one file that describes the pair (DESIGN §5), read with libconfuse and checked as a whole.
+ *
+ * Every error is one line `FILE:LINE: what is wrong and what would be right`. All of DESIGN §5 is known here, also the
+ * parts that only later daemons use, so that one file stays valid as they arrive. Reading has no effect on the system:
+ * `duet check-config` and every daemon use the same function. */
+#pragma once
+#include <limits.h>
+#include <stdio.h>
+
+#include "common/net.h"
+
+enum {
+    CONFIG_NAME_MAX = 32,      /* names of nodes, channels, services …: letters, digits, '-', '_', '.' */
+    CONFIG_NODES = 2,
+    CONFIG_CHANNELS_MAX = 16,
+    CONFIG_ROUTERS_MAX = 8,    /* a channel */
+    CONFIG_SERVICES_MAX = 64,
+    CONFIG_ROUTES_MAX = 256,
+    CONFIG_SYNCS_MAX = 64,
+    CONFIG_KEY_BYTES = 32,
+};
+
+enum config_profile { PROFILE_LAN, PROFILE_FAST, PROFILE_WAN };
+enum config_fault_action { FAULT_REBOOT, FAULT_DEMOTE, FAULT_IGNORE };
+enum config_mode { MODE_EXCHANGE, MODE_OVERLAY };
+enum config_when { WHEN_ACTIVE, WHEN_ALWAYS };
+
+/* Every timer of DESIGN §3, in nanoseconds, after profile and overrides. */
+struct config_timers {
+    int64_t heartbeat_interval, takeover_after, address_lease, isolation_after, search_time;
+    int64_t search_interval, search_interval_quick, router_interval, router_interval_quick;
+    int64_t claim_time, linger, handover_time, settle_time, stale_start_wait, reboot_grace;
+    int router_retries;
+};
+
+struct config_strings {
+    size_t count;
+    char **items; /* count strings, and NULL: ready for execv() */
+};
+
+struct config_addresses {
+    size_t count;
+    struct net_address *items;
+};
+
+struct config_channel {
+    char name[CONFIG_NAME_MAX];
+    char device[16]; /* of this node */
+    enum config_mode mode;
+    bool search;       /* ask for the active addresses there */
+    bool heartbeat_udp; /* `heartbeat = udp`: for networks without layer 2 */
+    struct config_addresses active;
+    struct config_addresses passive, peer_passive; /* this node's; the peer's */
+    struct config_addresses routers;
+};
+
+struct config_route {
+    char name[64]; /* "default" or a network */
+    struct net_address to, via;
+    int channel; /* index */
+};
+
+struct config_service {
+    char name[CONFIG_NAME_MAX];
+    struct config_strings command, check, start, stop;
+    char unit[128], process[64], pidfile[PATH_MAX], user[64], group[64];
+    enum config_when when;
+    enum config_fault_action on_failure;
+    int64_t check_interval, check_timeout, retry_interval, stop_timeout; /* ns */
+    int check_failures; /* failed checks in a row that count as down */
+    int start_retries;
+    bool exclusive;
+    struct config_strings after;
+    int line;
+};
+
+struct config_sync {
+    char name[CONFIG_NAME_MAX];
+    struct config_strings paths, exclude, validate, apply;
+    char sqlite[PATH_MAX];
+    int64_t max_delay;
+    int keep;
+};
+
+struct config {
+    char file[PATH_MAX];
+    char cluster[CONFIG_NAME_MAX];
+    enum config_profile profile;
+    char key_file[PATH_MAX], old_key_file[PATH_MAX]; /* old_key_file: empty, or still accepted */
+    enum config_fault_action on_network_fault;
+    bool lease_gate;
+    struct config_strings reboot_command;
+    struct config_timers timers;
+
+    struct {
+        char name[CONFIG_NAME_MAX];
+        struct net_address reserved; /* family 0: no reserved line */
+    } nodes[CONFIG_NODES]; /* in the order of the file; the first one has the odd epochs */
+    int self; /* index into nodes; -1 when checked for no node in particular */
+
+    size_t channel_count, route_count, service_count, sync_count;
+    struct config_channel channels[CONFIG_CHANNELS_MAX];
+    struct config_route *routes;
+    struct config_service *services;
+    struct config_sync *syncs;
+
+    struct {
+        char device[64]; /* empty: none */
+        int64_t timeout;
+        bool required;
+    } watchdog;
+    char snmp_config[PATH_MAX];
+    char monitor_listen[128];
+
+    char hash[17]; /* of the file's bytes, in hex: both nodes must show the same */
+    int warnings;  /* lines printed that refuse nothing */
+};
+
+/* Reads and checks `file` for `node` (NULL: for none in particular; devices and passive addresses are then those of
+ * the first node). Prints every error and warning found to `errors`, one a line. 0 and the configuration, which the
+ * caller frees; -EINVAL if anything was refused; or another negative errno if the file cannot be read (printed too). */
+int config_read(const char *file, const char *node, FILE *errors, struct config **config);
+
+/* The same from text in memory, without the checks of files on disk (permissions, key): for the fuzzer and unit tests.
+ * `file` is what error lines call it. */
+int config_read_text(const char *file, const char *text, const char *node, FILE *errors, struct config **config);
+
+void config_free(struct config *config);
+
+/* Fills `key` from a key file: 32 bytes, a regular file that nobody but its owner can read. 0; -EACCES (others can
+ * read it), -EINVAL (not 32 bytes), or another negative errno. The caller wipes it. */
+int config_read_key(const char *path, unsigned char key[static CONFIG_KEY_BYTES]);
+
+/* "300ms", "2m": the largest unit that says it exactly. */
+enum { DURATION_TEXT_MAX = 32 };
+void duration_print(int64_t duration_ns, char text[static DURATION_TEXT_MAX]);
+int duration_parse(const char *text, int64_t *duration_ns); /* 0 or -EINVAL; units us, ms, s, m, h */

@@ -1,0 +1,154 @@
+#include "common/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/statefile.h"
+#include "common/sys.h"
+
+static const char *default_node(void)
+{
+    static char name[CONFIG_NAME_MAX];
+
+    if (gethostname(name, sizeof name - 1) < 0)
+        return "";
+    name[strcspn(name, ".")] = '\0';
+    return name;
+}
+
+/* "--name value" or "--name=value" at argv[*i]: sets `*value`, moves `*i` on. 1 if it was this option, 0 if not. */
+static int take_option(const char *name, int argc, char **argv, int *i, const char **value)
+{
+    const size_t length = strlen(name);
+
+    if (strncmp(argv[*i], name, length) != 0)
+        return 0;
+    if (argv[*i][length] == '=') {
+        *value = argv[*i] + length + 1;
+        return 1;
+    }
+    if (argv[*i][length] != '\0')
+        return 0;
+    if (*i + 1 >= argc) {
+        fprintf(stderr, "%s: %s needs a value\n", argv[0], name);
+        return -EINVAL;
+    }
+    *value = argv[++*i];
+    return 1;
+}
+
+int options_parse(struct options *options, int argc, char **argv)
+{
+    const struct {
+        const char *name;
+        const char **value;
+    } known[] = {{"--config", &options->config},
+                 {"--node", &options->node},
+                 {"--run-dir", &options->run_dir},
+                 {"--state-dir", &options->state_dir}};
+    int left = 1;
+
+    *options = (struct options){"/etc/duet/duet.conf", NULL, "/run/duet", "/var/lib/duet"};
+    for (int i = 1; i < argc; i++) {
+        int r = 0;
+        for (size_t k = 0; k < ARRAY_LENGTH(known) && r == 0; k++)
+            r = take_option(known[k].name, argc, argv, &i, known[k].value);
+        if (r < 0)
+            return r;
+        if (r == 0)
+            argv[left++] = argv[i];
+    }
+    argv[left] = NULL;
+    if (!options->node)
+        options->node = default_node();
+    return left;
+}
+
+static void on_stop_signal(void *userdata, int signal)
+{
+    struct daemon *daemon = userdata;
+
+    log_info("stopping (%s)", strsignal(signal));
+    sd_notify(0, "STOPPING=1");
+    if (daemon->on_stop)
+        daemon->on_stop(daemon->stop_userdata);
+    else
+        loop_exit(daemon->loop, 0);
+}
+
+static int read_options(struct daemon *daemon, int argc, char **argv, struct options *options)
+{
+    int left = options_parse(options, argc, argv);
+
+    if (left < 0)
+        return left;
+    if (left > 1) {
+        fprintf(stderr, "%s: unknown argument %s; known are --config, --node, --run-dir, --state-dir\n", argv[0],
+                argv[1]);
+        return -EINVAL;
+    }
+    text_copy(daemon->node, sizeof daemon->node, options->node);
+    text_copy(daemon->run_dir, sizeof daemon->run_dir, options->run_dir);
+    snprintf(daemon->state_dir, sizeof daemon->state_dir, "%s/%s", options->state_dir, daemon->name);
+    return 0;
+}
+
+static int open_loop(struct daemon *daemon)
+{
+    int r = loop_new(&daemon->loop);
+
+    signal(SIGPIPE, SIG_IGN);
+    if (r == 0)
+        r = loop_add_signal(daemon->loop, SIGTERM, on_stop_signal, daemon);
+    if (r == 0)
+        r = loop_add_signal(daemon->loop, SIGINT, on_stop_signal, daemon);
+    return r;
+}
+
+int daemon_start(struct daemon *daemon, const char *name, int argc, char **argv)
+{
+    struct options options;
+    const char *missing;
+
+    *daemon = (struct daemon){.name = name};
+    int r = read_options(daemon, argc, argv, &options);
+    if (r < 0)
+        return r;
+    log_open(name, daemon->node);
+    r = config_read(options.config, daemon->node, stderr, &daemon->config);
+    if (r < 0)
+        return r;
+    r = make_directories(daemon->state_dir, 0750);
+    if (r < 0) {
+        log_error("cannot make the directory %s: %s", daemon->state_dir, strerror(-r));
+        return r;
+    }
+    r = sys_enter_realtime(&missing);
+    if (r < 0)
+        log_warning("going on without %s: %s", missing, strerror(-r));
+    r = open_loop(daemon);
+    if (r == 0)
+        r = bus_open(daemon->loop, daemon->run_dir, daemon->node, name, &daemon->bus);
+    if (r < 0)
+        log_error("cannot open the bus below %s: %s", daemon->run_dir, strerror(-r));
+    return r;
+}
+
+int daemon_run(struct daemon *daemon, unsigned privileges, int r)
+{
+    if (r == 0 && (r = sys_drop_privileges(privileges)) < 0)
+        log_error("cannot give up privileges: %s", strerror(-r));
+    if (r == 0 && (r = bus_start_pulse(daemon->bus)) == 0) {
+        sd_notify(0, "READY=1");
+        r = loop_run(daemon->loop);
+    }
+    bus_free(daemon->bus);
+    loop_free(daemon->loop);
+    config_free(daemon->config);
+    return r < 0 ? EXIT_FAILURE : r;
+}

@@ -1,0 +1,45 @@
+/* daemon: what every daemon does in the same way before its own work begins, and when it ends.
+ *
+ *     int main(int argc, char **argv)
+ *     {
+ *         struct daemon daemon;
+ *         int r = daemon_start(&daemon, "arbiterd", argc, argv);
+ *         …open what is its own…
+ *         return daemon_run(&daemon, 0, r);
+ *     }
+ */
+#pragma once
+#include "common/bus.h"
+#include "common/config.h"
+#include "common/loop.h"
+
+struct daemon {
+    const char *name;
+    char node[CONFIG_NAME_MAX];
+    char run_dir[PATH_MAX - 64];
+    char state_dir[PATH_MAX - 64]; /* this daemon's own, below the common one */
+    struct config *config;
+    struct loop *loop;
+    struct bus *bus;
+    void (*on_stop)(void *userdata); /* SIGTERM or SIGINT; NULL: loop_exit(0) */
+    void *stop_userdata;
+};
+
+/* The options that all of duet's programs share. Strings point into argv or are constants. */
+struct options {
+    const char *config, *node, *run_dir, *state_dir;
+};
+
+/* Takes `--config F --node N --run-dir D --state-dir D` (also `--x=y`) out of argv and fills `options`, with the
+ * defaults of DESIGN §5 for the rest; the hostname (cut at its first dot) for the node. Leaves argv[0] and what it does
+ * not know in argv, and returns their number; -EINVAL when a value is missing (said on stderr). */
+int options_parse(struct options *options, int argc, char **argv);
+
+/* Reads options and configuration, opens log, real-time scheduling, loop and bus, makes the directories. Says on stderr
+ * what is wrong. 0 or a negative errno; either way daemon_run() follows. */
+int daemon_start(struct daemon *daemon, const char *name, int argc, char **argv);
+
+/* Drops every privilege but `privileges` (enum sys_privilege), tells systemd READY=1, publishes the pulse, and turns
+ * the loop until it ends; then frees everything. `r` < 0: does nothing of it but freeing. Returns main()'s exit
+ * code. */
+int daemon_run(struct daemon *daemon, unsigned privileges, int r);

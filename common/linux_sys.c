@@ -1,0 +1,101 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/oom.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/sys.h"
+
+static int write_word(const char *path, const char *word)
+{
+    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd < 0 || write(fd, word, strlen(word)) < 0 ? -errno : 0;
+}
+
+static struct rlimit stack_before = {.rlim_cur = 8 * 1024 * 1024, .rlim_max = RLIM_INFINITY};
+
+int sys_enter_realtime(const char **missing)
+{
+    const struct sched_param priority = {.sched_priority = 10};
+    int r = 0;
+
+    /* glibc gives each new thread a stack of this size: keep it small. */
+    getrlimit(RLIMIT_STACK, &stack_before);
+    const struct rlimit stack = {.rlim_cur = 512 * 1024, .rlim_max = stack_before.rlim_max};
+    setrlimit(RLIMIT_STACK, &stack);
+    if (write_word("/proc/self/oom_score_adj", "-1000") < 0 && (r = -errno))
+        *missing = "the OOM killer's exemption";
+    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0 && (r = -errno))
+        *missing = "locked memory";
+    if (sched_setscheduler(0, SCHED_RR, &priority) < 0 && (r = -errno))
+        *missing = "real-time scheduling";
+    return r;
+}
+
+void sys_leave_realtime(void)
+{
+    const struct sched_param priority = {.sched_priority = 0};
+
+    sched_setscheduler(0, SCHED_OTHER, &priority);
+    setrlimit(RLIMIT_STACK, &stack_before);
+    munlockall();
+    write_word("/proc/self/oom_score_adj", "0");
+}
+
+int sys_drop_privileges(unsigned privileges)
+{
+    cap_value_t kept[2];
+    int count = 0;
+
+    if (privileges & SYS_NETWORK_CONFIGURE)
+        kept[count++] = CAP_NET_ADMIN;
+    if (privileges & SYS_NETWORK_RAW)
+        kept[count++] = CAP_NET_RAW;
+    for (cap_value_t cap = 0; cap <= CAP_LAST_CAP; cap++) {
+        bool keep = false;
+        for (int i = 0; i < count; i++)
+            keep = keep || kept[i] == cap;
+        if (!keep && cap_get_bound(cap) == 1)
+            cap_drop_bound(cap); /* not root: there is nothing to drop */
+    }
+    cap_t set = cap_init();
+    int r = set ? 0 : -ENOMEM;
+    if (r == 0 && (cap_set_flag(set, CAP_PERMITTED, count, kept, CAP_SET) < 0 ||
+                   cap_set_flag(set, CAP_EFFECTIVE, count, kept, CAP_SET) < 0 || cap_set_proc(set) < 0))
+        r = -errno;
+    if (set)
+        cap_free(set);
+    if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        r = -errno;
+    return r;
+}
+
+int sys_boot_id(char id[static SYS_BOOT_ID_MAX])
+{
+    AUTO_CLOSE int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t n = read(fd, id, SYS_BOOT_ID_MAX - 1);
+    if (n != SYS_BOOT_ID_MAX - 1)
+        return n < 0 ? -errno : -EIO;
+    id[n] = '\0';
+    return 0;
+}
+
+int sys_die_with_parent(int signal)
+{
+    return prctl(PR_SET_PDEATHSIG, (unsigned long)signal, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+int sys_process_open(int pid)
+{
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    return fd < 0 ? -errno : fd;
+}

@@ -1,0 +1,18 @@
+/* statefile: a small file that is whole or not there, whatever is pulled or killed when.
+ *
+ * Writing goes to a temporary file, fsync, rename, fsync of the directory: after 0 is returned the text survives a power
+ * cut; before that, the old one does. A file ends with a line `blake2b HEX` over the rest, so that a torn or edited one
+ * is known as such instead of being believed. */
+#pragma once
+#include "common/base.h"
+
+enum { STATEFILE_MAX = 4096 };
+
+/* Replaces `path` by `text` (without NUL, at most STATEFILE_MAX - 100 bytes). 0 or a negative errno. */
+int statefile_write(const char *path, const char *text);
+
+/* Fills `text`. 0, -ENOENT, -EUCLEAN (the file is damaged), or another negative errno. */
+int statefile_read(const char *path, char text[static STATEFILE_MAX]);
+
+/* mkdir -p with this mode for what it makes. 0 or a negative errno. */
+int make_directories(const char *path, unsigned mode);

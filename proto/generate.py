@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Makes topics.h, topics.c and the JSON Schemas from topics.toml.
+
+usage: generate.py TOPICS.toml OUT.h OUT.c SCHEMA.json
+
+One description, four products: nothing else in duet spells out a message's fields.
+"""
+import json
+import sys
+import tomllib
+
+ENVELOPE = {
+    "v": {"const": 1, "description": "version of the envelope"},
+    "node": {"type": "string", "description": "node that sent it"},
+    "from": {"type": "string", "description": "daemon that sent it"},
+    "seq": {"type": "integer", "minimum": 1, "description": "per daemon, from 1"},
+    "at": {"type": "string", "format": "date-time", "description": "UTC, with microseconds"},
+    "mono_ns": {"type": "integer", "minimum": 0, "description": "CLOCK_BOOTTIME"},
+    "cause": {"type": "string", "pattern": "^[a-z]+:[0-9]+$", "description": "DAEMON:SEQ that led to this one"},
+}
+
+
+def ident(text):
+    return text.replace("-", "_")
+
+
+class Field:
+    def __init__(self, row):
+        self.name, self.type, self.doc = row
+        self.kind, *self.args = self.type.split(":")
+        if self.kind not in ("bool", "int", "text", "enum", "list"):
+            sys.exit(f"topics.toml: field {self.name}: unknown type {self.type}; bool, int, text:N, enum:NAME or list:RECORD:MAX")
+
+    def c_member(self):
+        member = ident(self.name)
+        return {
+            "bool": lambda: f"bool {member};",
+            "int": lambda: f"int64_t {member};",
+            "text": lambda: f"char {member}[{self.args[0]}];",
+            "enum": lambda: f"enum {self.args[0]} {member};",
+            "list": lambda: f"size_t {member}_count;\n    struct {self.args[0]} {member}[{self.args[1]}];",
+        }[self.kind]()
+
+    def descriptor(self, struct):
+        member = ident(self.name)
+        row = f'.name = "{self.name}", .kind = FIELD_{self.kind.upper()}, .offset = offsetof(struct {struct}, {member})'
+        if self.kind == "text":
+            row += f", .size = {self.args[0]}"
+        elif self.kind == "enum":
+            row += f", .names = {self.args[0]}_names, .size = {self.args[0].upper()}_COUNT"
+        elif self.kind == "list":
+            row += (f", .size = {self.args[1]}, .count_offset = offsetof(struct {struct}, {member}_count)"
+                    f", .record = &{self.args[0]}_record")
+        return "    {" + row + "},"
+
+    def schema(self, doc):
+        base = {"description": self.doc}
+        if self.kind == "bool":
+            return {"type": "boolean", **base}
+        if self.kind == "int":
+            return {"type": "integer", "minimum": 0, "maximum": 2**53, **base}
+        if self.kind == "text":
+            return {"type": "string", "maxLength": int(self.args[0]) - 1, **base}
+        if self.kind == "enum":
+            return {"enum": doc["enum"][self.args[0]]["values"], **base}
+        record = doc["record"][self.args[0]]
+        return {"type": "array", "maxItems": int(self.args[1]), "items": object_schema(record, doc, {}), **base}
+
+
+def object_schema(entry, doc, envelope):
+    properties = dict(envelope)
+    fields = [Field(row) for row in entry["fields"]]
+    properties.update({f.name: f.schema(doc) for f in fields})
+    required = [name for name in properties if name != "cause"]
+    return {"type": "object", "description": entry["doc"], "properties": properties,
+            "required": required, "additionalProperties": False}
+
+
+def messages(doc):
+    """(C name, topic area or None, entry) of every topic and command, in the order of the file."""
+    for name, entry in doc["topic"].items():
+        subtopics = {k: v for k, v in entry.items() if isinstance(v, dict)}
+        yield name, name, entry
+        for sub, subentry in subtopics.items():
+            yield f"{name}_{sub}", subentry["topic"], subentry
+    for name, entry in doc["message"].items():
+        yield name, None, entry
+
+
+def write_header(doc, out):
+    w = out.write
+    w("/* Made by proto/generate.py from proto/topics.toml: change that, not this. */\n#pragma once\n"
+      '#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n\n#include "proto/codec.h"\n')
+    for name, enum in doc["enum"].items():
+        w(f"\nenum {name} {{\n")
+        for value in enum["values"]:
+            w(f"    {name.upper()}_{ident(value).upper()},\n")
+        w(f"    {name.upper()}_COUNT\n}};\nextern const char *const {name}_names[];\n")
+    for name, record in doc["record"].items():
+        write_struct(w, name, record)
+    for name, _, entry in messages(doc):
+        write_struct(w, f"{name}_message", entry)
+        w(f"extern const struct message_type {name}_type;\n")
+    w("\n/* Every topic's type, ended by NULL. */\nextern const struct message_type *const topic_types[];\n")
+
+
+def write_struct(w, name, entry):
+    w(f"\n/* {entry['doc']} */\nstruct {name} {{\n")
+    for row in entry["fields"]:
+        field = Field(row)
+        w(f"    /* {field.doc} */\n    {field.c_member()}\n")
+    w("};\n")
+
+
+def write_source(doc, out):
+    w = out.write
+    w('/* Made by proto/generate.py from proto/topics.toml: change that, not this. */\n#include "proto/topics.h"\n')
+    for name, enum in doc["enum"].items():
+        values = ", ".join(f'"{v}"' for v in enum["values"])
+        w(f"\nconst char *const {name}_names[] = {{{values}, NULL}};\n")
+    for name, record in doc["record"].items():
+        write_descriptor(w, name, name, record)
+    types = []
+    for name, area, entry in messages(doc):
+        struct = f"{name}_message"
+        write_descriptor(w, name, struct, entry)
+        named = "true" if entry.get("named") else "false"
+        topic = f'"{area}"' if area else "NULL"
+        owner = f'"{entry["from"]}"' if area else "NULL"
+        w(f"const struct message_type {name}_type = {{.topic = {topic}, .owner = {owner}, .named = {named}, "
+          f".record = &{name}_record}};\n")
+        if area:
+            types.append(f"&{name}_type")
+    w(f"\nconst struct message_type *const topic_types[] = {{{', '.join(types)}, NULL}};\n")
+
+
+def write_descriptor(w, name, struct, entry):
+    w(f"\nstatic const struct field {name}_fields[] = {{\n")
+    for row in entry["fields"]:
+        w(Field(row).descriptor(struct) + "\n")
+    w(f"    {{0}}}};\nstatic const struct record {name}_record = "
+      f"{{.fields = {name}_fields, .size = sizeof(struct {struct})}};\n")
+
+
+def write_schema(doc, out):
+    definitions = {}
+    for name, area, entry in messages(doc):
+        envelope = ENVELOPE if area else {}
+        schema = object_schema(entry, doc, envelope)
+        if area:
+            schema["title"] = f"{area}/NAME" if entry.get("named") else area
+        definitions[name] = schema
+    json.dump({"$schema": "https://json-schema.org/draft/2020-12/schema",
+               "title": "duet: the messages on the bus", "$defs": definitions}, out, indent=2, ensure_ascii=False)
+    out.write("\n")
+
+
+def main():
+    source, header, code, schema = sys.argv[1:]
+    with open(source, "rb") as f:
+        doc = tomllib.load(f)
+    with open(header, "w", encoding="utf-8") as f:
+        write_header(doc, f)
+    with open(code, "w", encoding="utf-8") as f:
+        write_source(doc, f)
+    with open(schema, "w", encoding="utf-8") as f:
+        write_schema(doc, f)
+
+
+if __name__ == "__main__":
+    main()

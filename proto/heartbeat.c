@@ -1,0 +1,1 @@
+typedef int heartbeat_c_is_coming;

@@ -491,9 +491,18 @@ static void send_heartbeats(int n)
     }
 }
 
+/* R5: an own stall is no silence of the peer's. Asked before anything is published, not only at the tick. */
+static void notice_stall(struct node *node)
+{
+    if (node->last_tick > 0 && w.now - node->last_tick > settings.heartbeat_interval + 5 * ms)
+        node->counting_since = w.now;
+}
+
 static void publish_peer(int n)
 {
     struct node *node = &w.nodes[n];
+
+    notice_stall(node);
     const struct heartbeat *h = &node->peer;
     union payload *payload = payload_new();
     struct peer_message *p = &payload->bus.peer;
@@ -639,8 +648,7 @@ static void on_tick(int n)
     const bool quick = missed || node->role.suspicious || node->role.searching;
     const int64_t interval = quick ? settings.heartbeat_interval / 5 : settings.heartbeat_interval;
 
-    if (node->last_tick > 0 && w.now - node->last_tick > settings.heartbeat_interval + 5 * ms)
-        node->counting_since = w.now; /* R5: an own stall is no silence of the peer's */
+    notice_stall(node);
     if (node->last_tick == 0 || w.now - node->last_tick >= interval - 1000)
         send_heartbeats(n);
     node->last_tick = w.now;
@@ -972,11 +980,8 @@ static void heal(void)
         for (int c = 0; c < CHANNELS; c++)
             node->carrier[c] = node->router[c] = true;
         node->claim_broken = false;
-        node->frozen_until = MIN(node->frozen_until, w.now);
         if (!node->power)
             power_on(n);
-        for (int p = 0; p < PROCESSES; p++)
-            node->paused_until[p] = 0;
         send_order(n, EVENT_RESUME, false);
         if (node->services_failed > 0)
             set_services_failed(n, 0);

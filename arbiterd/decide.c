@@ -552,7 +552,7 @@ static void take_peer(struct arbiter *a, const struct arbiter_event *e)
     if (e->sent_ns < a->observed)
         return; /* an older report than the one we go by */
     if (e->peer->change != a->peer.change)
-        a->peer_changed = e->sent_ns;
+        a->peer_changed = e->now_ns; /* when it was considered, not when it was heard: see R12 */
     a->peer = *e->peer;
     a->observed = e->sent_ns;
     if (!phase_serves(a->phase) && a->peer.epoch > a->epoch)

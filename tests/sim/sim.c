@@ -6,7 +6,7 @@
  * nodes. Faults come first, and safety (I1, I4, I6, I7) is judged on the plane after every event; then the world heals,
  * and the pair must settle on one active node and change no more (I2, I3, I5).
  *
- * usage: sim [--seeds N] [--first SEED] [--verbose]      exit 0: no violation; 1: the first one is told with its seed */
+ * usage: sim [--seeds N] [--first SEED] [--verbose] [--stop (at the first violation)]      exit 0: no violation; 1: the first one is told with its seed */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -1126,21 +1126,23 @@ static void run_seed(uint64_t seed)
 
 int main(int argc, char **argv)
 {
-    uint64_t seeds = 2000, first = 1, bad = 0;
+    uint64_t seeds = 2000, first = 1, bad = 0, most_bad = 10;
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc)
             seeds = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--first") == 0 && i + 1 < argc)
             first = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--stop") == 0)
+            most_bad = 1;
         else if (strcmp(argv[i], "--verbose") == 0)
             w.verbose = true;
         else {
-            fprintf(stderr, "usage: sim [--seeds N] [--first SEED] [--verbose]\n");
+            fprintf(stderr, "usage: sim [--seeds N] [--first SEED] [--verbose] [--stop]\n");
             return 2;
         }
     }
-    for (uint64_t seed = first; seed < first + seeds && bad < 10; seed++) {
+    for (uint64_t seed = first; seed < first + seeds && bad < most_bad; seed++) {
         run_seed(seed);
         bad += w.ended_badly;
     }

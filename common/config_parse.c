@@ -55,6 +55,20 @@ static int keep_line(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result
     return 0;
 }
 
+/* The line that config_text put first into a section; one that stands in the file itself is no key. */
+static int take_section_line(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    char first[] = "first";
+
+    if (cfg_opt_getcomment(opt)) {
+        cfg_error(cfg, "no such option '%s'", opt->name);
+        return -1;
+    }
+    cfg_opt_setcomment(opt, first);
+    *(long *)result = strtol(value, NULL, 10);
+    return 0;
+}
+
 static const char *suggest_key(cfg_t *cfg, const char *word)
 {
     const char *names[OPTIONS_MAX + UNKNOWN_MAX];
@@ -95,7 +109,7 @@ static void on_error(cfg_t *cfg, const char *format, va_list arguments)
 
 #define SCALAR(name) CFG_STR_CB(name, NULL, CFGF_NODEFAULT, keep_line)
 #define LIST(name) CFG_STR_LIST_CB(name, NULL, CFGF_NODEFAULT, keep_line)
-#define LINE CFG_INT("@line", 0, CFGF_NONE)
+#define LINE CFG_INT_CB("@line", 0, CFGF_NONE, take_section_line)
 /* A section is always "multi", or libconfuse makes one that is not in the file. */
 #define NAMED(name) CFG_SEC(name, NULL, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES)
 #define PLAIN(name) CFG_SEC(name, NULL, CFGF_MULTI)
@@ -264,12 +278,13 @@ static bool report(struct reader *reader, struct grammar *grammar, const struct 
     char word[64];
 
     quoted_word(parse->text, word, sizeof word);
+    if (is_reported(grammar, word))
+        return false;
     if (begins_with(parse->text, "no such option")) {
         refuse_unknown(reader, parse, word);
         return add_unknown(grammar, parse->kind, word);
     }
-    if (!is_reported(grammar, word))
-        refuse_syntax(reader, parse, word);
+    refuse_syntax(reader, parse, word);
     return false;
 }
 

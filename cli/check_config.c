@@ -227,8 +227,9 @@ static void print_budget(const struct config *config)
     print_router_silent(config);
     print_services(config);
     print_hung(&config->timers);
-    print_unbounded("all of duet killed at once", "not bounded: its addresses stay in the kernel and answer, so that "
-                                                  "the peer waits; duet run restarts what is killed");
+    print_unbounded("all of duet killed at once",
+                    "not bounded: its addresses stay in the kernel and answer, so that "
+                    "the peer waits; duet run restarts what is killed");
     print_healed(&config->timers);
 }
 

@@ -147,13 +147,15 @@ static void test_budget_is_the_sum_of_its_terms(void **state)
     assert_int_equal(code, 0);
     assert_non_null(strstr(text, "duet.conf: OK\n"));
     assert_non_null(strstr(text, "420ms   (300ms by default)"));
-    assert_non_null(strstr(text, "480ms = takeover-after 420ms + heartbeat-interval 50ms + search-interval-quick 10ms"));
+    assert_non_null(
+        strstr(text, "480ms = takeover-after 420ms + heartbeat-interval 50ms + search-interval-quick 10ms"));
     assert_non_null(strstr(text, "490ms = detection 480ms + network and kernel 10ms"));
     assert_non_null(strstr(text, "1050ms = 4 x router-interval 200ms + 20 x router-interval-quick 10ms + "
                                  "heartbeat-interval 50ms"));
     assert_non_null(strstr(text, "3050ms = 3 x retry-interval 1s + heartbeat-interval 50ms"));
-    assert_non_null(strstr(text, "127050ms = 12 x check-interval 2s + 12 x check-timeout 5s + 4 x stop-timeout 10s + 3 "
-                                 "x retry-interval 1s"));
+    assert_non_null(
+        strstr(text, "127050ms = 12 x check-interval 2s + 12 x check-timeout 5s + 4 x stop-timeout 10s + 3 "
+                     "x retry-interval 1s"));
     assert_non_null(strstr(text, "680ms = address-lease 200ms + takeover-after 420ms"));
 }
 

@@ -81,9 +81,7 @@ static cfg_t *single_section(struct reader *reader, const char *kind)
                       config_section_line(cfg_getnsec(reader->tree, kind, 0)));
     if (count == 0)
         return NULL;
-    cfg_t *section = cfg_getnsec(reader->tree, kind, 0);
-    config_refuse_repeated_keys(reader, section);
-    return section;
+    return cfg_getnsec(reader->tree, kind, 0);
 }
 
 /* ---- cluster and nodes */
@@ -132,7 +130,6 @@ static void build_node(struct reader *reader, cfg_t *section, int index)
     char what[sizeof((struct address_use *)0)->what];
     const struct value reserved = config_value_of(section, "reserved-address");
 
-    config_refuse_repeated_keys(reader, section);
     take_name(reader, section, config->nodes[index].name);
     snprintf(what, sizeof what, "the reserved address of node \"%s\"", config->nodes[index].name);
     if (reserved.text && config_parse_address(reader, "reserved-address", reserved, PREFIX_FORBIDDEN,
@@ -255,7 +252,6 @@ static void check_channel_nodes(struct reader *reader, cfg_t *section)
 
     for (unsigned i = 0; i < cfg_size(section, "node"); i++) {
         cfg_t *node = cfg_getnsec(section, "node", i);
-        config_refuse_repeated_keys(reader, node);
         if (config_node_index(config, cfg_title(node)) < 0)
             config_refuse(reader, config_section_line(node),
                           "there is no node \"%s\"; the nodes are \"%s\" and \"%s\"", cfg_title(node),
@@ -291,7 +287,6 @@ static void build_channel(struct reader *reader, cfg_t *section, int index)
     const struct value device = config_value_of(section, "device");
     int mode = MODE_EXCHANGE, carrier = 0;
 
-    config_refuse_repeated_keys(reader, section);
     take_name(reader, section, channel->name);
     if (strcmp(channel->name, "reserved") == 0)
         config_refuse(reader, config_section_line(section),
@@ -373,7 +368,6 @@ static void build_route(struct reader *reader, cfg_t *section, struct config_rou
 {
     const struct value via = config_value_of(section, "via");
 
-    config_refuse_repeated_keys(reader, section);
     take_route_channel(reader, section, route);
     if (!via.text)
         config_refuse(reader, via.line, "route \"%s\" has no via; add via = \"ADDRESS\" of the next router",
@@ -418,7 +412,6 @@ static void build_service(struct reader *reader, cfg_t *section, struct config_s
     int when = WHEN_ACTIVE, action = FAULT_REBOOT;
 
     service->line = config_section_line(section);
-    config_refuse_repeated_keys(reader, section);
     take_name(reader, section, service->name);
     config_take_command(reader, section, "command", &service->command);
     config_take_text(reader, section, "unit", service->unit, sizeof service->unit);
@@ -451,7 +444,6 @@ static void build_services(struct reader *reader)
 
 static void build_sync(struct reader *reader, cfg_t *section, struct config_sync *sync)
 {
-    config_refuse_repeated_keys(reader, section);
     take_name(reader, section, sync->name);
     config_take_strings(reader, section, "path", &sync->paths);
     config_take_path(reader, section, "sqlite", sync->sqlite, sizeof sync->sqlite);
@@ -530,11 +522,12 @@ static void build_named_parts(struct reader *reader)
 
 void config_build(struct reader *reader)
 {
-    const int errors_before = reader->errors;
     cfg_t *cluster = single_section(reader, "cluster");
     bool timers_sound = false;
 
+    config_refuse_repeated_keys(reader, reader->tree);
     if (cluster) {
+        const int errors_before = reader->errors;
         build_cluster(reader, cluster);
         timers_sound = reader->errors == errors_before;
     } else {

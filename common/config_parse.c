@@ -398,16 +398,22 @@ struct value config_value_of(cfg_t *section, const char *key)
     return config_value_at(section, key, 0);
 }
 
-void config_refuse_repeated_keys(struct reader *reader, cfg_t *section)
+static void refuse_repeated_key(struct reader *reader, cfg_opt_t *option)
 {
     int line, first;
 
+    split_value(cfg_opt_getnstr(option, 0), &line, &first);
+    if (first != 0)
+        config_refuse(reader, line, "\"%s\" is given twice (first on line %d); keep one of them",
+                      option->name, first);
+}
+
+void config_refuse_repeated_keys(struct reader *reader, cfg_t *section)
+{
     for (cfg_opt_t *option = section->opts; option->name; option++) {
-        if (option->type != CFGT_STR || cfg_opt_size(option) == 0)
-            continue;
-        split_value(cfg_opt_getnstr(option, 0), &line, &first);
-        if (first != 0)
-            config_refuse(reader, line, "\"%s\" is given twice (first on line %d); keep one of them",
-                          option->name, first);
+        if (option->type == CFGT_STR && cfg_opt_size(option) > 0)
+            refuse_repeated_key(reader, option);
+        for (unsigned i = 0; option->type == CFGT_SEC && i < cfg_opt_size(option); i++)
+            config_refuse_repeated_keys(reader, cfg_opt_getnsec(option, i));
     }
 }

@@ -67,7 +67,7 @@ int config_section_line(cfg_t *section);
 /* The word of `words` that is the likeliest meant by `word`; NULL if none is near. */
 const char *config_nearest_word(const char *word, const char *const words[], size_t count);
 
-/* Says of each value of `section` that stands in a key given twice. */
+/* Says of each key of `section`, and of the sections in it, that is given twice. */
 void config_refuse_repeated_keys(struct reader *reader, cfg_t *section);
 
 /* ---- config_values: each leaves `to` alone if the key is not given, and says it if it is wrong */

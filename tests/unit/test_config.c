@@ -33,10 +33,10 @@ static struct config *good(const char *text, const char *node)
     return result.config;
 }
 
-static char *example(void)
+static char *text_of(const char *path)
 {
     char *text = calloc(1, 65536);
-    FILE *file = fopen(DUET_EXAMPLE, "re");
+    FILE *file = fopen(path, "re");
 
     assert_non_null(file);
     assert_true(fread(text, 1, 65535, file) > 1000);
@@ -46,7 +46,7 @@ static char *example(void)
 
 static void test_example_is_accepted(void **state)
 {
-    char *text = example();
+    char *text = text_of(DUET_EXAMPLE);
     struct config *config = good(text, "beta");
     const struct config_channel *outside = &config->channels[0];
 
@@ -79,7 +79,7 @@ static void test_example_is_accepted(void **state)
 
 static void test_example_has_all_parts(void **state)
 {
-    char *text = example();
+    char *text = text_of(DUET_EXAMPLE);
     struct config *config = good(text, NULL);
 
     (void)state;
@@ -129,6 +129,22 @@ static void test_profiles_set_the_timers(void **state)
         config_free(config);
         free(text);
     }
+}
+
+static void test_manual_has_the_same_defaults(void **state)
+{
+    char *manual = text_of(DUET_MANUAL), line[160], text[3][DURATION_TEXT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < CONFIG_TIMERS; i++) {
+        for (int p = 0; p < 3; p++)
+            duration_print(config_timer_table[i].defaults[p], text[p]);
+        snprintf(line, sizeof line, ".It Ic %s Ta %s Ta %s Ta %s\n", config_timer_table[i].key, text[0],
+                 text[1], text[2]);
+        if (!strstr(manual, line))
+            fail_msg("duet.conf.5 lacks: %s", line);
+    }
+    free(manual);
 }
 
 static void test_each_timer_can_be_set(void **state)
@@ -417,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_example_is_accepted),
         cmocka_unit_test(test_example_has_all_parts),
         cmocka_unit_test(test_profiles_set_the_timers),
+        cmocka_unit_test(test_manual_has_the_same_defaults),
         cmocka_unit_test(test_each_timer_can_be_set),
         cmocka_unit_test(test_all_of_a_service),
         cmocka_unit_test(test_odd_but_good_text),

@@ -63,6 +63,13 @@ void loop_exit(struct loop *loop, int code)
     sd_event_exit(loop->event, code);
 }
 
+int loop_turn(struct loop *loop, int64_t timeout_ns)
+{
+    int r = sd_event_run(loop->event, (uint64_t)MAX(timeout_ns, 0) / 1000);
+
+    return MIN(r, 0);
+}
+
 static struct loop_source *source_new(struct loop *loop, void *userdata)
 {
     struct loop_source *source = calloc(1, sizeof *source);

@@ -199,7 +199,8 @@ def test_status_is_quick(pair):
 def test_status_degraded(run_dir, trouble):
     names = [name for name in DAEMONS if trouble != "daemon" or name != "superviserd"]
     with contextlib.closing(Pair(run_dir, names)) as pair:
-        pair.role(ready=trouble != "not ready", not_ready="the peer is unfit; its data is old")
+        reasons = "the peer is unfit; its data is old" if trouble == "not ready" else ""
+        pair.role(ready=not reasons, not_ready=reasons)
         pair.peer()
         pair.arbiterd.say("alarm/router", active=trouble == "alarm", since="2026-11-22T12:11:16.123456Z", text="see")
         code, told = status(run_dir)
@@ -428,7 +429,7 @@ cluster "gate" {{ key-file = "{key}" }}
 node "alpha" {{ reserved-address = "10.91.9.1" }}
 node "beta"  {{ reserved-address = "10.91.9.2" }}
 channel "outside" {{
-    device = "lo"
+    device = "eth7"
     active-address = {{"203.0.113.10/24"}}
     node "alpha" {{ passive-address = {{"203.0.113.11/24"}} }}
     node "beta"  {{ passive-address = {{"203.0.113.12/24"}} }}
@@ -619,6 +620,7 @@ def test_run_goes_on_when_nobody_reads(running):
         with contextlib.suppress(BlockingIOError):
             while True:
                 os.write(writing, b"x" * 4096)
+        os.set_blocking(writing, True)
         assert eventually(lambda: len(running.said("started")) >= 6)
         process.terminate()
         assert process.wait(timeout=30) == 0

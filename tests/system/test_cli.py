@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 import tomllib
@@ -45,6 +46,7 @@ class Daemon:
         self.name, self.topics, self.commands, self.seq = name, {}, [], 0
         self.answer = lambda command: {"ok": False, "error": "this test gave no answer", "text": ""}
         self.lock, self.ended = threading.Lock(), threading.Event()
+        self.slow_topic = None  # comes 20 ms after those before it
         for area in ("bus", "ctl"):
             (run_dir / area / name).mkdir(parents=True, exist_ok=True)
         self.context = zmq.Context()
@@ -71,6 +73,7 @@ class Daemon:
     def send_all(self):
         with self.lock:
             for topic, body in self.topics.items():
+                time.sleep(0.02 if topic == self.slow_topic else 0)
                 self.seq += 1
                 envelope = {"v": 1, "node": "alpha", "from": self.name, "seq": self.seq,
                             "at": "2026-11-22T12:11:16.123456Z", "mono_ns": now_ns()}
@@ -208,6 +211,12 @@ def test_status_degraded(run_dir, trouble):
     assert bool(told["alarms"]) == (trouble == "alarm")
     assert (told["not_ready"] == ["the peer is unfit", "its data is old"]) == (trouble == "not ready")
     assert (told["daemons"][3]["state"] == "missing") == (trouble == "daemon")
+
+
+def test_status_waits_for_the_last_of_what_a_daemon_retains(pair):
+    pair.arbiterd.slow_topic = "alarm/router"
+    pair.arbiterd.say("alarm/router", active=True, since="2026-11-22T12:11:16.123456Z", text="see")
+    assert [status(pair.run_dir)[0] for _ in range(5)] == [1] * 5
 
 
 def test_status_down(pair):
@@ -401,7 +410,7 @@ def test_every_command_is_in_help_and_manual(run_dir):
 
 # ------------------------------------------------------------------------ run
 
-STAND_IN = """#!/usr/bin/env python3
+STAND_IN = f"#!{sys.executable}" + """
 # A daemon as `duet run` sees it: says what it is, lives until SIGTERM, and leaves its pid behind.
 import os, pathlib, signal, sys, time
 name, notes = os.path.basename(sys.argv[0]), pathlib.Path(os.environ["NOTES"])
@@ -483,6 +492,10 @@ class Running:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        for name in DAEMONS:  # only a broken duet leaves any behind
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if str(self.path) in pathlib.Path(f"/proc/{self.pid(name)}/cmdline").read_text():
+                    os.kill(self.pid(name), signal.SIGKILL)
 
 
 @pytest.fixture

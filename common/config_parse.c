@@ -90,7 +90,7 @@ static void quoted_word(const char *message, char *word, size_t size)
         text_copy(word, MIN(size, (size_t)(end - begin)), begin + 1);
 }
 
-static void on_error(cfg_t *cfg, const char *format, va_list arguments)
+PRINTF_LIKE(2, 0) static void on_error(cfg_t *cfg, const char *format, va_list arguments)
 {
     char word[64];
     const char *near;

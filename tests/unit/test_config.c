@@ -164,7 +164,7 @@ static const struct broken {
     {CLUSTER, "    lease-gate = off\n    address-lease = 1099ms\n", 3, "lease-gate = off", "1100ms or more"},
     /* nodes */
     {"node \"beta\" { reserved-address = \"10.91.9.2\" }\n", "\n", 4, "1 node section;", "exactly two"},
-    {"node \"beta\" {", "node \"gamma\" { }\nnode \"beta\" {", 6, "3 node sections", "exactly two"},
+    {"node \"beta\" { res", "node \"gamma\" { }\nnode \"beta\" { res", 6, "3 node sections", "exactly two"},
     {"node \"beta\" { res", "node \"be ta\" { res", 5, "cannot be the name of a node", "letters"},
     {"node \"beta\" { res", "node \"alpha\" { res", 5, "named \"alpha\"", "name of its own"},
     {"\"10.91.9.2\"", "\"10.91.9.1\"", 5, "also the reserved address of node \"alpha\" (line 4)", "change one"},

@@ -18,7 +18,8 @@ enum command_exit {
 struct invocation {
     const char *name;
     struct options options;
-    int argc; /* what stands after the name, not counting the name */
+    bool is_node_given; /* by --node, else options.node is the host's name */
+    int argc;           /* what stands after the name, not counting the name */
     char **argv;
 };
 

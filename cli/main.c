@@ -18,7 +18,8 @@ static int check_config_command(struct invocation *invocation)
         command_error(invocation, "takes one file, not %d", invocation->argc);
         return COMMAND_USAGE;
     }
-    return check_config(file, invocation->options.node);
+    /* The file may be of a pair that this host is no part of. */
+    return check_config(file, invocation->is_node_given ? invocation->options.node : NULL);
 }
 
 static int keygen_command(struct invocation *invocation)
@@ -74,15 +75,24 @@ static int refuse_unknown(const char *name)
     return COMMAND_USAGE;
 }
 
+static bool is_node_given(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strncmp(argv[i], "--node", 6) == 0 && (argv[i][6] == '=' || argv[i][6] == '\0'))
+            return true;
+    return false;
+}
+
 int main(int argc, char **argv)
 {
-    struct invocation invocation;
+    struct invocation invocation = {.is_node_given = is_node_given(argc, argv)};
     const int left = options_parse(&invocation.options, argc, argv);
 
     if (left < 0)
         return COMMAND_USAGE;
-    const char *name = left > 1 ? argv[1] : "help";
-    invocation = (struct invocation){name, invocation.options, left > 1 ? left - 2 : 0, argv + MIN(left, 2)};
+    const char *name = invocation.name = left > 1 ? argv[1] : "help";
+    invocation.argc = left > 1 ? left - 2 : 0;
+    invocation.argv = argv + MIN(left, 2);
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
         return puts("duet " DUET_VERSION) < 0;
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)

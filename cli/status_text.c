@@ -194,7 +194,7 @@ static void put_services(const struct view *view)
         if (service->pid > 0)
             fprintf(view->paper->out, ", pid %" PRId64, service->pid);
         if (service->restarts > 0)
-            fprintf(view->paper->out, ", started again %" PRId64 " times", service->restarts);
+            fprintf(view->paper->out, ", restarts %" PRId64, service->restarts);
         fprintf(view->paper->out, "%s%s\n", service->text[0] ? ": " : "", service->text);
     }
 }

@@ -34,19 +34,32 @@ static void put_decision(const struct paper *paper, const struct change_message 
     fprintf(paper->out, " by rule \"%s\": %s\n", change->rule, change->reason);
 }
 
+/* Steps are recorded as they become known, which is not always the order in which they happened. Fills
+ * `order` with their indices by time, those of the same time as they were recorded. */
+static void order_steps(const struct change_message *change, size_t order[])
+{
+    for (size_t i = 0; i < change->steps_count; i++) {
+        size_t at = i;
+        for (; at > 0 && change->steps[order[at - 1]].at_ns > change->steps[i].at_ns; at--)
+            order[at] = order[at - 1];
+        order[at] = i;
+    }
+}
+
 void why_print(const struct paper *paper, const struct change_message *change)
 {
-    size_t i = 0;
+    size_t order[ARRAY_LENGTH(change->steps)], i = 0;
 
     paper_print(paper, TINT_BOLD, "%s", change->node);
     fprintf(paper->out, " went from %s to %s at %s, epoch %" PRId64 "\n", phase_names[change->from],
             phase_names[change->to], change->at, change->epoch);
     fprintf(paper->out, "because %s\n\n", change->reason);
-    for (; i < change->steps_count && change->steps[i].at_ns <= change->at_ns; i++)
-        put_step(paper, &change->steps[i], change->at_ns);
+    order_steps(change, order);
+    for (; i < change->steps_count && change->steps[order[i]].at_ns <= change->at_ns; i++)
+        put_step(paper, &change->steps[order[i]], change->at_ns);
     put_decision(paper, change);
     for (; i < change->steps_count; i++)
-        put_step(paper, &change->steps[i], change->at_ns);
+        put_step(paper, &change->steps[order[i]], change->at_ns);
 }
 
 int why_parse_number(const char *text, int64_t *nth)

@@ -71,7 +71,7 @@ static void test_why(void **state)
                                     .reason = "the peer fell silent",
                                     .at = "2026-11-22T12:11:16.123456Z",
                                     .at_ns = 5 * NS_PER_S,
-                                    .steps_count = 2};
+                                    .steps_count = 3};
     char *text = NULL;
     size_t size;
     const struct paper paper = {.out = open_memstream(&text, &size)};
@@ -79,12 +79,14 @@ static void test_why(void **state)
     (void)state;
     change.steps[0] = (struct step){5 * NS_PER_S - 312400 * NS_PER_US, "heartbeatd:99", "the last heartbeat"};
     change.steps[1] = (struct step){5 * NS_PER_S + 800 * NS_PER_US, "takeoverd:7", "addresses up"};
+    change.steps[2] = (struct step){5 * NS_PER_S - 20 * NS_PER_MS, "heartbeatd:101", "told late"};
     why_print(&paper, &change);
     fclose(paper.out);
     assert_string_equal(
         text, "beta went from passive to claiming at 2026-11-22T12:11:16.123456Z, epoch 18\n"
               "because the peer fell silent\n\n"
               "     -312.4 ms  heartbeatd: the last heartbeat\n"
+              "      -20.0 ms  heartbeatd: told late\n"
               "          0 ms  arbiterd: passive -> claiming by rule \"takeover\": the peer fell silent\n"
               "       +0.8 ms  takeoverd: addresses up\n");
     free(text);

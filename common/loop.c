@@ -12,11 +12,13 @@
 
 struct loop {
     sd_event *event;
+    struct loop_source *sources; /* all of them, to be freed with the loop */
     int64_t late_ns_max;
 };
 
 struct loop_source {
     struct loop *loop;
+    struct loop_source *next, *previous;
     sd_event_source *event_source, *again; /* again: the zmq socket has more */
     union {
         loop_fd_handler *fd;
@@ -49,6 +51,8 @@ void loop_free(struct loop *loop)
 {
     if (!loop)
         return;
+    while (loop->sources)
+        loop_remove(loop->sources);
     sd_event_unref(loop->event);
     free(loop);
 }
@@ -77,6 +81,10 @@ static struct loop_source *source_new(struct loop *loop, void *userdata)
     if (source) {
         source->loop = loop;
         source->userdata = userdata;
+        source->next = loop->sources;
+        if (source->next)
+            source->next->previous = source;
+        loop->sources = source;
     }
     return source;
 }
@@ -238,6 +246,9 @@ void loop_remove(struct loop_source *source)
 {
     if (!source)
         return;
+    if (source->next)
+        source->next->previous = source->previous;
+    *(source->previous ? &source->previous->next : &source->loop->sources) = source->next;
     sd_event_source_disable_unref(source->event_source);
     sd_event_source_disable_unref(source->again);
     free(source);

@@ -92,7 +92,7 @@ static void on_ended(void *userdata, const struct process_end *end)
 
     reboot->process = NULL;
     if (!end->well) {
-        snprintf(error, sizeof error, "%.64s %s", reboot->daemon->config->reboot_command.items[0], end->text);
+        snprintf(error, sizeof error, "%.30s %s", reboot->daemon->config->reboot_command.items[0], end->text);
         fail(reboot, error);
         return;
     }

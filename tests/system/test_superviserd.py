@@ -83,6 +83,7 @@ class World:
         self.arbiterd.setsockopt(zmq.LINGER, 0)
         self.arbiterd.bind(f"ipc://{self.run}/bus/arbiterd/pub")
         self.listener = None
+        self.inherit = ()
 
     def script(self, name, text):
         path = self.dir / name
@@ -104,7 +105,7 @@ class World:
         self.process = subprocess.Popen(
             [f"{BIN}/superviserd/superviserd", "--config", str(self.dir / "duet.conf"), "--node", "alpha",
              "--run-dir", str(self.run), "--state-dir", str(self.dir / "state")],
-            stdin=subprocess.DEVNULL, stdout=self.log_file.open("ab"), stderr=subprocess.STDOUT, env=self.env)
+            stdin=subprocess.DEVNULL, stdout=self.log_file.open("ab"), stderr=subprocess.STDOUT, env=self.env, pass_fds=self.inherit)
         self.listener = self.context.socket(zmq.SUB)
         self.listener.setsockopt(zmq.LINGER, 0)
         self.listener.setsockopt(zmq.RECONNECT_IVL, 5)
@@ -302,13 +303,15 @@ def test_stopped_process_is_found_by_its_check(world):
     web = world.script("web", f"#!/bin/sh\nwhile :; do touch {beat}; sleep 0.05; done\n")
     check = world.script("check", f"""
         #!/bin/sh
-        rm -f {beat}; sleep 0.4; [ -e {beat} ]
+        rm -f {beat}
+        for i in $(seq 40); do [ -e {beat} ] && exit 0; sleep 0.05; done
+        exit 1
         """)
-    world.start(service("web", [web], check=f'{{"{check}"}}', check_interval="100ms", check_timeout="5s",
+    world.start(service("web", [web], check=f'{{"{check}"}}', check_interval="100ms", check_timeout="15s",
                         check_failures=2, stop_timeout="500ms"))
     world.active()
     first = world.service("web", "running")
-    time.sleep(1.2)
+    time.sleep(1)
     assert world.latest("service/web")["pid"] == first["pid"], world.log()
     os.killpg(first["pid"], signal.SIGSTOP)
     again = world.service("web", "running", restarts=1)
@@ -379,6 +382,7 @@ def test_environment_and_surroundings(world):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         path = str(world.dir / "notify")
         notify.bind(path)
+        world.inherit = (notify.fileno(),)
         world.start(service("web", [show]),
                     service("status", ["grep", "-E", "Sig|VmLck|NoNew|CapEff", "/proc/self/status"], start_retries=0),
                     env={"NOTIFY_SOCKET": path, "OTHER": "kept", "DUET_ROLE": "wrong"})
@@ -389,7 +393,8 @@ def test_environment_and_surroundings(world):
     assert "web: env active alpha 12345 none kept\n" in log
     assert f"web: group {pid} {pid}\n" in log
     assert "web: stdin /dev/null\n" in log
-    assert "web: fds 0 1 2 255" in log  # 255: bash's own, of its script
+    fds = next(line for line in log.splitlines() if "web: fds" in line).split()[4:]
+    assert set(fds) <= {"0", "1", "2", "3", "255"} and world.inherit[0] > 3  # 3 and 255 are bash's own
     assert "policy SCHED_OTHER 0 oom 0" in log
     status = {w[3]: w[4] for w in (line.split() for line in log.splitlines()) if w[2:3] == ["status:"]}
     for name in ("SigBlk:", "SigIgn:", "NoNewPrivs:", "VmLck:"):
@@ -432,10 +437,22 @@ def test_output_is_bounded(world):
 
 
 def test_last_words_of_a_dying_service(world):
-    world.start(service("web", ["/bin/sh", "-c", "sleep 0.2; printf 'fatal: no disk' >&2; exit 1"], start_retries=0))
+    dies = world.script("dies", """
+        #!/bin/bash
+        line=$(printf 'x%.0s' {1..400})
+        for i in {1..120}; do text+="$line $i"$'\\n'; done
+        read -t 0.5 < <(sleep 1)
+        printf '%sfatal: no disk' "$text" >&2
+        exit 1
+        """)
+    world.start(service("web", [dies], start_retries=0))
     world.active()
+    pid = world.service("web", "running")["pid"]
+    world.process.send_signal(signal.SIGSTOP)  # so that it finds the words and the end at the same time
+    wait_for(lambda: not is_alive(pid), "the service ended")
+    world.process.send_signal(signal.SIGCONT)
     world.service("web", "failed")
-    assert "web: fatal: no disk\n" in world.log()
+    assert "x 120\n" in world.log() and "web: fatal: no disk\n" in world.log()
 
 
 def test_reboot_command_runs_once(world):
@@ -452,6 +469,7 @@ def test_reboot_command_runs_once(world):
         time.sleep(0.05)
     assert runs.read_text() == "run\n" and world.latest("reboot")["state"] == "running"
     assert "restarting this node: carrier of outside lost" in world.log()
+    assert "already" not in world.log()
     world.process.kill()  # a superviserd that starts anew hears the same wish
     world.process.wait()
     world.relaunch()

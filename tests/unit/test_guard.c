@@ -337,6 +337,29 @@ static void test_steady_but_never_checked_well_is_no_success(void **unused)
     assert_int_equal(play.guard.retries, 0);
 }
 
+static void test_steady_while_its_check_fails_is_no_success(void **unused)
+{
+    struct guard_settings settings = with_check;
+    struct play play;
+
+    (void)unused;
+    settings.check_interval_ns = 4 * NS_PER_S; /* checks at 4 s and 8 s, steady at 10 s */
+    open_play(&play, &settings);
+    FEED(&play, GUARD_WANTED, GUARD_STARTED, GUARD_ENDED, GUARD_STARTED);
+    ring(&play);
+    feed(&play, GUARD_CHECK_OK);
+    ring(&play);
+    feed(&play, GUARD_CHECK_FAILED);
+    ring(&play);
+    assert_true(play.guard.steady);
+    assert_int_equal(play.guard.retries, 1);
+    assert_true(play.guard.view.first_sign_ns != 0);
+    ring(&play);
+    feed(&play, GUARD_CHECK_OK); /* now it is one */
+    assert_int_equal(play.guard.retries, 0);
+    assert_int_equal(play.guard.view.first_sign_ns, 0);
+}
+
 static void test_failed_checks_end_in_a_restart(void **unused)
 {
     struct play play;
@@ -572,6 +595,7 @@ int main(void)
         cmocka_unit_test(test_steady_time_forgets_retries),
         cmocka_unit_test(test_an_answer_alone_does_not_forget_retries),
         cmocka_unit_test(test_steady_but_never_checked_well_is_no_success),
+        cmocka_unit_test(test_steady_while_its_check_fails_is_no_success),
         cmocka_unit_test(test_failed_checks_end_in_a_restart),
         cmocka_unit_test(test_a_failed_check_that_passes_again_is_no_trouble),
         cmocka_unit_test(test_a_hanging_check_is_a_failed_one),

@@ -534,10 +534,12 @@ def test_sigterm_stops_all_in_bounded_time(world):
 
 
 def test_other_kinds_are_left_out_with_a_warning(world):
-    world.start('service "vpn" { unit = "openvpn@gate.service" }', service("web", SLEEP))
+    world.start('service "vpn" { unit = "openvpn@gate.service" }', service("web", SLEEP),
+                service("late", SLEEP, after='{"web"}'))
     world.active()
     world.service("web", "running")
     assert world.log().count("warning: service vpn is not guarded") == 1
+    assert world.log().count("warning: service late: `after` is not obeyed") == 1
     assert world.latest("service/vpn") is None
 
 

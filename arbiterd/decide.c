@@ -1,0 +1,685 @@
+#include "arbiterd/decide.h"
+
+#include <string.h>
+
+#include "arbiterd/judge.h"
+
+/* ------------------------------------------------- conditions of single rows */
+
+static bool own_lease_still_stands(const struct arbiter *a)
+{
+    return a->address_heard > 0 && a->address.state == HOLD_STATE_HOLDING && a->address.lease_ns > a->now &&
+           a->address.epoch == epoch_above(a->set.first_named, a->address.epoch - 1);
+}
+
+static bool peer_has_higher_epoch(const struct arbiter *a)
+{
+    return peer_linked(a) && phase_serves(a->peer.phase) && a->peer.epoch > a->epoch;
+}
+
+static bool lapsed_and_answered(const struct arbiter *a)
+{
+    return a->lapsed > 0 && search_answered(a);
+}
+
+static bool lapsed_for_good(const struct arbiter *a)
+{
+    return a->lapsed > 0 && (a->phase != PHASE_ACTIVE || a->now - a->lapsed >= a->set.handover_time);
+}
+
+/* Some channel was asked after the lapse, and none answered. */
+static bool quick_search_unanswered(const struct arbiter *a)
+{
+    bool asked = false;
+
+    for (size_t i = 0; i < a->set.channel_count; i++)
+        asked = asked || (a->searches[i].state == SEARCH_STATE_SILENT && a->searches[i].asked_ns > a->lapsed);
+    return asked && search_clear(a);
+}
+
+static bool lapsed_but_alone(const struct arbiter *a)
+{
+    if (a->lapsed == 0 || a->observed <= a->lapsed || peer_serves(a))
+        return false;
+    if (peer_linked(a)) /* it knows that the lease ran out, and from now on waits all of takeover-after again */
+        return a->peer.considered == a->change;
+    return quick_search_unanswered(a) ||
+           (search_clear(a) && a->observed - MAX(a->lapsed, a->peer.counting_since_ns) >= a->set.search_time);
+}
+
+static bool claim_confirmed(const struct arbiter *a)
+{
+    return a->address.state == HOLD_STATE_HOLDING && a->address.epoch == a->epoch && a->address.lease_ns > a->now;
+}
+
+static bool claim_time_over(const struct arbiter *a)
+{
+    return a->now - a->phase_since >= a->set.claim_time;
+}
+
+static bool stop_ordered_alone(const struct arbiter *a)
+{
+    return a->order == ORDER_STOP && !peer_eligible(a);
+}
+
+static bool handover_ordered(const struct arbiter *a)
+{
+    return (a->order == ORDER_SWITCH || a->order == ORDER_STOP) && !a->lapsed;
+}
+
+static bool may_offer(const struct arbiter *a)
+{
+    return !a->lapsed && !a->held && a->now >= a->no_offer_before && peer_eligible(a);
+}
+
+static bool peer_sees_more_network(const struct arbiter *a)
+{
+    return network_fault(a) && may_offer(a) && peer_usable(a) > own_usable(a);
+}
+
+/* takeoverd had its time. After a renewal that time is short: the peer, which has just considered it, waits no longer
+ * than takeover-after for a lease that stands (R3). */
+static bool lease_unconfirmed(const struct arbiter *a)
+{
+    const int64_t wait = MIN(a->set.address_lease, a->set.takeover_after - a->set.heartbeat_interval);
+
+    return !a->lapsed && a->now > MAX(a->address.lease_ns + a->set.address_lease, a->renewed + wait);
+}
+
+static bool lease_unconfirmed_before_peer(const struct arbiter *a)
+{
+    return lease_unconfirmed(a) && peer_linked(a);
+}
+
+static bool lease_unconfirmed_and_peer_can(const struct arbiter *a)
+{
+    return lease_unconfirmed(a) && may_offer(a) && peer_usable(a) > 0;
+}
+
+static bool peer_has_more_services(const struct arbiter *a)
+{
+    return a->services_failed > 0 && may_offer(a) && peer_usable(a) >= own_usable(a) &&
+           a->peer.services_failed < a->services_failed;
+}
+
+static bool offer_considered(const struct arbiter *a)
+{
+    return peer_linked(a) && a->peer.considered == a->change && (peer_eligible(a) || a->order_force);
+}
+
+static bool offer_fails(const struct arbiter *a)
+{
+    const bool ineligible = !peer_eligible(a) && !a->order_force;
+
+    return ineligible || a->now - a->phase_since >= a->set.handover_time;
+}
+
+static bool offer_fails_and_stopping(const struct arbiter *a)
+{
+    return a->stopping && offer_fails(a);
+}
+
+static bool release_confirmed(const struct arbiter *a)
+{
+    return a->released;
+}
+
+static bool somebody_serves(const struct arbiter *a)
+{
+    return peer_serves(a) || search_answered(a);
+}
+
+static bool claim_ordered(const struct arbiter *a)
+{
+    return a->order == ORDER_CLAIM && !peer_serves(a) && a->disk.next_epoch > highest_epoch(a);
+}
+
+static bool reboot_due(const struct arbiter *a)
+{
+    const bool peer_is_up = peer_linked(a) && a->peer.phase == PHASE_ACTIVE && a->peer.lease_us > 0 &&
+                            a->observed - a->peer.phase_since_ns >= NS_PER_S;
+
+    return a->reboot_wanted && !a->reboot && !a->held && peer_is_up &&
+           (a->trouble != TROUBLE_NETWORK || peer_usable(a) > own_usable(a));
+}
+
+static bool settled(const struct arbiter *a)
+{
+    const int64_t wait = a->set.settle_time << MIN(a->gave_up_repeats, 4);
+
+    return a->trouble != TROUBLE_NONE && a->trouble_gone > 0 && a->now - a->trouble_gone >= wait;
+}
+
+static bool passive_peer_has_higher_epoch(const struct arbiter *a)
+{
+    return peer_linked(a) && !peer_serves(a) && a->peer.epoch > a->epoch && a->disk.next_epoch > a->peer.epoch;
+}
+
+/* --------------------------------------------------------- what rows do besides */
+
+static void use_next_epoch(struct arbiter *a)
+{
+    a->epoch = a->disk.next_epoch;
+    a->spent_epoch = a->epoch;
+    a->disk.next_epoch = 0; /* the disk still has it; nothing may be claimed under it again */
+}
+
+static void begin_claim(struct arbiter *a)
+{
+    use_next_epoch(a);
+    a->order = ORDER_NONE;
+    a->offer = OFFER_NONE;
+    a->lapsed = 0;
+    a->renewed = a->now;
+    a->released = false;
+}
+
+static void resume(struct arbiter *a)
+{
+    a->epoch = a->address.epoch;
+    a->spent_epoch = MAX(a->spent_epoch, a->epoch);
+    a->renewed = a->now;
+}
+
+static void renew(struct arbiter *a)
+{
+    a->lapsed = 0;
+    a->renewed = a->now;
+}
+
+static void confirm_claim(struct arbiter *a)
+{
+    if (a->trouble == TROUBLE_CLAIM)
+        a->trouble = TROUBLE_NONE;
+    a->no_claim_before = 0;
+}
+
+static void lapse(struct arbiter *a)
+{
+    a->lapsed = a->now;
+    a->lease = a->now;
+}
+
+/* This node steps back for a fault of its own: unfit, and longer so if it happens again within the hour (R10). */
+static void give_up(struct arbiter *a, enum trouble trouble)
+{
+    const bool again = a->gave_up > 0 && a->now - a->gave_up < 3600 * NS_PER_S;
+
+    a->gave_up_repeats = again ? a->gave_up_repeats + 1 : 0;
+    a->gave_up = a->now;
+    a->trouble = trouble;
+    a->trouble_gone = 0;
+    a->reboot_wanted = trouble == TROUBLE_SERVICE ? a->services_reboot : a->set.reboot_on_network_fault;
+}
+
+static void give_up_claim(struct arbiter *a)
+{
+    give_up(a, TROUBLE_CLAIM);
+    a->reboot_wanted = false;
+    a->no_claim_before = a->now + (a->set.settle_time << MIN(a->gave_up_repeats, 4));
+}
+
+static void offer(struct arbiter *a, enum trouble trouble)
+{
+    a->offer = a->order_force ? OFFER_FORCED : OFFER_OFFERED;
+    a->offering_for = trouble;
+}
+
+static void offer_by_order(struct arbiter *a)
+{
+    offer(a, TROUBLE_NONE);
+}
+
+static void offer_for_network(struct arbiter *a)
+{
+    offer(a, TROUBLE_NETWORK);
+}
+
+static void offer_for_lease(struct arbiter *a)
+{
+    offer(a, TROUBLE_LEASE);
+}
+
+static void offer_for_service(struct arbiter *a)
+{
+    offer(a, TROUBLE_SERVICE);
+}
+
+static void hand_over(struct arbiter *a)
+{
+    if (a->offering_for != TROUBLE_NONE)
+        give_up(a, a->offering_for);
+    a->order = ORDER_NONE;
+}
+
+static void withdraw_offer(struct arbiter *a)
+{
+    a->offer = OFFER_NONE;
+    a->order = ORDER_NONE;
+    a->order_force = false;
+    a->no_offer_before = a->now + a->set.settle_time;
+}
+
+static void forget_order(struct arbiter *a)
+{
+    a->order = ORDER_NONE;
+}
+
+static void yield(struct arbiter *a)
+{
+    a->offer = OFFER_NONE;
+    a->order = ORDER_NONE;
+}
+
+static void order_reboot(struct arbiter *a)
+{
+    a->reboot = true;
+    a->reboot_wanted = false;
+}
+
+static void become_fit(struct arbiter *a)
+{
+    a->trouble = TROUBLE_NONE;
+    a->reboot_wanted = false;
+    a->reboot = false;
+}
+
+/* ------------------------------------------------------------------ the table */
+
+#define IN(phase) (1u << PHASE_##phase)
+#define ANY_PHASE (IN(SEARCHING) | IN(PASSIVE) | IN(CLAIMING) | IN(ACTIVE) | IN(OFFERING) | IN(RELEASING))
+#define SERVING (IN(CLAIMING) | IN(ACTIVE) | IN(OFFERING))
+#define SAME PHASE_COUNT /* the phase stays */
+
+const struct arbiter_row arbiter_rows[] = {
+    /* out of service */
+    {"R9-yield", "the peer serves under a higher epoch", SERVING, peer_has_higher_epoch, PHASE_RELEASING, yield},
+    {"R12-replaced", "after a stall, the addresses answer from elsewhere", SERVING, lapsed_and_answered,
+     PHASE_RELEASING, yield},
+    {"R12-lapsed", "the lease ran out and could not be renewed", SERVING, lapsed_for_good, PHASE_RELEASING, yield},
+    {"R2-unconfirmed", "takeoverd could not bring up the addresses in time", IN(CLAIMING), claim_time_over,
+     PHASE_RELEASING, give_up_claim},
+    {"R13-stop", "this node is being stopped, and the peer cannot take over", IN(CLAIMING) | IN(ACTIVE),
+     stop_ordered_alone, PHASE_RELEASING, forget_order},
+    {"R13-considered", "the peer is ready to take the role", IN(OFFERING), offer_considered, PHASE_RELEASING, hand_over},
+    {"R13-unanswered-stop", "the peer did not react to the offer, and this node is being stopped", IN(OFFERING),
+     offer_fails_and_stopping, PHASE_RELEASING, hand_over},
+    {"R13-withdrawn", "the peer cannot take the role after all", IN(OFFERING), offer_fails, PHASE_ACTIVE,
+     withdraw_offer},
+    {"R13-ordered", "the operator ordered a handover", IN(ACTIVE), handover_ordered, PHASE_OFFERING, offer_by_order},
+    {"R6-network", "the peer has more usable channels", IN(ACTIVE), peer_sees_more_network, PHASE_OFFERING,
+     offer_for_network},
+    {"R6-lease", "takeoverd does not confirm the lease", IN(ACTIVE), lease_unconfirmed_and_peer_can, PHASE_OFFERING,
+     offer_for_lease},
+    {"R12-unconfirmed", "takeoverd does not confirm the lease, and the peer cannot help: once more, agreed with the peer",
+     IN(ACTIVE), lease_unconfirmed_before_peer, SAME, lapse},
+    {"R7-service", "a service stays down here, and is not known to fail on the peer", IN(ACTIVE),
+     peer_has_more_services, PHASE_OFFERING, offer_for_service},
+    {"R13-released", "takeoverd confirmed that no active address is left", IN(RELEASING), release_confirmed,
+     PHASE_PASSIVE, NULL},
+    {"R13-unreleased", "takeoverd did not confirm the release in time", IN(RELEASING), claim_time_over,
+     PHASE_PASSIVE, NULL},
+
+    /* where we are */
+    {"R1-resume", "this arbiterd was restarted while its own lease still stands", IN(SEARCHING),
+     own_lease_still_stands, PHASE_ACTIVE, resume},
+    {"R1-found", "somebody serves already", IN(SEARCHING), somebody_serves, PHASE_PASSIVE, NULL},
+    {"R2-confirmed", "takeoverd confirmed the addresses", IN(CLAIMING), claim_confirmed, PHASE_ACTIVE, confirm_claim},
+    {"R12-renewed", "after a stall, nobody else is found to serve", IN(ACTIVE), lapsed_but_alone, SAME, renew},
+    {"R11-raised", "the passive peer knows a higher epoch", IN(ACTIVE), passive_peer_has_higher_epoch, SAME,
+     use_next_epoch},
+    {"R10-fit", "the fault has been gone for settle-time", ANY_PHASE, settled, SAME, become_fit},
+    {"R6-reboot", "the peer serves, so this node restarts to cure its fault", IN(PASSIVE), reboot_due, SAME,
+     order_reboot},
+
+    /* into service */
+    {"claim-ordered", "the operator ordered the claim", IN(SEARCHING) | IN(PASSIVE), claim_ordered, PHASE_CLAIMING,
+     begin_claim},
+    {"R2-vacancy", "nobody serves, and this node is the better one", IN(SEARCHING) | IN(PASSIVE), vacancy_due,
+     PHASE_CLAIMING, begin_claim},
+    {"R3-takeover", "the active node fell silent on every path, and its addresses do not answer", IN(PASSIVE),
+     takeover_due, PHASE_CLAIMING, begin_claim},
+    {0},
+};
+
+/* The one place where the phase changes. */
+static void enter_phase(struct arbiter *a, enum phase to)
+{
+    a->phase = to;
+    a->phase_since = a->now;
+    if (to == PHASE_RELEASING) {
+        a->released = false;
+        a->lease = 0;
+        a->lapsed = 0;
+        a->release_change = a->change + 1; /* this very change: it is numbered when the step ends */
+    }
+}
+
+static void apply_row(struct arbiter *a, const struct arbiter_row *row, struct arbiter_effects *effects)
+{
+    const enum phase from = a->phase;
+
+    if (row->act)
+        row->act(a);
+    if (row->to != SAME)
+        enter_phase(a, row->to);
+    a->rule = row->name;
+    a->reason = row->reason;
+    if (effects->transition_count < ARRAY_LENGTH(effects->transitions))
+        effects->transitions[effects->transition_count++] =
+            (struct arbiter_transition){row->name, row->reason, from, a->phase, a->epoch};
+}
+
+static const struct arbiter_row *first_row(const struct arbiter *a)
+{
+    for (const struct arbiter_row *row = arbiter_rows; row->name; row++)
+        if ((row->phases & (1u << a->phase)) && row->applies(a))
+            return row;
+    return NULL;
+}
+
+/* ------------------------------------------------------- what follows from a state */
+
+static void update_preference(struct arbiter *a)
+{
+    if (phase_serves(a->phase) && a->phase != PHASE_OFFERING)
+        a->prefers = PREFERS_SELF;
+    else if (a->offer != OFFER_NONE)
+        a->prefers = PREFERS_PEER;
+    else if (!peer_linked(a))
+        a->prefers = PREFERS_NONE;
+    else
+        a->prefers = self_preferred(a) ? PREFERS_SELF : PREFERS_PEER;
+}
+
+/* Since when nobody serves, counted only while that can be known, and while this node could do something about it: the
+ * waits of R2 keep the two nodes apart, so both must begin when the bar falls. */
+static void update_vacancy(struct arbiter *a)
+{
+    const bool known = peer_alive(a) || own_usable(a) > 0;
+    const bool own = phase_serves(a->phase) || a->phase == PHASE_RELEASING;
+
+    if (own || !known || !role_vacant(a) || !may_claim(a) || hold_bars_claim(a))
+        a->vacant_since = 0;
+    else if (a->vacant_since == 0)
+        a->vacant_since = a->observed;
+    if (a->vacant_since > 0)
+        a->vacant_since = MAX(a->vacant_since, a->peer.counting_since_ns);
+}
+
+static void update_offer(struct arbiter *a)
+{
+    const bool over = peer_serves(a) || a->now - a->phase_since >= a->set.handover_time;
+
+    if (a->phase == PHASE_PASSIVE && a->offer != OFFER_NONE && over) {
+        a->offer = OFFER_NONE;
+        a->order_force = false;
+    }
+    if (a->order == ORDER_CLAIM && peer_serves(a))
+        a->order = ORDER_NONE;
+}
+
+static void update_trouble(struct arbiter *a)
+{
+    const bool there = (a->trouble == TROUBLE_NETWORK && network_fault(a)) ||
+                       (a->trouble == TROUBLE_SERVICE && a->services_failed > 0);
+
+    if (a->trouble == TROUBLE_NONE || there)
+        a->trouble_gone = 0;
+    else if (a->trouble_gone == 0)
+        a->trouble_gone = a->now;
+}
+
+static void update_release(struct arbiter *a)
+{
+    if (!phase_serves(a->phase))
+        a->released = a->address_heard > 0 && a->address.state == HOLD_STATE_RELEASED &&
+                      a->address.change >= a->release_change;
+}
+
+static void update_hold(struct arbiter *a)
+{
+    const struct peer_message *p = &a->peer;
+    const bool newer = p->hold_version > a->hold_version_wanted ||
+                       (p->hold_version == a->hold_version_wanted && p->held && !a->hold_wanted);
+
+    if (p->linked_ns > 0 && newer) {
+        a->hold_wanted = p->held;
+        a->hold_version_wanted = p->hold_version;
+        a->hold_until_wanted = p->held && p->hold_left_ms > 0 ? a->now + p->hold_left_ms * NS_PER_MS : 0;
+    }
+    if (a->hold_wanted && a->hold_until_wanted > 0 && a->now >= a->hold_until_wanted) {
+        a->hold_wanted = false;
+        a->hold_version_wanted++;
+        a->hold_until_wanted = 0;
+    }
+}
+
+/* An own lease that ended before anything renewed it: from here on it is not renewed unless somebody vouches that
+ * nobody else serves (R12). */
+static void notice_lapse(struct arbiter *a)
+{
+    if (phase_serves(a->phase) && a->lapsed == 0 && a->lease > 0 && a->now > a->lease)
+        a->lapsed = a->now;
+}
+
+static void update_lease(struct arbiter *a)
+{
+    if (phase_serves(a->phase) && a->lapsed == 0 && a->observed + a->set.address_lease > a->now)
+        a->lease = MAX(a->lease, a->observed + a->set.address_lease);
+}
+
+int64_t epoch_above(bool first_named, int64_t epoch)
+{
+    const int64_t next = epoch + 1;
+
+    return (next % 2 == 1) == first_named ? next : next + 1;
+}
+
+/* What ought to be on the disk now (R11, R15). */
+static struct arbiter_durable durable_wanted(const struct arbiter *a)
+{
+    const int64_t known = highest_epoch(a);
+    struct arbiter_durable wanted = {
+        .epoch = known,
+        .next_epoch = a->disk.next_epoch,
+        .was_active = phase_serves(a->phase) || (a->disk.was_active && !(peer_serves(a) && a->peer.epoch >= a->epoch)),
+        .held = a->hold_wanted,
+        .hold_version = a->hold_version_wanted,
+        .hold_left_ns = a->hold_until_wanted > 0 ? MAX(a->hold_until_wanted - a->now, 1) : 0,
+    };
+
+    if (wanted.next_epoch <= known)
+        wanted.next_epoch = epoch_above(a->set.first_named, MAX(known, a->spent_epoch));
+    return wanted;
+}
+
+static bool durable_differs(const struct arbiter_durable *a, const struct arbiter_durable *b)
+{
+    return a->epoch != b->epoch || a->next_epoch != b->next_epoch || a->was_active != b->was_active ||
+           a->held != b->held || a->hold_version != b->hold_version;
+}
+
+static void save_if_needed(struct arbiter *a, struct arbiter_effects *effects)
+{
+    if (!a->loaded || a->save_pending)
+        return;
+    const struct arbiter_durable wanted = durable_wanted(a);
+    if (!durable_differs(&wanted, &a->disk))
+        return;
+    a->saving = wanted;
+    a->save_pending = true;
+    effects->save = true;
+    effects->durable = wanted;
+}
+
+/* ---------------------------------------------------------------------- events */
+
+static void take_start(struct arbiter *a, const struct arbiter_event *e)
+{
+    const struct arbiter_durable *d = e->durable;
+
+    a->started = a->phase_since = e->now_ns;
+    a->change = e->change;
+    a->disk = *d;
+    a->disk.next_epoch = 0;
+    a->spent_epoch = d->next_epoch;
+    a->epoch = d->epoch;
+    a->held = a->hold_wanted = d->held;
+    a->hold_version = a->hold_version_wanted = d->hold_version;
+    a->hold_until = a->hold_until_wanted = d->hold_left_ns > 0 ? e->now_ns + d->hold_left_ns : 0;
+    a->state_lost = e->lost;
+    a->loaded = true;
+}
+
+static void take_saved(struct arbiter *a, const struct arbiter_event *e)
+{
+    const int64_t next = e->durable->next_epoch;
+
+    a->save_pending = false;
+    a->disk = *e->durable;
+    if (next <= a->spent_epoch)
+        a->disk.next_epoch = 0; /* used while this was being written */
+    if (a->disk.hold_version == a->hold_version_wanted) {
+        a->held = a->disk.held;
+        a->hold_version = a->disk.hold_version;
+        a->hold_until = a->hold_until_wanted;
+    }
+}
+
+static void take_peer(struct arbiter *a, const struct arbiter_event *e)
+{
+    if (e->sent_ns < a->observed)
+        return; /* an older report than the one we go by */
+    if (e->peer->change != a->peer.change)
+        a->peer_changed = e->now_ns; /* when it was considered, not when it was heard: see R12 */
+    a->peer = *e->peer;
+    a->observed = e->sent_ns;
+    if (!phase_serves(a->phase) && a->peer.epoch > a->epoch)
+        a->epoch = a->peer.epoch;
+}
+
+static void take_hold(struct arbiter *a, bool held, int64_t until_ns)
+{
+    a->hold_wanted = held;
+    a->hold_version_wanted++;
+    a->hold_until_wanted = until_ns;
+}
+
+static void take_clear(struct arbiter *a)
+{
+    become_fit(a);
+    a->gave_up = 0;
+    a->gave_up_repeats = 0;
+    a->no_offer_before = a->no_claim_before = 0;
+    a->state_lost = false;
+}
+
+static void take_order(struct arbiter *a, const struct arbiter_event *e, enum order order)
+{
+    if (arbiter_refusal(a, e->kind, e->force))
+        return;
+    a->order = order;
+    a->order_force = e->force;
+    if (order == ORDER_STOP)
+        a->stopping = true;
+}
+
+static void take_event(struct arbiter *a, const struct arbiter_event *e)
+{
+    switch (e->kind) {
+    case EVENT_TIME:
+        break;
+    case EVENT_START:
+        take_start(a, e);
+        break;
+    case EVENT_SAVED:
+        take_saved(a, e);
+        break;
+    case EVENT_PEER:
+        take_peer(a, e);
+        break;
+    case EVENT_LINK:
+        a->links[e->channel] = *e->link;
+        break;
+    case EVENT_SEARCH:
+        a->searches[e->channel] = *e->search;
+        break;
+    case EVENT_ADDRESS:
+        a->address = *e->address;
+        a->address_heard = e->now_ns;
+        break;
+    case EVENT_SERVICES:
+        a->services_failed = e->services_failed;
+        a->services_reboot = e->services_reboot;
+        break;
+    case EVENT_SWITCH:
+        take_order(a, e, ORDER_SWITCH);
+        break;
+    case EVENT_HOLD:
+        take_hold(a, true, e->hold_until_ns);
+        break;
+    case EVENT_RESUME:
+        take_hold(a, false, 0);
+        break;
+    case EVENT_CLEAR:
+        take_clear(a);
+        break;
+    case EVENT_CLAIM:
+        take_order(a, e, ORDER_CLAIM);
+        break;
+    case EVENT_STOP:
+        take_order(a, e, ORDER_STOP);
+        break;
+    }
+}
+
+void arbiter_init(struct arbiter *a, const struct arbiter_settings *settings)
+{
+    memset(a, 0, sizeof *a);
+    a->set = *settings;
+    a->phase = PHASE_SEARCHING;
+    a->rule = "R1-start";
+    a->reason = "everything starts passive";
+}
+
+static void update_all(struct arbiter *a)
+{
+    update_release(a);
+    update_offer(a);
+    update_trouble(a);
+    update_hold(a);
+    update_vacancy(a);
+    update_preference(a);
+}
+
+/* What the peer agrees to has changed: a new number, so that an agreement to what was before does not count. */
+static void number_change(struct arbiter *a)
+{
+    const struct arbiter_shown now = {a->phase, a->offer, a->prefers, a->released, a->lapsed > 0};
+
+    if (now.phase == a->shown.phase && now.offer == a->shown.offer && now.prefers == a->shown.prefers &&
+        now.released == a->shown.released && now.lapsed == a->shown.lapsed)
+        return;
+    a->shown = now;
+    a->change++;
+}
+
+void arbiter_step(struct arbiter *a, const struct arbiter_event *event, struct arbiter_effects *effects)
+{
+    const struct arbiter_row *row;
+
+    memset(effects, 0, sizeof *effects);
+    a->now = MAX(a->now, event->now_ns);
+    notice_lapse(a);
+    take_event(a, event);
+    update_all(a);
+    number_change(a); /* before any row asks whether the peer has considered it */
+    for (int i = 0; a->loaded && i < 8 && (row = first_row(a)); i++) {
+        apply_row(a, row, effects);
+        update_all(a);
+    }
+    number_change(a);
+    update_lease(a);
+    save_if_needed(a, effects);
+}

@@ -1,0 +1,239 @@
+#include "arbiterd/judge.h"
+
+#include <string.h>
+
+bool phase_serves(enum phase phase)
+{
+    return phase == PHASE_CLAIMING || phase == PHASE_ACTIVE || phase == PHASE_OFFERING;
+}
+
+/* ---------------------------------------------------------------- the peer */
+
+static bool heard_lately(const struct arbiter *a, int64_t at)
+{
+    return at > 0 && a->observed - at < a->set.takeover_after;
+}
+
+bool peer_alive(const struct arbiter *a)
+{
+    return heard_lately(a, a->peer.heard_ns);
+}
+
+bool peer_linked(const struct arbiter *a)
+{
+    return heard_lately(a, a->peer.linked_ns);
+}
+
+bool peer_serves(const struct arbiter *a)
+{
+    const bool still_holds = a->peer.phase == PHASE_RELEASING && !a->peer.released && a->peer.lease_us > 0;
+
+    return peer_alive(a) && (phase_serves(a->peer.phase) || still_holds);
+}
+
+const char *peer_ineligible_because(const struct arbiter *a)
+{
+    if (!peer_alive(a))
+        return "the peer is not heard";
+    if (!peer_linked(a))
+        return "the peer does not hear this node";
+    if (a->peer.arbiter_age_us * NS_PER_US >= a->set.address_lease)
+        return "the peer's arbiterd does not answer";
+    if (!a->peer.whole)
+        return "the peer's data is not whole";
+    if (a->peer.unfit)
+        return "the peer is unfit";
+    if (a->peer.next_epoch <= a->epoch)
+        return "the peer has no epoch ready";
+    if (!a->peer.released)
+        return "the peer's takeoverd has not confirmed that it holds no address";
+    return NULL;
+}
+
+bool peer_eligible(const struct arbiter *a)
+{
+    return peer_ineligible_because(a) == NULL;
+}
+
+bool takeoverd_alive(const struct arbiter *a)
+{
+    return a->address_heard > 0 && a->now - a->address_heard < 3 * NS_PER_S; /* it speaks once a second */
+}
+
+/* -------------------------------------------------------------- the network */
+
+int64_t own_usable(const struct arbiter *a)
+{
+    int64_t count = 0;
+
+    for (size_t i = 0; i < a->set.channel_count; i++)
+        count += a->links[i].usable;
+    return count;
+}
+
+static bool peer_channel_usable(const struct arbiter *a, size_t channel)
+{
+    const struct link_message *own = &a->links[channel];
+
+    for (size_t i = 0; i < a->peer.channels_count; i++) {
+        const struct channel_fitness *theirs = &a->peer.channels[i];
+        if (strcmp(theirs->name, a->set.channels[channel]) == 0)
+            return theirs->usable && (own->usable || theirs->evidence_ns > own->fault_ns);
+    }
+    return false;
+}
+
+int64_t peer_usable(const struct arbiter *a)
+{
+    int64_t count = 0;
+
+    for (size_t i = 0; i < a->set.channel_count; i++)
+        count += peer_channel_usable(a, i);
+    return count;
+}
+
+bool network_fault(const struct arbiter *a)
+{
+    return own_usable(a) < (int64_t)a->set.channel_count;
+}
+
+bool search_answered(const struct arbiter *a)
+{
+    for (size_t i = 0; i < a->set.channel_count; i++)
+        if (a->searches[i].state == SEARCH_STATE_ANSWERED)
+            return true;
+    return false;
+}
+
+bool search_clear(const struct arbiter *a)
+{
+    for (size_t i = 0; i < a->set.channel_count; i++)
+        if (a->searches[i].state == SEARCH_STATE_ANSWERED || a->searches[i].state == SEARCH_STATE_ASKING)
+            return false;
+    return true;
+}
+
+int64_t search_clear_since(const struct arbiter *a)
+{
+    int64_t since = 0;
+
+    for (size_t i = 0; i < a->set.channel_count; i++) {
+        const struct search_message *s = &a->searches[i];
+        if (s->state == SEARCH_STATE_SILENT)
+            since = MAX(since, s->silent_since_ns);
+        since = MAX(since, s->answered_ns);
+    }
+    return since;
+}
+
+/* ------------------------------------------------------------- claims (R2) */
+
+int64_t highest_epoch(const struct arbiter *a)
+{
+    return MAX(a->epoch, a->peer.epoch);
+}
+
+bool role_vacant(const struct arbiter *a)
+{
+    return !peer_serves(a) && !search_answered(a);
+}
+
+/* The longer one in its state; less than a heartbeat apart counts as equal, since ages travel with that error. */
+static int order_of_age(const struct arbiter *a)
+{
+    const int64_t older_by = a->peer.phase_since_ns - a->phase_since;
+
+    if (older_by > -a->set.heartbeat_interval && older_by < a->set.heartbeat_interval)
+        return 0;
+    return older_by > 0 ? 1 : -1;
+}
+
+/* > 0 if `own` is greater, < 0 if `theirs` is. */
+static int order_of(int64_t own, int64_t theirs)
+{
+    return (own > theirs) - (own < theirs);
+}
+
+/* Better is, in this order: not held, data whole, newer data, fitter, longer in this state, the name (R2). Data are
+ * whole and equally new as long as there are no sync sets. */
+bool self_preferred(const struct arbiter *a)
+{
+    const struct peer_message *p = &a->peer;
+
+    if (a->stopping || a->offer != OFFER_NONE)
+        return false;
+    if (p->offer != OFFER_NONE)
+        return true;
+    const int ranks[] = {
+        order_of(p->held, a->held),
+        order_of(true, p->whole),
+        order_of(p->unfit, a->trouble != TROUBLE_NONE),
+        order_of(own_usable(a), peer_usable(a)),
+        order_of(p->services_failed, a->services_failed),
+        order_of_age(a),
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(ranks); i++)
+        if (ranks[i] != 0)
+            return ranks[i] > 0;
+    return a->set.sorts_first;
+}
+
+bool may_claim(const struct arbiter *a)
+{
+    const bool chain_alive = takeoverd_alive(a) && a->now - a->observed < a->set.address_lease;
+
+    return chain_alive && !a->stopping && a->disk.next_epoch > highest_epoch(a) &&
+           a->now >= a->no_claim_before;
+}
+
+bool hold_bars_claim(const struct arbiter *a)
+{
+    const bool was_active = a->disk.was_active && a->phase == PHASE_SEARCHING; /* after a power cut of both (R15) */
+
+    return a->held && !was_active && a->peer.offer == OFFER_NONE;
+}
+
+/* The peer's arbiter has seen that this node prefers itself, and stands back. */
+static bool peer_agrees(const struct arbiter *a)
+{
+    if (a->prefers != PREFERS_SELF || a->peer.considered != a->change)
+        return false;
+    return a->peer.prefers == PREFERS_PEER || (a->peer.prefers == PREFERS_SELF && a->set.sorts_first);
+}
+
+/* Nobody claimed although somebody should have: the wait that breaks the deadlock, not the same on both sides. */
+static int64_t patience(const struct arbiter *a)
+{
+    return a->set.search_time + a->set.handover_time * (a->set.sorts_first ? 1 : 2);
+}
+
+bool vacancy_due(const struct arbiter *a)
+{
+    const int64_t vacant_for = a->vacant_since > 0 ? a->observed - a->vacant_since : 0;
+
+    if (!may_claim(a) || hold_bars_claim(a) || peer_serves(a))
+        return false;
+    if (peer_linked(a) && a->peer.released && peer_agrees(a))
+        return true; /* at once: its takeoverd confirmed that it holds nothing */
+    if (!role_vacant(a) || !search_clear(a))
+        return false;
+    if (peer_alive(a))
+        return vacant_for >= patience(a);
+    return own_usable(a) > 0 && vacant_for >= a->set.search_time;
+}
+
+/* ------------------------------------------------------------ takeover (R3) */
+
+bool takeover_due(const struct arbiter *a)
+{
+    const bool peer_is_claiming = peer_alive(a) && a->peer.phase == PHASE_CLAIMING &&
+                                  a->observed - a->peer.phase_since_ns < a->set.claim_time;
+    const bool peer_has_none = peer_linked(a) && !peer_serves(a); /* that is a vacancy: R2 */
+    int64_t since = MAX(a->peer.backed_ns, a->peer.counting_since_ns);
+
+    since = MAX(since, search_clear_since(a));
+    since = MAX(since, a->phase_since);
+    since = MAX(since, a->peer_changed); /* it counts on that when it renews a lapsed lease (R12) */
+    return may_claim(a) && !a->held && !peer_is_claiming && !peer_has_none && search_clear(a) &&
+           own_usable(a) > 0 && a->observed - since >= a->set.takeover_after;
+}

@@ -1,0 +1,33 @@
+/* judge: the words in which the rows of decide.c are written. Each is a plain question about the arbiter's state. */
+#pragma once
+#include "arbiterd/decide.h"
+
+bool phase_serves(enum phase phase); /* claiming, active, offering: the role is active */
+
+/* The peer. */
+bool peer_alive(const struct arbiter *a);  /* a heartbeat within takeover-after of the last look */
+bool peer_linked(const struct arbiter *a); /* alive, and it echoes this node's session: it may be believed (R5) */
+bool peer_serves(const struct arbiter *a); /* alive and claiming, active or offering, or not yet off the addresses */
+bool peer_eligible(const struct arbiter *a); /* it may be offered the role */
+const char *peer_ineligible_because(const struct arbiter *a); /* NULL: it is eligible */
+
+bool takeoverd_alive(const struct arbiter *a);
+
+/* The network. */
+int64_t own_usable(const struct arbiter *a);  /* channels */
+int64_t peer_usable(const struct arbiter *a); /* by evidence newer than this node's own fault there (R6) */
+bool network_fault(const struct arbiter *a);  /* a channel of this node's does not work */
+bool search_answered(const struct arbiter *a); /* the active addresses answer from the peer, on some channel */
+bool search_clear(const struct arbiter *a);   /* wherever can be asked, requests went unanswered */
+int64_t search_clear_since(const struct arbiter *a); /* valid while clear; 0 if nowhere could be asked */
+
+/* Vacancy (R2). */
+int64_t highest_epoch(const struct arbiter *a); /* that this node knows of */
+bool role_vacant(const struct arbiter *a);
+bool self_preferred(const struct arbiter *a);
+bool may_claim(const struct arbiter *a); /* what every claim needs */
+bool hold_bars_claim(const struct arbiter *a); /* the operator's hold; an offer is an order and overrides it (R15) */
+bool vacancy_due(const struct arbiter *a);
+
+/* Takeover (R3). */
+bool takeover_due(const struct arbiter *a);

@@ -1,0 +1,176 @@
+/* report: what the arbiter's state looks like from outside. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arbiterd/decide.h"
+#include "arbiterd/judge.h"
+
+const char *trouble_text(enum trouble trouble)
+{
+    switch (trouble) {
+    case TROUBLE_NONE:
+        return "";
+    case TROUBLE_NETWORK:
+        return "a channel of this node did not work while the peer's did";
+    case TROUBLE_SERVICE:
+        return "a service stayed down here";
+    case TROUBLE_CLAIM:
+        return "the active addresses could not be brought up here";
+    case TROUBLE_LEASE:
+        return "takeoverd did not confirm the lease";
+    }
+    return "";
+}
+
+/* A fault is fresh: both sides should look again, quickly. */
+static bool is_suspicious(const struct arbiter *a)
+{
+    const int64_t fresh = 2 * NS_PER_S;
+
+    for (size_t i = 0; i < a->set.channel_count; i++)
+        if (a->links[i].fault_ns > 0 && a->now - a->links[i].fault_ns < fresh)
+            return true;
+    return a->lapsed > 0;
+}
+
+PRINTF_LIKE(3, 4) static void add_reason(char *list, size_t size, const char *format, ...)
+{
+    const size_t used = strlen(list);
+    va_list args;
+
+    if (used + 3 >= size)
+        return;
+    if (used > 0)
+        snprintf(list + used, size - used, "; ");
+    va_start(args, format);
+    vsnprintf(list + strlen(list), size - strlen(list), format, args);
+    va_end(args);
+}
+
+/* What would keep the passive node from serving without surprises, as far as this node can tell. */
+static void list_not_ready(const struct arbiter *a, struct role_message *role)
+{
+    char *list = role->not_ready;
+    const size_t size = sizeof role->not_ready;
+
+    if (!peer_linked(a))
+        add_reason(list, size, "%s", peer_ineligible_because(a));
+    if (a->trouble != TROUBLE_NONE)
+        add_reason(list, size, "unfit: %s", trouble_text(a->trouble));
+    if (a->held)
+        add_reason(list, size, "held by the operator");
+    for (size_t i = 0; i < a->set.channel_count; i++)
+        if (!a->links[i].usable)
+            add_reason(list, size, "channel %s does not work", a->set.channels[i]);
+    if (a->services_failed > 0)
+        add_reason(list, size, "%d services failed", (int)a->services_failed);
+    if (!phase_serves(a->phase) && a->disk.next_epoch <= highest_epoch(a))
+        add_reason(list, size, "no epoch is durable for the next claim");
+    if (phase_serves(a->phase) && peer_linked(a) && !peer_eligible(a))
+        add_reason(list, size, "%s", peer_ineligible_because(a));
+    if (phase_serves(a->phase) && peer_linked(a) && peer_usable(a) < own_usable(a))
+        add_reason(list, size, "the peer has fewer usable channels");
+    role->ready = list[0] == '\0';
+}
+
+bool arbiter_role(const struct arbiter *a, struct role_message *role)
+{
+    *role = (struct role_message){
+        .role = phase_serves(a->phase) ? ROLE_ACTIVE : ROLE_PASSIVE,
+        .phase = a->phase,
+        .epoch = phase_serves(a->phase) ? a->epoch : highest_epoch(a),
+        .next_epoch = a->disk.next_epoch,
+        .since_ns = a->phase_since,
+        .lease_ns = phase_serves(a->phase) ? a->lease : 0,
+        .change = a->change,
+        .considered = peer_linked(a) ? a->peer.change : 0,
+        .searching = a->lapsed > 0,
+        .suspicious = is_suspicious(a),
+        .fit = a->trouble == TROUBLE_NONE,
+        .held = a->held,
+        .hold_version = a->hold_version,
+        .hold_until_ns = a->hold_until,
+        .offer = a->offer,
+        .prefers = a->prefers,
+        .released = a->released,
+        .whole = true, /* without sync sets (R14) */
+        .services_failed = a->services_failed,
+        .reboot = a->reboot,
+    };
+    text_copy(role->rule, sizeof role->rule, a->rule);
+    text_copy(role->reason, sizeof role->reason, a->reason);
+    text_copy(role->unfit_reason, sizeof role->unfit_reason, trouble_text(a->trouble));
+    if (a->reboot)
+        text_copy(role->reboot_reason, sizeof role->reboot_reason, trouble_text(a->trouble));
+    list_not_ready(a, role);
+    return a->loaded && a->address_heard > 0;
+}
+
+static bool search_conflicts(const struct arbiter *a)
+{
+    for (size_t i = 0; i < a->set.channel_count; i++)
+        if (a->searches[i].state == SEARCH_STATE_CONFLICT)
+            return true;
+    return false;
+}
+
+unsigned arbiter_alarms(const struct arbiter *a)
+{
+    const bool warmed_up = a->now - a->started >= 2 * a->set.search_time;
+    const bool serves = phase_serves(a->phase);
+    const struct {
+        unsigned alarm;
+        bool on;
+    } alarms[] = {
+        {ALARM_STATE_LOST, a->state_lost},
+        {ALARM_PEER_LOST, warmed_up && !peer_alive(a)},
+        {ALARM_PEER_MUTE, warmed_up && !serves && !peer_alive(a) && search_answered(a)},
+        {ALARM_DUAL_ACTIVE, serves && peer_alive(a) && phase_serves(a->peer.phase)},
+        {ALARM_ADDRESS_CONFLICT, search_conflicts(a)},
+        {ALARM_NETWORK_FAULT, warmed_up && network_fault(a)},
+        {ALARM_SERVICE_FAILED, a->services_failed > 0},
+        {ALARM_UNFIT, a->trouble != TROUBLE_NONE},
+        {ALARM_LEASE_UNCONFIRMED, a->phase == PHASE_ACTIVE && a->now > a->address.lease_ns &&
+                                      a->now - a->renewed >= a->set.claim_time},
+        {ALARM_OFFER_NOT_TAKEN, a->phase == PHASE_ACTIVE && a->now < a->no_offer_before},
+        {ALARM_NOT_RELEASED, (a->phase == PHASE_PASSIVE || a->phase == PHASE_SEARCHING) && warmed_up && !a->released},
+        {ALARM_NOBODY_ACTIVE, a->vacant_since > 0 && a->now - a->vacant_since >=
+                                                         a->set.search_time + a->set.handover_time},
+    };
+    unsigned set = 0;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(alarms); i++)
+        if (alarms[i].on)
+            set |= alarms[i].alarm;
+    return set;
+}
+
+static const char *switch_refusal(const struct arbiter *a, bool force)
+{
+    if (a->phase != PHASE_ACTIVE)
+        return "this node is not active: run `duet switch` on the active one";
+    if (force && !peer_linked(a))
+        return "the peer is not heard: nobody could take the role";
+    return force ? NULL : peer_ineligible_because(a);
+}
+
+static const char *claim_refusal(const struct arbiter *a, bool force)
+{
+    if (phase_serves(a->phase))
+        return "this node is active already";
+    if (peer_serves(a))
+        return "the peer serves: run `duet switch` there";
+    if (a->stopping)
+        return "this node is being stopped";
+    return force ? NULL : "a claim by hand overrides the rules: use `duet claim --force` if that is meant";
+}
+
+const char *arbiter_refusal(const struct arbiter *a, enum arbiter_event_kind order, bool force)
+{
+    if (order == EVENT_SWITCH)
+        return switch_refusal(a, force);
+    if (order == EVENT_CLAIM)
+        return claim_refusal(a, force);
+    return NULL;
+}

@@ -349,7 +349,8 @@ static int add_service(struct services *services, const struct config_service *c
     };
 
     if (config->after.count > 0)
-        log_warning("service %s: `after` is not obeyed so far; all services are started at once", config->name);
+        log_warning("service %s: `after` is not obeyed so far; all services are started at once",
+                    config->name);
     service->all = services;
     service->config = config;
     guard_init(&service->guard, &settings, clock_now_ns());

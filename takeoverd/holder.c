@@ -103,23 +103,23 @@ static void remember(struct holder *h)
 
 /* ----------------------------------------------------------------- telling */
 
-/* "address 192.0.2.1/24 on eth0 (channel outside)" */
+/* "address 192.0.2.1/24 on eth0 (channel outside)", "route default on …" */
 static void describe(const struct holder *h, const struct plan_operation *operation, char *text, size_t size)
 {
     const bool is_address = operation->verb == PLAN_ADD_ADDRESS || operation->verb == PLAN_DELETE_ADDRESS;
-    struct net_address what;
     char shown[ADDRESS_TEXT_MAX];
     int channel;
 
     if (is_address) {
-        what = h->plan.addresses[operation->index].address;
-        what.prefix = operation->length;
-        channel = h->plan.addresses[operation->index].channel;
+        const struct plan_address *item = &h->plan.addresses[operation->index];
+        struct net_address address = item->address;
+        address.prefix = operation->length;
+        net_address_print(&address, true, shown);
+        channel = item->channel;
     } else {
-        what = h->plan.routes[operation->index].to;
+        text_copy(shown, sizeof shown, h->daemon->config->routes[operation->index].name);
         channel = h->plan.routes[operation->index].channel;
     }
-    net_address_print(&what, true, shown);
     snprintf(text, size, "%s %s on %s (channel %s)", is_address ? "address" : "route", shown,
              adapter_of(h, channel)->device, channel_name(h, channel));
 }
@@ -160,14 +160,14 @@ static void tell(struct holder *h)
     bus_publish(h->daemon->bus, &address_type, NULL, &h->state, h->cause[0] ? h->cause : NULL);
 }
 
-static void log_state(const struct holder *h, const char *text)
+static void log_state(const struct holder *h, int priority, const char *text)
 {
-    char role[32], epoch[48];
+    char addresses[32], epoch[48];
 
-    snprintf(role, sizeof role, "DUET_ADDRESSES=%s", hold_state_names[h->state.state]);
+    snprintf(addresses, sizeof addresses, "DUET_ADDRESSES=%s", hold_state_names[h->state.state]);
     snprintf(epoch, sizeof epoch, "DUET_EPOCH=%" PRId64, h->state.epoch);
-    const char *const fields[] = {role, epoch, NULL};
-    log_fields(h->state.state == HOLD_STATE_FAILED ? LOG_ERR : LOG_NOTICE, fields, "%s", text);
+    const char *const fields[] = {addresses, epoch, NULL};
+    log_fields(priority, fields, "%s", text);
 }
 
 /* "2 addresses on outside, 1 on inside" */
@@ -222,34 +222,29 @@ static void carry_out(struct holder *h)
         text_copy(h->trouble, sizeof h->trouble, "the kernel's addresses do not come to rest");
 }
 
-static void log_change(const struct holder *h, const size_t before[], const size_t after[], int64_t took_ns,
-                       const char *why)
+/* "active: 2 addresses on outside, 1 on inside up in 0.8 ms, announced (epoch 17)" */
+static void log_change(const struct holder *h, const size_t changed[], int64_t took_ns, const char *more)
 {
-    char counts[128], text[320];
-    const double took_ms = (double)took_ns / (double)NS_PER_MS;
-    const bool same = memcmp(before, after, PLAN_CHANNELS_MAX * sizeof *before) == 0;
+    const bool active = h->state.state == HOLD_STATE_HOLDING;
+    char counts[128], epoch[40] = "", text[320];
 
-    if (h->state.state == HOLD_STATE_HOLDING) {
-        count_text(h, after, counts, sizeof counts);
-        snprintf(text, sizeof text, "active: %s up in %.1f ms, %s (epoch %" PRId64 ")", counts, took_ms,
-                 same ? "as they were" : "announced", h->state.epoch);
-    } else {
-        count_text(h, before, counts, sizeof counts);
-        snprintf(text, sizeof text, "passive: %s removed in %.1f ms, since %s (epoch %" PRId64 ")", counts, took_ms,
-                 why, h->state.epoch);
-    }
-    log_state(h, text);
+    count_text(h, changed, counts, sizeof counts);
+    if (h->state.epoch != 0)
+        snprintf(epoch, sizeof epoch, " (epoch %" PRId64 ")", h->state.epoch);
+    snprintf(text, sizeof text, "%s: %s %s in %.1f ms, %s%s%s", active ? "active" : "passive", counts,
+             active ? "up" : "removed", (double)took_ns / (double)NS_PER_MS, active ? "" : "since ", more, epoch);
+    log_state(h, LOG_NOTICE, text);
 }
 
 static void log_error_of(const struct holder *h)
 {
     char text[320];
-    const char *what = h->state.state != HOLD_STATE_FAILED ? "going on although"
-                       : h->active                         ? "not all active addresses and routes are there"
-                                                           : "active addresses may be left";
+    const char *what = h->state.state != HOLD_STATE_FAILED ? ""
+                       : h->active                         ? "not all active addresses and routes are there: "
+                                                           : "active addresses may be left: ";
 
-    snprintf(text, sizeof text, "%s: %s", what, h->state.error);
-    log_state(h, text);
+    snprintf(text, sizeof text, "%s%s", what, h->state.error);
+    log_state(h, h->state.state == HOLD_STATE_FAILED ? LOG_ERR : LOG_WARNING, text);
 }
 
 /* Judges, and tells of it if it changed, or if `always`. True if it changed for the better. */
@@ -272,8 +267,8 @@ static bool show(struct holder *h, bool always)
     return changed && state != HOLD_STATE_FAILED;
 }
 
-/* Announces where there is more than before, and what came up. */
-static void announce(struct holder *h, const size_t before[], const size_t after[])
+/* Announces where there is more than before, and what came up. Says what it did, for the log. */
+static const char *announce(struct holder *h, const size_t before[], const size_t after[])
 {
     unsigned channels = h->risen;
 
@@ -283,8 +278,12 @@ static void announce(struct holder *h, const size_t before[], const size_t after
             channels |= 1u << i;
     if (!h->active)
         announcer_stop(h->announcer);
-    else if (channels != 0 && announcer_start(h->announcer, channels))
-        h->state.announced_ns = clock_now_ns();
+    if (!h->active || channels == 0)
+        return "as they were";
+    if (!announcer_start(h->announcer, channels))
+        return "not yet announced";
+    h->state.announced_ns = clock_now_ns();
+    return "announced";
 }
 
 /* Brings the kernel to what is wanted now; `why` says in the log what for; `always`: the bus waits for an answer. */
@@ -299,9 +298,9 @@ static void settle(struct holder *h, const char *why, bool always)
     carry_out(h);
     count_held(h, after);
     const int64_t took_ns = clock_now_ns() - began_ns;
-    announce(h, before, after);
+    const char *announced = announce(h, before, after);
     if (show(h, always))
-        log_change(h, before, after, took_ns, why);
+        log_change(h, h->active ? after : before, took_ns, h->active ? announced : why);
     if (h->trouble[0])
         loop_set_timer(h->retry_timer, clock_now_ns() + retry_after_ns);
     else
@@ -354,7 +353,7 @@ static void compare(struct holder *h)
     else if (plan_make(&h->plan, h->active, &first, 1) > 0)
         repair(h, &first);
     else if (show(h, false))
-        log_state(h, h->active ? "active addresses and routes are all there again" : "no active address is left");
+        log_state(h, LOG_NOTICE, h->active ? "active: all is there again" : "passive: no active address is left");
 }
 
 static void on_events(void *userdata, int fd, unsigned events)

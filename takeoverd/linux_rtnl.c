@@ -53,6 +53,7 @@ static bool read_bytes(struct nlattr *attribute, int family, uint8_t prefix, str
     return attribute && nla_len(attribute) == size;
 }
 
+/* Returns whether the inventory changed. */
 static bool see_address(struct plan *plan, struct nlmsghdr *header)
 {
     const struct ifaddrmsg *message = nlmsg_data(header);
@@ -70,7 +71,7 @@ static bool see_address(struct plan *plan, struct nlmsghdr *header)
     return plan_see_address(plan, (int)message->ifa_index, &address, secondary);
 }
 
-static bool see_route(struct plan *plan, struct nlmsghdr *header)
+static void see_route(struct plan *plan, struct nlmsghdr *header)
 {
     const struct rtmsg *message = nlmsg_data(header);
     struct nlattr *attributes[RTA_MAX + 1];
@@ -78,13 +79,11 @@ static bool see_route(struct plan *plan, struct nlmsghdr *header)
 
     if (message->rtm_protocol != ROUTE_ORIGIN || message->rtm_table != RT_TABLE_MAIN ||
         nlmsg_parse(header, sizeof *message, attributes, RTA_MAX, NULL) < 0 || !attributes[RTA_OIF])
-        return false;
+        return;
     if (!read_bytes(attributes[RTA_DST], message->rtm_family, message->rtm_dst_len, &to) && to.prefix != 0)
-        return false;
-    if (!read_bytes(attributes[RTA_GATEWAY], message->rtm_family, 0, &via))
-        return false;
-    return plan_see_route(plan, (int)nla_get_u32(attributes[RTA_OIF]), &to, &via,
-                          header->nlmsg_type == RTM_NEWROUTE);
+        return; /* the default route has no destination */
+    if (read_bytes(attributes[RTA_GATEWAY], message->rtm_family, 0, &via))
+        plan_see_route(plan, (int)nla_get_u32(attributes[RTA_OIF]), &to, &via, header->nlmsg_type == RTM_NEWROUTE);
 }
 
 static void set_adapter(struct adapters *a, struct plan *plan, size_t channel, const struct adapter *now)
@@ -125,22 +124,30 @@ static void see_link(struct adapters *a, struct plan *plan, struct nlmsghdr *hea
 }
 
 /* One message of a dump, or of the events. */
-static bool see(struct adapters *a, struct plan *plan, struct nlmsghdr *header)
+static void see(struct adapters *a, struct plan *plan, struct nlmsghdr *header)
 {
     switch (header->nlmsg_type) {
     case RTM_NEWADDR:
+        if (nlmsg_valid_hdr(header, sizeof(struct ifaddrmsg)))
+            see_address(plan, header);
+        break;
     case RTM_DELADDR:
-        return nlmsg_valid_hdr(header, sizeof(struct ifaddrmsg)) && see_address(plan, header);
+        /* The routes go with a device's last IPv4 address, without a word. */
+        if (nlmsg_valid_hdr(header, sizeof(struct ifaddrmsg)) && see_address(plan, header))
+            a->stale = a->stale || plan->route_count > 0;
+        break;
     case RTM_NEWROUTE:
     case RTM_DELROUTE:
-        return nlmsg_valid_hdr(header, sizeof(struct rtmsg)) && see_route(plan, header);
+        if (nlmsg_valid_hdr(header, sizeof(struct rtmsg)))
+            see_route(plan, header);
+        break;
     case RTM_NEWLINK:
     case RTM_DELLINK:
         if (nlmsg_valid_hdr(header, sizeof(struct ifinfomsg)))
             see_link(a, plan, header);
-        return false;
+        break;
     default:
-        return false;
+        break;
     }
 }
 

@@ -178,7 +178,6 @@ void announcer_free(struct announcer *a)
 {
     if (!a)
         return;
-    loop_remove(a->timer);
     if (a->socket >= 0)
         close(a->socket);
     free(a);

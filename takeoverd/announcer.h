@@ -10,7 +10,8 @@
 
 struct announcer;
 
-/* `plan` and `adapters` are kept by reference. 0 or a negative errno; the caller frees. */
+/* `plan` and `adapters` are kept by reference. 0 or a negative errno; the caller frees,
+ * after the loop. */
 int announcer_open(struct loop *loop, const struct plan *plan, const struct adapters *adapters,
                    struct announcer **announcer);
 void announcer_free(struct announcer *announcer);

@@ -19,6 +19,7 @@
 
 enum { ROUNDS_MAX = 4, REPAIRS_MAX = 5, STOP_TRIES = 3 };
 
+static const int64_t grace_ns = NS_PER_MS;
 static const int64_t retry_after_ns = 200 * NS_PER_MS;
 static const int64_t repair_window_ns = 10 * NS_PER_S;
 static const int64_t audit_interval_ns = 10 * NS_PER_S;
@@ -35,6 +36,7 @@ struct holder {
 
     bool active;       /* the active addresses are wanted */
     bool waiting;      /* for the first role, while the lease of the run before stands */
+    bool lease_late;   /* its end was noticed late, and given a last chance */
     bool blind;        /* the kernel did not tell what it has */
     int64_t lease_ns;  /* until when the active addresses may be wanted */
     char cause[CAUSE_MAX];
@@ -401,13 +403,19 @@ static void on_lease_end(void *userdata, int64_t now_ns)
 
     if (now_ns < h->lease_ns)
         return; /* renewed at the last moment */
+    if (!h->lease_late && now_ns - h->lease_ns > grace_ns) {
+        h->lease_late = true; /* this loop was held up: a renewal that is still good may wait to be read */
+        loop_set_timer(h->lease_timer, now_ns + grace_ns);
+        return;
+    }
     h->lease_ns = 0;
-    become(h, false, "the lease ran out: arbiterd does not renew it");
+    become(h, false, "the lease ran out without a renewal by arbiterd");
 }
 
 static void set_lease(struct holder *h, int64_t lease_ns)
 {
     h->lease_ns = lease_ns;
+    h->lease_late = false;
     remember(h);
     if (lease_ns != 0)
         loop_set_timer(h->lease_timer, lease_ns + NS_PER_US); /* timers count whole microseconds */
@@ -427,16 +435,17 @@ static void on_role(void *userdata, const struct bus_message *message)
 {
     struct holder *h = userdata;
     const struct role_message *role = message->body;
-    const bool told_active = role->role == ROLE_ACTIVE;
-    const bool active = told_active && role->lease_ns > clock_now_ns();
+    const bool active = role->role == ROLE_ACTIVE && role->lease_ns != 0;
     const bool new_epoch = active && role->epoch != h->state.epoch;
 
+    if (active && role->lease_ns <= clock_now_ns())
+        return; /* read too late: it gives no right, and ends none that a later one gives; the timer does */
     text_copy(h->cause, sizeof h->cause, message->cause);
     if (active)
         h->state.epoch = role->epoch;
     set_lease(h, active ? role->lease_ns : 0);
     if (active != h->active || h->waiting)
-        become(h, active, told_active ? "the lease had run out" : "the role is passive");
+        become(h, active, "the role is passive");
     else if (active)
         confirm(h, new_epoch);
 }

@@ -13,6 +13,6 @@
 struct holder;
 
 /* Goes passive, or keeps what the lease of the run before allows, before anything else; then listens. 0 or a negative
- * errno (logged); the caller frees. */
+ * errno (logged). The caller frees, after the loop; also what an error leaves behind. */
 int holder_open(struct daemon *daemon, struct holder **holder);
 void holder_free(struct holder *holder);

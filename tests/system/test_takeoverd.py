@@ -263,7 +263,7 @@ class Node:
         print(self.logged())
 
 
-def config(mode="exchange", active=(ACTIVE4, ACTIVE6), device="eth0", route=True, inside=True):
+def config(mode="exchange", active=(ACTIVE4, ACTIVE6), device="eth0", route=True, inside=True, more=""):
     text = f"""
 cluster "gate" {{ profile = lan  key-file = "KEY" }}
 node "alpha" {{ reserved-address = "10.91.9.1" }}
@@ -284,7 +284,7 @@ channel "inside" {{
 """
     if route:
         text += 'route "default" { via = "203.0.113.1"  channel = "outside" }\n'
-    return text
+    return text + more
 
 
 @pytest.fixture
@@ -403,11 +403,26 @@ def test_stopped_process_does_not_believe_old_renewals(lan, make):
     assert lan.addresses("eth0") == {PASSIVE4}
 
 
+def test_claim_that_takes_longer_than_the_lease(lan, make):
+    """Renewals that waited meanwhile count, so that it does not begin anew for ever."""
+    many = [f"10.77.{i // 250}.{i % 250 + 1}/16" for i in range(10000)]
+    node = make(active=many, route=False, inside=False).start()
+    node.arbiter.renew(3, lease_ms=200)
+    node.next(where=lambda m: m["state"] == "holding", timeout=10)
+    time.sleep(1.5)
+    assert len(lan.addresses()) == len(many)
+    assert node.logged().count("active: 10000 addresses") == 1, node.logged()
+    node.arbiter.stop_renewing()
+    node.next(where=lambda m: m["state"] == "released" and m["epoch"] == 3)
+    assert lan.addresses() == {PASSIVE4}
+
+
 def test_stale_role_is_not_obeyed(lan, make):
     node = make().start()
     node.arbiter.active(9, lease_ms=-1)
     time.sleep(0.2)
     assert lan.addresses("eth0") == {PASSIVE4}
+    assert "active: " not in node.logged()
 
 
 def test_announcements(lan, make):
@@ -493,6 +508,43 @@ def test_repair_has_a_limit(lan, make):
     assert ACTIVE4 not in lan.addresses()
     node.next(where=lambda m: m["state"] == "holding" and m["error"] == "", timeout=12)
     assert ACTIVE4 in lan.addresses()
+
+
+def test_ipv6_route_follows_the_role(lan, make):
+    lan.ip("addr", "add", "2001:db8::99/64", "dev", "eth0", "nodad")
+    lan.ip("-6", "route", "add", "default", "via", "2001:db8::fe")  # somebody else's
+
+    def gateways():
+        return {r.get("gateway") for r in lan.routes("-6") if r["dst"] == "default"}
+
+    node = make(more='route "::/0" { via = "2001:db8::1"  channel = "outside" }').start()
+    node.arbiter.active(3)
+    node.next(where=lambda m: m["state"] == "holding")
+    assert gateways() == {"2001:db8::1", "2001:db8::fe"}
+    chosen = json.loads(lan.ip("-j", "-6", "route", "get", "2001:db8:1::1"))[0]
+    assert chosen["gateway"] == "2001:db8::1"
+    node.arbiter.passive()
+    node.next(where=lambda m: m["state"] == "released" and m["epoch"] == 3)
+    assert gateways() == {"2001:db8::fe"}
+
+
+def test_more_events_than_the_queue_holds(lan, make, tmp_path):
+    """The kernel drops events for a listener that does not read: all is asked for anew then."""
+    node = make().start()
+    node.arbiter.active(3, lease_ms=60000)
+    node.next(where=lambda m: m["state"] == "holding")
+    pid = int(run("ip", "netns", "pids", lan.NODE).split()[0])
+    os.kill(pid, signal.SIGSTOP)
+    flood = tmp_path / "flood"
+    flood.write_text("".join(f"address {verb} 10.9.{i % 250}.1/32 dev eth1\n"
+                             for _ in range(40) for verb in ("add", "del") for i in range(250)))
+    run("ip", "-n", lan.NODE, "-batch", flood)
+    lan.ip("addr", "del", ACTIVE4, "dev", "eth0")
+    os.kill(pid, signal.SIGCONT)
+    eventually("the lost event was not made up for", lambda: ACTIVE4 in lan.addresses())
+    drops = [line.split()[8] for line in run("ip", "netns", "exec", lan.NODE, "cat", "/proc/net/netlink").splitlines()
+             if line.split()[1] == "0"]
+    assert any(int(d) > 0 for d in drops), "the queue held them all: this shows nothing"
 
 
 def test_sigterm_leaves_a_passive_node(lan, make):

@@ -25,7 +25,8 @@ static void put16(struct announce_frame *frame, unsigned value)
     put(frame, (uint8_t[]){(uint8_t)(value >> 8), (uint8_t)value}, 2);
 }
 
-static void put_ethernet(struct announce_frame *frame, const uint8_t to[6], const struct mac *from, unsigned type)
+static void put_ethernet(struct announce_frame *frame, const uint8_t to[6], const struct mac *from,
+                         unsigned type)
 {
     frame->size = 0;
     put(frame, to, 6);
@@ -64,7 +65,8 @@ static unsigned checksum_icmpv6(const uint8_t addresses[32], const uint8_t *mess
     return ~sum & 0xffff;
 }
 
-static void build_advertisement(const struct net_address *address, const struct mac *mac, struct announce_frame *frame)
+static void build_advertisement(const struct net_address *address, const struct mac *mac,
+                                struct announce_frame *frame)
 {
     static const uint8_t all_nodes_mac[6] = {0x33, 0x33, 0, 0, 0, 1};
     static const uint8_t all_nodes[16] = {0xff, 0x02, [15] = 1};

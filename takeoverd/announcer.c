@@ -59,7 +59,8 @@ static size_t fill(struct announcer *a, size_t channel, size_t *next)
     return count;
 }
 
-/* One system call's worth. False when the channel has nothing more to say, for good or for now (`*blocked`). */
+/* One system call's worth. False when the channel has nothing more to say, for good or for now (`*blocked`).
+ */
 static bool send_chunk(struct announcer *a, size_t channel, bool *blocked)
 {
     const struct adapter *adapter = adapters_get(a->adapters, channel);

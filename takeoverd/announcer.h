@@ -1,9 +1,9 @@
 /* announcer: tells the networks of the active addresses that this node took, at once and again.
  *
- * The first burst goes out before announcer_start() returns; it is repeated after 20, 100 and 500 ms and 2 s, since
- * single frames get lost, and switches and neighbours are busy just when something failed. With thousands of
- * addresses a burst takes turns with the rest of the loop, and the channels take turns with each other. Only what
- * the kernel has is announced, and only on adapters that are up. */
+ * The first burst goes out before announcer_start() returns; it is repeated after 20, 100 and 500 ms and 2 s,
+ * since single frames get lost, and switches and neighbours are busy just when something failed. With
+ * thousands of addresses a burst takes turns with the rest of the loop, and the channels take turns with each
+ * other. Only what the kernel has is announced, and only on adapters that are up. */
 #pragma once
 #include "common/loop.h"
 #include "takeoverd/adapters.h"
@@ -16,8 +16,8 @@ int announcer_open(struct loop *loop, const struct plan *plan, const struct adap
                    struct announcer **announcer);
 void announcer_free(struct announcer *announcer);
 
-/* Announces the active addresses of `channels` (a bit each), and of those whose repetitions still run. Returns
- * whether any frame went out. */
+/* Announces the active addresses of `channels` (a bit each), and of those whose repetitions still run.
+ * Returns whether any frame went out. */
 bool announcer_start(struct announcer *announcer, unsigned channels);
 void announcer_stop(struct announcer *announcer);
 

@@ -34,11 +34,11 @@ struct holder {
     size_t operations_max;
     struct loop_source *lease_timer, *retry_timer, *audit_timer;
 
-    bool active;       /* the active addresses are wanted */
-    bool waiting;      /* for the first role, while the lease of the run before stands */
-    bool lease_late;   /* its end was noticed late, and given a last chance */
-    bool blind;        /* the kernel did not tell what it has */
-    int64_t lease_ns;  /* until when the active addresses may be wanted */
+    bool active;      /* the active addresses are wanted */
+    bool waiting;     /* for the first role, while the lease of the run before stands */
+    bool lease_late;  /* its end was noticed late, and given a last chance */
+    bool blind;       /* the kernel did not tell what it has */
+    int64_t lease_ns; /* until when the active addresses may be wanted */
     char cause[CAUSE_MAX];
     unsigned risen;    /* channels whose adapter changed for the better since the last announcement */
     char trouble[192]; /* what the last try failed at; empty: nothing */
@@ -136,8 +136,8 @@ static void set_trouble(struct holder *h, const struct adapters_failure *failure
     char what[160];
 
     describe(h, &failure->operation, what, sizeof what);
-    snprintf(h->trouble, sizeof h->trouble, "cannot %s %s: %s", adds(&failure->operation) ? "add" : "remove", what,
-             strerror(-failure->error));
+    snprintf(h->trouble, sizeof h->trouble, "cannot %s %s: %s", adds(&failure->operation) ? "add" : "remove",
+             what, strerror(-failure->error));
 }
 
 /* What the inventory amounts to: the state, and what is wrong. */
@@ -148,7 +148,8 @@ static enum hold_state judge(const struct holder *h, char error[static sizeof h-
 
     text_copy(error, sizeof h->state.error, h->trouble);
     if (!h->blind && tally.absent >= 0)
-        snprintf(error, sizeof h->state.error, "there is no device %s (channel %s); it is taken up when it appears",
+        snprintf(error, sizeof h->state.error,
+                 "there is no device %s (channel %s); it is taken up when it appears",
                  adapter_of(h, tally.absent)->device, channel_name(h, tally.absent));
     if (h->blind || !whole)
         return HOLD_STATE_FAILED;
@@ -182,8 +183,8 @@ static void count_text(const struct holder *h, const size_t counts[], char *text
         if (counts[i] == 0 || used >= size)
             continue;
         const char *unit = used > 0 ? "" : counts[i] == 1 ? " address" : " addresses";
-        used += (size_t)snprintf(text + used, size - used, "%s%zu%s on %s", used > 0 ? ", " : "", counts[i], unit,
-                                 channel_name(h, (int)i));
+        used += (size_t)snprintf(text + used, size - used, "%s%zu%s on %s", used > 0 ? ", " : "", counts[i],
+                                 unit, channel_name(h, (int)i));
     }
 }
 
@@ -202,7 +203,8 @@ static void look(struct holder *h, int r)
 {
     h->blind = r < 0;
     if (r < 0)
-        snprintf(h->trouble, sizeof h->trouble, "cannot read addresses and routes from the kernel: %s", strerror(-r));
+        snprintf(h->trouble, sizeof h->trouble, "cannot read addresses and routes from the kernel: %s",
+                 strerror(-r));
 }
 
 /* Does what the plan says is missing. Goes on after a failure only with the next try. */
@@ -234,7 +236,8 @@ static void log_change(const struct holder *h, const size_t changed[], int64_t t
     if (h->state.epoch != 0)
         snprintf(epoch, sizeof epoch, " (epoch %" PRId64 ")", h->state.epoch);
     snprintf(text, sizeof text, "%s: %s %s in %.1f ms, %s%s%s", active ? "active" : "passive", counts,
-             active ? "up" : "removed", (double)took_ns / (double)NS_PER_MS, active ? "" : "since ", more, epoch);
+             active ? "up" : "removed", (double)took_ns / (double)NS_PER_MS, active ? "" : "since ", more,
+             epoch);
     log_state(h, LOG_NOTICE, text);
 }
 
@@ -288,7 +291,8 @@ static const char *announce(struct holder *h, const size_t before[], const size_
     return "announced";
 }
 
-/* Brings the kernel to what is wanted now; `why` says in the log what for; `always`: the bus waits for an answer. */
+/* Brings the kernel to what is wanted now; `why` says in the log what for; `always`: the bus waits for an
+ * answer. */
 static void settle(struct holder *h, const char *why, bool always)
 {
     const int64_t began_ns = clock_now_ns();
@@ -355,7 +359,8 @@ static void compare(struct holder *h)
     else if (plan_make(&h->plan, h->active, &first, 1) > 0)
         repair(h, &first);
     else if (show(h, false))
-        log_state(h, LOG_NOTICE, h->active ? "active: all is there again" : "passive: no active address is left");
+        log_state(h, LOG_NOTICE,
+                  h->active ? "active: all is there again" : "passive: no active address is left");
 }
 
 static void on_events(void *userdata, int fd, unsigned events)
@@ -370,7 +375,8 @@ static void on_events(void *userdata, int fd, unsigned events)
         compare(h);
 }
 
-/* Events are all that keeps the inventory right in between: now and then it is held against the kernel itself. */
+/* Events are all that keeps the inventory right in between: now and then it is held against the kernel
+ * itself. */
 static void on_audit(void *userdata, int64_t now_ns)
 {
     struct holder *h = userdata;
@@ -505,7 +511,8 @@ static int open_all(struct holder *h)
     if (r == 0)
         r = report_open(d->config, &h->plan, h->announcer, d->bus, &h->report);
     if (r < 0)
-        log_error("cannot open the network interfaces of the kernel (rtnetlink, packet socket): %s", strerror(-r));
+        log_error("cannot open the network interfaces of the kernel (rtnetlink, packet socket): %s",
+                  strerror(-r));
     return r == 0 ? open_record(h) : r;
 }
 
@@ -520,7 +527,8 @@ static void begin(struct holder *h)
     h->waiting = true;
     h->lease_ns = lease_ns;
     loop_set_timer(h->lease_timer, lease_ns + NS_PER_US);
-    log_info("the lease of the run before stands for another %" PRId64 " ms: keeping the addresses until then",
+    log_info("the lease of the run before stands for another %" PRId64
+             " ms: keeping the addresses until then",
              (lease_ns - clock_now_ns()) / NS_PER_MS);
 }
 

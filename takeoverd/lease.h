@@ -1,9 +1,9 @@
 /* lease: the record of the lease that takeoverd last obeyed, for the next run.
  *
- * A restarted takeoverd goes passive before anything else, unless the lease of the run before still stands (DESIGN
- * R1): then the kernel rightly has the active addresses, and dropping them would be an outage for nothing. The record
- * is one line of fixed length, written in place with each renewal: it needs no durability, since another boot voids it
- * anyhow, and a checksum tells a torn or foreign one.
+ * A restarted takeoverd goes passive before anything else, unless the lease of the run before still stands
+ * (DESIGN R1): then the kernel rightly has the active addresses, and dropping them would be an outage for
+ * nothing. The record is one line of fixed length, written in place with each renewal: it needs no
+ * durability, since another boot voids it anyhow, and a checksum tells a torn or foreign one.
  *
  * Pure: text in, text out. */
 #pragma once

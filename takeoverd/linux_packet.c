@@ -27,8 +27,8 @@ int packets_send(int fd, int link, const struct announce_frame *frames, size_t c
     count = MIN(count, PACKETS_BURST_MAX);
     for (size_t i = 0; i < count; i++) {
         parts[i] = (struct iovec){.iov_base = (void *)(uintptr_t)frames[i].bytes, .iov_len = frames[i].size};
-        messages[i].msg_hdr = (struct msghdr){
-            .msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &parts[i], .msg_iovlen = 1};
+        messages[i].msg_hdr =
+            (struct msghdr){.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = &parts[i], .msg_iovlen = 1};
     }
     int sent = sendmmsg(fd, messages, (unsigned)count, MSG_DONTWAIT);
     if (sent < 0)

@@ -17,9 +17,10 @@
 #include "takeoverd/adapters.h"
 
 enum {
-    ROUTE_ORIGIN = 222,      /* rtm_protocol of duet's routes */
-    ROUTE_METRIC_IPV6 = 512, /* before the kernel's default of 1024, so as not to share the load with such a one */
-    SEND_MAX = 64 * 1024,    /* bytes in one send: more than a thousand addresses */
+    ROUTE_ORIGIN = 222, /* rtm_protocol of duet's routes */
+    ROUTE_METRIC_IPV6 =
+        512, /* before the kernel's default of 1024, so as not to share the load with such a one */
+    SEND_MAX = 64 * 1024, /* bytes in one send: more than a thousand addresses */
     RECEIVE_MAX = 256 * 1024,
     QUEUE_SIZE = 4 * 1024 * 1024,
     DUMP_TRIES = 10,
@@ -83,7 +84,8 @@ static void see_route(struct plan *plan, struct nlmsghdr *header)
     if (!read_bytes(attributes[RTA_DST], message->rtm_family, message->rtm_dst_len, &to) && to.prefix != 0)
         return; /* the default route has no destination */
     if (read_bytes(attributes[RTA_GATEWAY], message->rtm_family, 0, &via))
-        plan_see_route(plan, (int)nla_get_u32(attributes[RTA_OIF]), &to, &via, header->nlmsg_type == RTM_NEWROUTE);
+        plan_see_route(plan, (int)nla_get_u32(attributes[RTA_OIF]), &to, &via,
+                       header->nlmsg_type == RTM_NEWROUTE);
 }
 
 static void set_adapter(struct adapters *a, struct plan *plan, size_t channel, const struct adapter *now)
@@ -107,12 +109,13 @@ static void see_link(struct adapters *a, struct plan *plan, struct nlmsghdr *hea
     struct nlattr *attributes[IFLA_MAX + 1];
     struct adapter now = {.link = message->ifi_index};
 
-    if (message->ifi_family != AF_UNSPEC || nlmsg_parse(header, sizeof *message, attributes, IFLA_MAX, NULL) < 0 ||
-        !attributes[IFLA_IFNAME])
+    if (message->ifi_family != AF_UNSPEC ||
+        nlmsg_parse(header, sizeof *message, attributes, IFLA_MAX, NULL) < 0 || !attributes[IFLA_IFNAME])
         return;
     const char *name = nla_get_string(attributes[IFLA_IFNAME]);
     now.up = (message->ifi_flags & IFF_UP) && (message->ifi_flags & IFF_LOWER_UP);
-    if (message->ifi_type == ARPHRD_ETHER && attributes[IFLA_ADDRESS] && nla_len(attributes[IFLA_ADDRESS]) == 6)
+    if (message->ifi_type == ARPHRD_ETHER && attributes[IFLA_ADDRESS] &&
+        nla_len(attributes[IFLA_ADDRESS]) == 6)
         memcpy(now.mac.bytes, nla_data(attributes[IFLA_ADDRESS]), 6);
     for (size_t i = 0; i < a->count; i++) {
         const bool named = strcmp(a->adapters[i].device, name) == 0;
@@ -160,8 +163,8 @@ static ssize_t receive(struct adapters *a, struct nl_sock *socket, int flags)
     ssize_t n;
 
     do
-        n = recvfrom(nl_socket_get_fd(socket), a->receiving, sizeof a->receiving, flags, (struct sockaddr *)&from,
-                     &from_size);
+        n = recvfrom(nl_socket_get_fd(socket), a->receiving, sizeof a->receiving, flags,
+                     (struct sockaddr *)&from, &from_size);
     while ((n < 0 && errno == EINTR) || (n >= 0 && from.nl_pid != 0)); /* only the kernel is believed */
     return n < 0 ? -errno : n;
 }
@@ -195,7 +198,8 @@ static int send_all(struct adapters *a, const void *bytes, size_t size)
 {
     const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 
-    return sendto(nl_socket_get_fd(a->ask), bytes, size, 0, (const struct sockaddr *)&kernel, sizeof kernel) < 0
+    return sendto(nl_socket_get_fd(a->ask), bytes, size, 0, (const struct sockaddr *)&kernel, sizeof kernel) <
+                   0
                ? -errno
                : 0;
 }
@@ -331,8 +335,8 @@ static struct nl_msg *address_request(const struct plan *plan, const struct plan
                                     .ifa_prefixlen = operation->length,
                                     .ifa_flags = !v4 && add && item->active ? IFA_F_NODAD : 0,
                                     .ifa_index = (unsigned)plan->links[item->channel]};
-    struct nl_msg *message = request(add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_EXCL : 0, &fixed,
-                                     sizeof fixed);
+    struct nl_msg *message =
+        request(add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_EXCL : 0, &fixed, sizeof fixed);
 
     if (!message)
         return NULL;
@@ -357,7 +361,8 @@ static struct nl_msg *route_request(const struct plan *plan, const struct plan_o
                                 .rtm_protocol = ROUTE_ORIGIN,
                                 .rtm_scope = RT_SCOPE_UNIVERSE,
                                 .rtm_type = RTN_UNICAST};
-    struct nl_msg *message = request(add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE : 0, &fixed, sizeof fixed);
+    struct nl_msg *message =
+        request(add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE : 0, &fixed, sizeof fixed);
 
     if (!message)
         return NULL;
@@ -391,9 +396,10 @@ static bool is_done_already(const struct plan_operation *operation, int error)
     return false;
 }
 
-/* Takes the answers to the requests from `first` on, the last of which is acknowledged whatever comes of it. */
-static int take_failures(struct adapters *a, const struct plan_operation *operations, size_t count, uint32_t first,
-                         struct adapters_failure *failure)
+/* Takes the answers to the requests from `first` on, the last of which is acknowledged whatever comes of it.
+ */
+static int take_failures(struct adapters *a, const struct plan_operation *operations, size_t count,
+                         uint32_t first, struct adapters_failure *failure)
 {
     for (;;) {
         ssize_t n = receive(a, a->ask, 0);
@@ -444,9 +450,10 @@ static int apply_some(struct adapters *a, const struct plan *plan, const struct 
     return r < 0 ? r : (int)done;
 }
 
-/* Else the kernel deletes all secondaries along with their primary. Asked for each time: others set this too. */
-static void keep_secondaries(struct adapters *a, const struct plan *plan, const struct plan_operation *operations,
-                             size_t count)
+/* Else the kernel deletes all secondaries along with their primary. Asked for each time: others set this too.
+ */
+static void keep_secondaries(struct adapters *a, const struct plan *plan,
+                             const struct plan_operation *operations, size_t count)
 {
     unsigned done = 0;
 
@@ -462,13 +469,13 @@ static void keep_secondaries(struct adapters *a, const struct plan *plan, const 
                  a->adapters[address->channel].device);
         AUTO_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
         if ((fd < 0 || write(fd, "1\n", 2) != 2) && log_allowed(&a->sysctl_log, 1))
-            log_warning("cannot write 1 to %s: %s; addresses that vanish with their primary are put back", path,
-                        strerror(errno));
+            log_warning("cannot write 1 to %s: %s; addresses that vanish with their primary are put back",
+                        path, strerror(errno));
     }
 }
 
-int adapters_apply(struct adapters *a, struct plan *plan, const struct plan_operation *operations, size_t count,
-                   struct adapters_failure *failure)
+int adapters_apply(struct adapters *a, struct plan *plan, const struct plan_operation *operations,
+                   size_t count, struct adapters_failure *failure)
 {
     *failure = (struct adapters_failure){0};
     keep_secondaries(a, plan, operations, count);

@@ -167,7 +167,8 @@ static void emit_strays(struct writer *w, int family)
 {
     for (size_t i = 0; i < w->plan->address_count; i++) {
         const struct plan_address *address = &w->plan->addresses[i];
-        if (address->address.family == family && plan_wants(address, w->active) && has_link(w, address->channel))
+        if (address->address.family == family && plan_wants(address, w->active) &&
+            has_link(w, address->channel))
             emit_deletes_of(w, i, address->address.prefix);
     }
 }
@@ -189,8 +190,8 @@ static bool is_missing(const struct writer *w, const struct plan_address *addres
     return plan_wants(address, w->active) && !plan_holds(address) && has_link(w, address->channel);
 }
 
-/* One active address for each channel and family that has none, or all but those. Called once for each, with the
- * same inventory, it names every missing active address exactly once. */
+/* One active address for each channel and family that has none, or all but those. Called once for each, with
+ * the same inventory, it names every missing active address exactly once. */
 static void emit_active(struct writer *w, bool anchors)
 {
     bool anchored[PLAN_CHANNELS_MAX][2] = {0};
@@ -229,7 +230,8 @@ size_t plan_make(const struct plan *plan, bool active, struct plan_operation *op
 {
     struct writer w = {.plan = plan, .active = active, .operations = operations, .max = max};
 
-    emit_strays(&w, AF_INET6); /* IPv6 has an address once only: the wrong one is in the way of the right one */
+    emit_strays(&w,
+                AF_INET6); /* IPv6 has an address once only: the wrong one is in the way of the right one */
     if (active) {
         emit_active(&w, true);
         emit_deletes(&w);
@@ -249,7 +251,8 @@ void plan_done(struct plan *plan, const struct plan_operation *operation)
     switch (operation->verb) {
     case PLAN_ADD_ADDRESS:
     case PLAN_DELETE_ADDRESS:
-        set_length(&plan->addresses[operation->index], operation->length, operation->verb == PLAN_ADD_ADDRESS);
+        set_length(&plan->addresses[operation->index], operation->length,
+                   operation->verb == PLAN_ADD_ADDRESS);
         break;
     case PLAN_ADD_ROUTE:
     case PLAN_DELETE_ROUTE:

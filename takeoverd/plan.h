@@ -1,19 +1,22 @@
 /* plan: what has to be done so that the adapters have what the role wants.
  *
- * A plan is an inventory: every address and route that the configuration names (all active addresses, this node's
- * passive ones), and of each whether the kernel has it. The shell fills that in from a dump and keeps it right by the
- * kernel's events. From the inventory and the role follow the operations still missing: none when all is as it should
- * be. So a claim, a release, the cleaning up after a killed run and the repair of what somebody else removed are all
- * the same question, asked again. What the configuration does not name is never looked at, let alone touched.
+ * A plan is an inventory: every address and route that the configuration names (all active addresses, this
+ * node's passive ones), and of each whether the kernel has it. The shell fills that in from a dump and keeps
+ * it right by the kernel's events. From the inventory and the role follow the operations still missing: none
+ * when all is as it should be. So a claim, a release, the cleaning up after a killed run and the repair of
+ * what somebody else removed are all the same question, asked again. What the configuration does not name is
+ * never looked at, let alone touched.
  *
- * The order matters:
- *   - The kernel forgets every route through a device when the device's last IPv4 address goes, so there is always one
- *     address added before others are deleted: in a claim one active address before the passive ones go, in a release
- *     the (one or two) passive addresses before the active ones go.
- *   - When a primary IPv4 address goes, the kernel moves all routes of its secondaries, which costs the square of
- *     their number. So a claim puts up all but one active address after the passive ones went, and secondaries are
- *     deleted before their primary.
- *   - Routes need the addresses: added last. A release deletes the addresses first, since they must be gone soon.
+ * The order matters. The kernel forgets every route through a device when the device's last IPv4 address
+ * goes, so one address is always added before others are deleted: in a claim one active address before the
+ * passive ones go, in a release the (one or two) passive addresses before the active ones go.
+ *
+ * When a primary IPv4 address goes, the kernel moves the routes of all its secondaries, which costs the square
+ * of their number. So a claim puts up all but one active address after the passive ones went, and secondaries
+ * are deleted before their primary.
+ *
+ * Routes need the addresses, so they are added last. A release deletes the addresses first, since those must
+ * be gone soon.
  *
  * Pure: no clock, no I/O, no allocation. The arrays belong to the caller, as does everything here. */
 #pragma once
@@ -38,7 +41,7 @@ struct plan_route {
 
 struct plan {
     size_t channel_count, address_count, route_count;
-    int links[PLAN_CHANNELS_MAX];   /* each channel's adapter as the kernel numbers it; 0: there is no such device */
+    int links[PLAN_CHANNELS_MAX];   /* each channel's adapter, as the kernel numbers it; 0: none */
     struct plan_address *addresses; /* sorted by plan_compare() */
     struct plan_route *routes;
 };
@@ -63,8 +66,9 @@ struct plan_tally {
 /* The order of plan.addresses, for qsort(): channel, family, address. */
 int plan_compare(const void *a, const void *b);
 
-/* The kernel tells what it has: an address with its prefix length on the adapter `link`, or that it is gone; all of
- * it forgotten, before a dump. True if it is one that the configuration names, and this changed the inventory. */
+/* The kernel tells what it has: an address with its prefix length on the adapter `link`, or that it is gone;
+ * all of it forgotten, before a dump. True if it is one that the configuration names, and this changed the
+ * inventory. */
 bool plan_see_address(struct plan *plan, int link, const struct net_address *address, bool secondary);
 bool plan_lose_address(struct plan *plan, int link, const struct net_address *address);
 bool plan_see_route(struct plan *plan, int link, const struct net_address *to, const struct net_address *via,
@@ -78,9 +82,9 @@ void plan_set_link(struct plan *plan, int channel, int link);
 bool plan_wants(const struct plan_address *address, bool active);
 bool plan_holds(const struct plan_address *address);
 
-/* Fills `operations` with what is to be done next, in order, at most `max`, and returns how many. With room for twice
- * the addresses and all routes one call says everything, but for addresses under many wrong prefix lengths at once;
- * after those were done, another call says the rest. */
+/* Fills `operations` with what is to be done next, in order, at most `max`, and returns how many. With room
+ * for twice the addresses and all routes one call says everything, but for addresses under many wrong prefix
+ * lengths at once; after those were done, another call says the rest. */
 size_t plan_make(const struct plan *plan, bool active, struct plan_operation *operations, size_t max);
 
 /* The kernel did it. */

@@ -13,7 +13,8 @@ struct report {
     struct address_channel_message *told; /* by channel */
 };
 
-static void add_address(struct address_channel_message *message, const struct plan_address *address, bool active)
+static void add_address(struct address_channel_message *message, const struct plan_address *address,
+                        bool active)
 {
     const bool held = plan_holds(address), wanted = plan_wants(address, active);
 

@@ -1,4 +1,5 @@
-/* report: the addresses of each channel, on the bus as `address/CHANNEL`, whenever something about them changed. */
+/* report: the addresses of each channel, on the bus as `address/CHANNEL`, whenever something about them
+ * changed. */
 #pragma once
 #include "common/bus.h"
 #include "common/config.h"

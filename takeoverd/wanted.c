@@ -20,7 +20,8 @@ static bool has_family(const struct config_addresses *addresses, int family)
     return false;
 }
 
-/* A passive address gives way only to an active one of its family: else the adapter would be left without any. */
+/* A passive address gives way only to an active one of its family: else the adapter would be left without
+ * any. */
 static void add_addresses(struct plan *plan, const struct config_channel *channel, int index, bool active)
 {
     const struct config_addresses *from = active ? &channel->active : &channel->passive;
@@ -30,7 +31,8 @@ static void add_addresses(struct plan *plan, const struct config_channel *channe
             .address = from->items[i],
             .channel = index,
             .active = active,
-            .yields = !active && channel->mode == MODE_EXCHANGE && has_family(&channel->active, from->items[i].family),
+            .yields = !active && channel->mode == MODE_EXCHANGE &&
+                      has_family(&channel->active, from->items[i].family),
         };
 }
 

@@ -1,7 +1,7 @@
 /* lease: what a restarted takeoverd believes. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <errno.h>
 #include <string.h>
 
 #include <cmocka.h>

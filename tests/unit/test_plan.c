@@ -48,8 +48,8 @@ static void set_up(struct fixture *f, bool exchange)
     name_address(f, OUTSIDE, "192.0.2.11/24", false, exchange);
     name_address(f, OUTSIDE, "2001:db8::10/64", true, false);
     qsort(f->addresses, f->plan.address_count, sizeof *f->addresses, plan_compare);
-    f->routes[0] =
-        (struct plan_route){.to = address_of("0.0.0.0/0"), .via = address_of("192.0.2.1"), .channel = OUTSIDE};
+    f->routes[0] = (struct plan_route){
+        .to = address_of("0.0.0.0/0"), .via = address_of("192.0.2.1"), .channel = OUTSIDE};
 }
 
 static bool see_as(struct fixture *f, int link, const char *text, bool secondary)
@@ -120,8 +120,8 @@ static void test_claim_exchange(void **state)
     (void)state;
     set_up(&f, true);
     do_all(&f, false);
-    /* One address a channel and family first, so that the device is never without; then passive ones go; then the rest;
-     * routes last. */
+    /* One address a channel and family first, so that the device is never without; then passive ones go; then
+     * the rest; routes last. */
     assert_string_equal(plan_text(&f, true), "+192.0.2.10/24 +2001:db8::10/64 +10.0.0.1/24 "
                                              "-192.0.2.11/24 -10.0.0.2/24 +192.0.2.20/24 +route");
     do_all(&f, true);
@@ -152,7 +152,8 @@ static void test_overlay(void **state)
                         "+192.0.2.10/24 +2001:db8::10/64 +10.0.0.1/24 +192.0.2.20/24 +route");
     do_all(&f, true);
     assert_string_equal(plan_text(&f, true), "");
-    assert_string_equal(plan_text(&f, false), "-192.0.2.10/24 -192.0.2.20/24 -2001:db8::10/64 -10.0.0.1/24 -route");
+    assert_string_equal(plan_text(&f, false),
+                        "-192.0.2.10/24 -192.0.2.20/24 -2001:db8::10/64 -10.0.0.1/24 -route");
 }
 
 static void test_overlay_from_nothing(void **state)
@@ -208,8 +209,9 @@ static void test_wrong_prefix_length(void **state)
     assert_int_equal(plan_count(&f.plan, false).active_held, 2);
     assert_string_equal(plan_text(&f, false), "-192.0.2.10/32 -2001:db8::10/128");
     /* IPv6 has an address once only, so the wrong one goes first; IPv4 has it twice, so it goes last. */
-    assert_string_equal(plan_text(&f, true), "-2001:db8::10/128 +192.0.2.10/24 +2001:db8::10/64 +10.0.0.1/24 "
-                                             "-192.0.2.11/24 -10.0.0.2/24 +192.0.2.20/24 -192.0.2.10/32 +route");
+    assert_string_equal(plan_text(&f, true),
+                        "-2001:db8::10/128 +192.0.2.10/24 +2001:db8::10/64 +10.0.0.1/24 "
+                        "-192.0.2.11/24 -10.0.0.2/24 +192.0.2.20/24 -192.0.2.10/32 +route");
 }
 
 static void test_missing_device(void **state)
@@ -306,16 +308,19 @@ static void test_room_for_some_only(void **state)
     assert_int_equal(plan_count(&f.plan, true).missing, 0);
 }
 
-/* A thousand addresses on one channel: as many operations, and never a primary that goes before its secondaries. */
+/* A thousand addresses on one channel: as many operations, and never a primary that goes before its
+ * secondaries. */
 static void test_thousand_addresses(void **state)
 {
     enum { COUNT = 1000 };
     static struct plan_address addresses[COUNT + 1];
-    struct plan plan = {.channel_count = 1, .links = {LINK_OUTSIDE}, .addresses = addresses, .address_count = COUNT + 1};
+    struct plan plan = {
+        .channel_count = 1, .links = {LINK_OUTSIDE}, .addresses = addresses, .address_count = COUNT + 1};
 
     (void)state;
     for (int i = 0; i <= COUNT; i++) {
-        addresses[i] = (struct plan_address){.address = address_of("10.7.0.0/16"), .active = i > 0, .yields = i == 0};
+        addresses[i] =
+            (struct plan_address){.address = address_of("10.7.0.0/16"), .active = i > 0, .yields = i == 0};
         addresses[i].address.v4.s_addr |= htonl((uint32_t)i);
     }
     qsort(addresses, COUNT + 1, sizeof *addresses, plan_compare);
@@ -324,7 +329,8 @@ static void test_thousand_addresses(void **state)
 
     assert_int_equal(plan_make(&plan, true, operations, OPERATIONS_MAX), COUNT + 1);
     assert_int_equal(operations[0].verb, PLAN_ADD_ADDRESS);
-    assert_int_equal(operations[1].verb, PLAN_DELETE_ADDRESS); /* while there is but one secondary to be moved */
+    assert_int_equal(operations[1].verb,
+                     PLAN_DELETE_ADDRESS); /* while there is but one secondary to be moved */
     for (size_t i = 0; i <= COUNT; i++)
         plan_done(&plan, &operations[i]);
     assert_int_equal(plan_make(&plan, true, operations, OPERATIONS_MAX), 0);
@@ -339,13 +345,20 @@ static void test_thousand_addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fresh_passive),       cmocka_unit_test(test_claim_exchange),
-        cmocka_unit_test(test_release_exchange),    cmocka_unit_test(test_overlay),
-        cmocka_unit_test(test_overlay_from_nothing), cmocka_unit_test(test_leftovers_of_a_killed_run),
-        cmocka_unit_test(test_foreign_addresses_are_not_seen), cmocka_unit_test(test_wrong_prefix_length),
-        cmocka_unit_test(test_missing_device),      cmocka_unit_test(test_repair),
-        cmocka_unit_test(test_routes),              cmocka_unit_test(test_forget),
-        cmocka_unit_test(test_tally),               cmocka_unit_test(test_room_for_some_only),
+        cmocka_unit_test(test_fresh_passive),
+        cmocka_unit_test(test_claim_exchange),
+        cmocka_unit_test(test_release_exchange),
+        cmocka_unit_test(test_overlay),
+        cmocka_unit_test(test_overlay_from_nothing),
+        cmocka_unit_test(test_leftovers_of_a_killed_run),
+        cmocka_unit_test(test_foreign_addresses_are_not_seen),
+        cmocka_unit_test(test_wrong_prefix_length),
+        cmocka_unit_test(test_missing_device),
+        cmocka_unit_test(test_repair),
+        cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_forget),
+        cmocka_unit_test(test_tally),
+        cmocka_unit_test(test_room_for_some_only),
         cmocka_unit_test(test_thousand_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -210,9 +210,12 @@ static bool peer_agrees(const struct arbiter *a)
     return a->peer.prefers == PREFERS_PEER || (a->peer.prefers == PREFERS_SELF && a->set.sorts_first);
 }
 
-/* Nobody claimed although somebody should have: the wait that breaks the deadlock, not the same on both sides. */
+/* Nobody claimed although somebody should have: the wait that breaks the deadlock, not the same on both sides. A peer
+ * that says that it cannot claim is not waited for. */
 static int64_t patience(const struct arbiter *a)
 {
+    if (a->peer.next_epoch == 0)
+        return a->set.search_time;
     return a->set.search_time + a->set.handover_time * (a->set.sorts_first ? 1 : 2);
 }
 

@@ -711,9 +711,9 @@ static void on_tick(int n)
     const int64_t silent_for = w.now - node->heard;
     const bool missed = node->ever_heard && silent_for > settings.heartbeat_interval * 3 / 2 &&
                         silent_for < 5 * NS_PER_S;
-    bool mute = false; /* R4: the search quickens */
+    bool mute = false; /* R4: the search quickens, as long as something answered lately and no lease stands behind it */
     for (int c = 0; c < CHANNELS; c++)
-        mute = mute || (silent_for > settings.heartbeat_interval * 3 / 2 && node->searches[c].answered_ns > 0 &&
+        mute = mute || (w.now - node->backed > settings.heartbeat_interval * 3 / 2 && node->searches[c].answered_ns > 0 &&
                         w.now - node->searches[c].answered_ns < 5 * NS_PER_S);
     const bool quick = missed || mute || node->role.suspicious || node->role.searching;
     const int64_t interval = quick ? settings.heartbeat_interval / 5 : settings.heartbeat_interval;

@@ -347,7 +347,7 @@ static void note_trouble(void)
 {
     const bool blind = arp_cut() || w.search_off;
 
-    if (partitioned())
+    if (partitioned() || (arp_cut() && w.loss_percent > 0)) /* one lossy path may seem none for a while */
         w.partition_end = w.now;
     if (blind)
         w.blind_end = w.now;

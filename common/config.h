@@ -33,6 +33,17 @@ struct config_timers {
     int router_retries;
 };
 
+/* The timers by the names that they have in the file, in the order of DESIGN §3, with the defaults of each profile. */
+struct config_timer {
+    const char *key;
+    size_t offset; /* in struct config_timers */
+    int64_t defaults[3], least; /* ns; defaults by enum config_profile */
+};
+enum { CONFIG_TIMERS = 15 };
+extern const struct config_timer config_timer_table[CONFIG_TIMERS];
+int64_t config_timer_ns(const struct config_timers *timers, const struct config_timer *timer);
+const char *config_profile_name(enum config_profile profile);
+
 struct config_strings {
     size_t count;
     char **items; /* count strings, and NULL: ready for execv() */

@@ -54,6 +54,7 @@ static void to_journal(int priority, const char *const fields[], const char *tex
     sd_journal_sendv(iov, n);
 }
 
+PRINTF_LIKE(3, 0)
 static void write_line(int priority, const char *const fields[], const char *format, va_list args)
 {
     char text[1024], line[1200];

@@ -1,0 +1,380 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/config_private.h"
+
+enum { OPTIONS_MAX = 48, UNKNOWN_MAX = 8 };
+
+/* One kind of section, with room for the unknown keys that were found in it and reported. */
+struct table {
+    const char *section;
+    cfg_opt_t options[OPTIONS_MAX + UNKNOWN_MAX];
+};
+
+enum { ROOT, CLUSTER, NODE, CHANNEL, CHANNEL_NODE, ROUTE, SERVICE, SYNC, WATCHDOG, SNMP, MONITOR, TABLES };
+
+struct grammar {
+    struct table tables[TABLES];
+    char unknown[UNKNOWN_MAX][64]; /* names that the tables point to */
+    size_t unknown_count;
+};
+
+/* libconfuse hands no pointer of ours to its callbacks, so that the parse under way is found here. */
+struct parse {
+    char kind[32]; /* section where the error was */
+    char text[200];
+    char suggestion[64];
+    int line; /* 0: no error yet */
+    char *kept; /* scratch of keep_line() */
+};
+static _Thread_local struct parse *current;
+
+/* ---- what libconfuse calls */
+
+/* Every value becomes "LINE:FIRST:text", where FIRST is the line of an earlier value of the same key that this one
+ * silently would replace, or 0. The option's comment remembers that line. */
+static int keep_line(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    const size_t size = strlen(value) + 32;
+    int first = 0;
+    char line[16];
+
+    free(current->kept);
+    current->kept = malloc(size);
+    if (!current->kept)
+        return -1;
+    if (opt->nvalues == 1) {
+        const char *comment = cfg_opt_getcomment(opt);
+        if (comment)
+            first = atoi(comment);
+        snprintf(line, sizeof line, "%d", cfg->line);
+        cfg_opt_setcomment(opt, line);
+    }
+    snprintf(current->kept, size, "%d:%d:%s", cfg->line, first, value);
+    *(const char **)result = current->kept;
+    return 0;
+}
+
+/* The line that config_text put first into a section; one that stands in the file itself is no key. */
+static int take_section_line(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    char first[] = "first";
+
+    if (cfg_opt_getcomment(opt)) {
+        cfg_error(cfg, "no such option '%s'", opt->name);
+        return -1;
+    }
+    cfg_opt_setcomment(opt, first);
+    *(long *)result = strtol(value, NULL, 10);
+    return 0;
+}
+
+static const char *suggest_key(cfg_t *cfg, const char *word)
+{
+    const char *names[OPTIONS_MAX + UNKNOWN_MAX];
+    size_t count = 0;
+
+    for (; cfg->opts[count].name && count < ARRAY_LENGTH(names); count++)
+        names[count] = cfg->opts[count].name;
+    return nearest_word(word, names, count);
+}
+
+/* The word in '…' of libconfuse's message. */
+static void quoted_word(const char *message, char *word, size_t size)
+{
+    const char *begin = strchr(message, '\'');
+    const char *end = begin ? strrchr(begin + 1, '\'') : NULL;
+
+    text_copy(word, size, "");
+    if (end)
+        text_copy(word, MIN(size, (size_t)(end - begin)), begin + 1);
+}
+
+PRINTF_LIKE(2, 0) static void on_error(cfg_t *cfg, const char *format, va_list arguments)
+{
+    char word[64];
+    const char *near;
+
+    if (!current || current->line != 0)
+        return;
+    current->line = MAX(cfg->line, 1);
+    text_copy(current->kind, sizeof current->kind, cfg->name ? cfg->name : "root");
+    vsnprintf(current->text, sizeof current->text, format, arguments);
+    quoted_word(current->text, word, sizeof word);
+    near = suggest_key(cfg, word);
+    text_copy(current->suggestion, sizeof current->suggestion, near ? near : "");
+}
+
+/* ---- the grammar */
+
+#define SCALAR(name) CFG_STR_CB(name, NULL, CFGF_NODEFAULT, keep_line)
+#define LIST(name) CFG_STR_LIST_CB(name, NULL, CFGF_NODEFAULT, keep_line)
+#define LINE CFG_INT_CB("@line", 0, CFGF_NONE, take_section_line)
+/* A section is always "multi", or libconfuse makes one that is not in the file. */
+#define NAMED(name) CFG_SEC(name, NULL, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES)
+#define PLAIN(name) CFG_SEC(name, NULL, CFGF_MULTI)
+
+static const cfg_opt_t root_options[] = {NAMED("cluster"), NAMED("node"), NAMED("channel"),  NAMED("route"),
+                                         NAMED("service"), NAMED("sync"), PLAIN("watchdog"), PLAIN("snmp"),
+                                         PLAIN("monitor")};
+static const cfg_opt_t cluster_options[] = {
+    LINE, SCALAR("profile"), SCALAR("key-file"), SCALAR("old-key-file"), SCALAR("on-network-fault"),
+    SCALAR("lease-gate"), LIST("reboot-command"), SCALAR("router-retries")};
+static const cfg_opt_t node_options[] = {LINE, SCALAR("reserved-address")};
+static const cfg_opt_t channel_options[] = {LINE,           SCALAR("device"), LIST("active-address"), LIST("router"),
+                                            SCALAR("mode"), SCALAR("search"), SCALAR("heartbeat"),    NAMED("node")};
+static const cfg_opt_t channel_node_options[] = {LINE, LIST("passive-address"), SCALAR("device")};
+static const cfg_opt_t route_options[] = {LINE, SCALAR("via"), SCALAR("channel")};
+static const cfg_opt_t service_options[] = {
+    LINE, LIST("command"), SCALAR("unit"), LIST("start"), LIST("stop"), SCALAR("pidfile"), SCALAR("process"),
+    SCALAR("when"), LIST("after"), LIST("check"), SCALAR("check-interval"), SCALAR("check-timeout"),
+    SCALAR("check-failures"), SCALAR("start-retries"), SCALAR("retry-interval"), SCALAR("stop-timeout"),
+    SCALAR("user"), SCALAR("group"), SCALAR("exclusive"), SCALAR("on-failure")};
+static const cfg_opt_t sync_options[] = {LINE, LIST("path"), SCALAR("sqlite"), LIST("exclude"), LIST("validate"),
+                                         LIST("apply"), SCALAR("max-delay"), SCALAR("keep")};
+static const cfg_opt_t watchdog_options[] = {LINE, SCALAR("device"), SCALAR("timeout"), SCALAR("required")};
+static const cfg_opt_t snmp_options[] = {LINE, SCALAR("config")};
+static const cfg_opt_t monitor_options[] = {LINE, SCALAR("listen")};
+
+static size_t table_size(const struct table *table)
+{
+    size_t count = 0;
+
+    while (table->options[count].name)
+        count++;
+    return count;
+}
+
+static void table_set(struct table *table, const char *section, const cfg_opt_t *options, size_t count)
+{
+    table->section = section;
+    memset(table->options, 0, sizeof table->options);
+    memcpy(table->options, options, count * sizeof *options);
+}
+
+static void table_link(struct table *table, const char *name, struct table *to)
+{
+    for (cfg_opt_t *option = table->options; option->name; option++)
+        if (option->type == CFGT_SEC && strcmp(option->name, name) == 0)
+            option->subopts = to->options;
+}
+
+static void add_timers(struct table *cluster)
+{
+    size_t count = table_size(cluster);
+
+    for (size_t i = 0; i < CONFIG_TIMERS; i++)
+        cluster->options[count++] = (cfg_opt_t)SCALAR(config_timer_table[i].key);
+}
+
+static void grammar_init(struct grammar *grammar)
+{
+    struct table *t = grammar->tables;
+
+    grammar->unknown_count = 0;
+    table_set(&t[ROOT], "root", root_options, ARRAY_LENGTH(root_options));
+    table_set(&t[CLUSTER], "cluster", cluster_options, ARRAY_LENGTH(cluster_options));
+    table_set(&t[NODE], "node", node_options, ARRAY_LENGTH(node_options));
+    table_set(&t[CHANNEL], "channel", channel_options, ARRAY_LENGTH(channel_options));
+    table_set(&t[CHANNEL_NODE], "node", channel_node_options, ARRAY_LENGTH(channel_node_options));
+    table_set(&t[ROUTE], "route", route_options, ARRAY_LENGTH(route_options));
+    table_set(&t[SERVICE], "service", service_options, ARRAY_LENGTH(service_options));
+    table_set(&t[SYNC], "sync", sync_options, ARRAY_LENGTH(sync_options));
+    table_set(&t[WATCHDOG], "watchdog", watchdog_options, ARRAY_LENGTH(watchdog_options));
+    table_set(&t[SNMP], "snmp", snmp_options, ARRAY_LENGTH(snmp_options));
+    table_set(&t[MONITOR], "monitor", monitor_options, ARRAY_LENGTH(monitor_options));
+    add_timers(&t[CLUSTER]);
+    for (size_t i = CLUSTER; i < TABLES; i++)
+        if (i != CHANNEL_NODE)
+            table_link(&t[ROOT], t[i].section, &t[i]);
+    table_link(&t[CHANNEL], "node", &t[CHANNEL_NODE]);
+}
+
+/* ---- libconfuse's errors, in our words */
+
+static bool begins_with(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+static void refuse_unknown(struct reader *reader, const struct parse *parse, const char *word)
+{
+    const char *where = strcmp(parse->kind, "root") == 0 ? "outside of sections" : parse->kind;
+    const char *in = strcmp(parse->kind, "root") == 0 ? "" : "in ";
+
+    if (strcmp(word, "include") == 0)
+        reader_refuse(reader, parse->line, "include is not known: the configuration is one file; write the text here");
+    else if (parse->suggestion[0])
+        reader_refuse(reader, parse->line, "unknown key \"%s\" %s%s; did you mean \"%s\"?", word, in, where,
+                      parse->suggestion);
+    else
+        reader_refuse(reader, parse->line, "unknown key \"%s\" %s%s; remove it (duet.conf(5) lists the known ones)",
+                      word, in, where);
+}
+
+static void refuse_token(struct reader *reader, int line, const char *word)
+{
+    if (strcmp(word, "{") == 0)
+        reader_refuse(reader, line, "unexpected '{'; this key takes one value, written KEY = VALUE without braces");
+    else if (strcmp(word, "}") == 0)
+        reader_refuse(reader, line, "unexpected '}'; a value is missing before it");
+    else
+        reader_refuse(reader, line, "unexpected \"%s\"; write KEY = VALUE, KEY = {VALUE, VALUE}, or SECTION \"NAME\" "
+                                    "{ … }", word);
+}
+
+static void refuse_syntax(struct reader *reader, const struct parse *parse, const char *word)
+{
+    const char *text = parse->text;
+
+    if (begins_with(text, "unexpected token"))
+        refuse_token(reader, parse->line, word);
+    else if (begins_with(text, "missing equal sign"))
+        reader_refuse(reader, parse->line, "'=' is missing after \"%s\"; write %s = VALUE", word, word);
+    else if (begins_with(text, "missing title"))
+        reader_refuse(reader, parse->line, "%s needs a name; write %s \"NAME\" { … }", word, word);
+    else if (begins_with(text, "missing opening brace"))
+        reader_refuse(reader, parse->line, "'{' is missing after %s; it is a section: %s%s { … }", word, word,
+                      strstr("watchdog snmp monitor", word) ? "" : " \"NAME\"");
+    else if (begins_with(text, "found duplicate title"))
+        reader_refuse(reader, parse->line, "a second section of the same kind is named \"%s\"; give it a name of its "
+                                           "own, or join the two%s", word,
+                      strcmp(word, "default") == 0 ? " (default routes of both families: \"0.0.0.0/0\", \"::/0\")" : "");
+    else if (begins_with(text, "attempt to append"))
+        reader_refuse(reader, parse->line, "\"%s\" takes one value; write %s = VALUE instead of +=", word, word);
+    else if (begins_with(text, "premature end"))
+        reader_refuse(reader, parse->line, "the file ends in the middle of a key; its value is missing");
+    else
+        reader_refuse(reader, parse->line, "%s; see duet.conf(5) for how it is written",
+                      text[0] ? text : "this cannot be read");
+}
+
+static bool is_reported(const struct grammar *grammar, const char *word)
+{
+    for (size_t i = 0; i < grammar->unknown_count; i++)
+        if (strcmp(grammar->unknown[i], word) == 0)
+            return true;
+    return false;
+}
+
+/* Lets an unknown key pass from now on, so that the next parse shows what else is wrong. */
+static bool add_unknown(struct grammar *grammar, const char *kind, const char *word)
+{
+    if (grammar->unknown_count == UNKNOWN_MAX || word[0] == '\0' || strlen(word) >= sizeof grammar->unknown[0] - 1)
+        return false;
+    char *name = grammar->unknown[grammar->unknown_count++];
+    text_copy(name, sizeof grammar->unknown[0], word);
+    for (size_t i = 0; i < TABLES; i++) {
+        struct table *table = &grammar->tables[i];
+        if (strcmp(table->section, kind) == 0)
+            table->options[table_size(table)] = (cfg_opt_t)LIST(name);
+    }
+    return true;
+}
+
+/* Says what was wrong; true if another parse can tell more. */
+static bool report(struct reader *reader, struct grammar *grammar, const struct parse *parse)
+{
+    char word[64];
+
+    quoted_word(parse->text, word, sizeof word);
+    if (is_reported(grammar, word))
+        return false;
+    if (begins_with(parse->text, "no such option")) {
+        refuse_unknown(reader, parse, word);
+        return add_unknown(grammar, parse->kind, word);
+    }
+    refuse_syntax(reader, parse, word);
+    return false;
+}
+
+/* One run of libconfuse. NULL with `parse` filled on an error. */
+static cfg_t *parse_once(struct grammar *grammar, const char *prepared, struct parse *parse)
+{
+    cfg_t *tree = cfg_init(grammar->tables[ROOT].options, CFGF_NONE);
+
+    *parse = (struct parse){0};
+    if (!tree)
+        return NULL;
+    current = parse;
+    cfg_set_error_function(tree, on_error);
+    int r = cfg_parse_buf(tree, prepared);
+    current = NULL;
+    free(parse->kept);
+    if (r == CFG_SUCCESS && parse->line == 0)
+        return tree;
+    if (parse->line == 0) {
+        parse->line = MAX(tree->line, 1);
+        text_copy(parse->text, sizeof parse->text, "out of memory");
+    }
+    cfg_free(tree);
+    return NULL;
+}
+
+cfg_t *config_parse(struct reader *reader, const char *prepared)
+{
+    struct grammar *grammar AUTO_FREE = malloc(sizeof *grammar);
+    struct parse parse;
+
+    if (!grammar) {
+        reader_refuse(reader, 1, "out of memory");
+        return NULL;
+    }
+    grammar_init(grammar);
+    for (;;) {
+        cfg_t *tree = parse_once(grammar, prepared, &parse);
+        if (tree || !report(reader, grammar, &parse))
+            return tree;
+    }
+}
+
+/* ---- the tree */
+
+size_t value_count(cfg_t *section, const char *key)
+{
+    return cfg_size(section, key);
+}
+
+int section_line(cfg_t *section)
+{
+    return MAX((int)cfg_getint(section, "@line"), 1);
+}
+
+/* Takes "LINE:FIRST:text" apart. */
+static const char *split_value(const char *kept, int *line, int *first)
+{
+    char *at;
+
+    *line = (int)strtol(kept, &at, 10);
+    *first = (int)strtol(at + 1, &at, 10);
+    return at + 1;
+}
+
+struct value value_at(cfg_t *section, const char *key, size_t index)
+{
+    struct value value = {NULL, section_line(section)};
+    int first;
+
+    if (index < value_count(section, key))
+        value.text = split_value(cfg_getnstr(section, key, (unsigned)index), &value.line, &first);
+    return value;
+}
+
+struct value value_of(cfg_t *section, const char *key)
+{
+    return value_at(section, key, 0);
+}
+
+void refuse_repeated_keys(struct reader *reader, cfg_t *section)
+{
+    int line, first;
+
+    for (cfg_opt_t *option = section->opts; option->name; option++) {
+        if (option->type != CFGT_STR || cfg_opt_size(option) == 0)
+            continue;
+        split_value(cfg_opt_getnstr(option, 0), &line, &first);
+        if (first != 0)
+            reader_refuse(reader, line, "\"%s\" is given twice (first on line %d); keep one of them", option->name,
+                          first);
+    }
+}

@@ -18,7 +18,7 @@ enum note_kind {
     NOTE_STALL,        /* value: how late this daemon was, ns */
     NOTE_PEER_SESSION, /* the peer started anew */
     NOTE_PEER_LOST,
-    NOTE_PEER_BACK, /* value: after how long a silence, ns; 0 = heard for the first time */
+    NOTE_PEER_BACK,
     NOTE_PATH,      /* index: path */
     NOTE_LINK,      /* index: channel */
     NOTE_USABLE,    /* index: channel */

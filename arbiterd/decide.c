@@ -77,11 +77,18 @@ static bool peer_sees_more_network(const struct arbiter *a)
     return network_fault(a) && may_offer(a) && peer_usable(a) > own_usable(a);
 }
 
+/* takeoverd had its time. After a renewal that time is short: the peer, which has just considered it, waits no longer
+ * than takeover-after for a lease that stands (R3). */
 static bool lease_unconfirmed(const struct arbiter *a)
 {
-    const int64_t due = MAX(a->address.lease_ns + a->set.address_lease, a->renewed + a->set.claim_time);
+    const int64_t wait = MIN(a->set.address_lease, a->set.takeover_after - a->set.heartbeat_interval);
 
-    return !a->lapsed && a->now > due;
+    return !a->lapsed && a->now > MAX(a->address.lease_ns + a->set.address_lease, a->renewed + wait);
+}
+
+static bool lease_unconfirmed_before_peer(const struct arbiter *a)
+{
+    return lease_unconfirmed(a) && peer_linked(a);
 }
 
 static bool lease_unconfirmed_and_peer_can(const struct arbiter *a)
@@ -185,6 +192,12 @@ static void confirm_claim(struct arbiter *a)
     if (a->trouble == TROUBLE_CLAIM)
         a->trouble = TROUBLE_NONE;
     a->no_claim_before = 0;
+}
+
+static void lapse(struct arbiter *a)
+{
+    a->lapsed = a->now;
+    a->lease = a->now;
 }
 
 /* This node steps back for a fault of its own: unfit, and longer so if it happens again within the hour (R10). */
@@ -298,6 +311,8 @@ const struct arbiter_row arbiter_rows[] = {
      offer_for_network},
     {"R6-lease", "takeoverd does not confirm the lease", IN(ACTIVE), lease_unconfirmed_and_peer_can, PHASE_OFFERING,
      offer_for_lease},
+    {"R12-unconfirmed", "takeoverd does not confirm the lease, and the peer cannot help: once more, agreed with the peer",
+     IN(ACTIVE), lease_unconfirmed_before_peer, SAME, lapse},
     {"R7-service", "a service stays down here, and is not known to fail on the peer", IN(ACTIVE),
      peer_has_more_services, PHASE_OFFERING, offer_for_service},
     {"R13-released", "takeoverd confirmed that no active address is left", IN(RELEASING), release_confirmed,
@@ -377,13 +392,14 @@ static void update_preference(struct arbiter *a)
         a->prefers = self_preferred(a) ? PREFERS_SELF : PREFERS_PEER;
 }
 
-/* Since when nobody serves, counted only while that can be known (R2). */
+/* Since when nobody serves, counted only while that can be known, and while this node could do something about it: the
+ * waits of R2 keep the two nodes apart, so both must begin when the bar falls. */
 static void update_vacancy(struct arbiter *a)
 {
     const bool known = peer_alive(a) || own_usable(a) > 0;
     const bool own = phase_serves(a->phase) || a->phase == PHASE_RELEASING;
 
-    if (own || !known || !role_vacant(a))
+    if (own || !known || !role_vacant(a) || !may_claim(a) || hold_bars_claim(a))
         a->vacant_since = 0;
     else if (a->vacant_since == 0)
         a->vacant_since = a->observed;
@@ -536,7 +552,7 @@ static void take_peer(struct arbiter *a, const struct arbiter_event *e)
     if (e->sent_ns < a->observed)
         return; /* an older report than the one we go by */
     if (e->peer->change != a->peer.change)
-        a->peer_changed = e->sent_ns;
+        a->peer_changed = e->now_ns; /* when it was considered, not when it was heard: see R12 */
     a->peer = *e->peer;
     a->observed = e->sent_ns;
     if (!phase_serves(a->phase) && a->peer.epoch > a->epoch)

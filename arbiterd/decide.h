@@ -109,7 +109,7 @@ struct arbiter {
     int64_t started;
     struct peer_message peer;
     int64_t observed; /* when heartbeatd last looked; 0 = not heard of it yet */
-    int64_t peer_changed; /* when its numbered state last changed */
+    int64_t peer_changed; /* when this node last considered a change of its numbered state */
     struct link_message links[ARBITER_CHANNELS_MAX];
     struct search_message searches[ARBITER_CHANNELS_MAX];
     struct address_message address;

@@ -186,6 +186,13 @@ bool may_claim(const struct arbiter *a)
            a->now >= a->no_claim_before;
 }
 
+bool hold_bars_claim(const struct arbiter *a)
+{
+    const bool was_active = a->disk.was_active && a->phase == PHASE_SEARCHING; /* after a power cut of both (R15) */
+
+    return a->held && !was_active && a->peer.offer == OFFER_NONE;
+}
+
 /* The peer's arbiter has seen that this node prefers itself, and stands back. */
 static bool peer_agrees(const struct arbiter *a)
 {
@@ -203,10 +210,8 @@ static int64_t patience(const struct arbiter *a)
 bool vacancy_due(const struct arbiter *a)
 {
     const int64_t vacant_for = a->vacant_since > 0 ? a->observed - a->vacant_since : 0;
-    const bool was_active = a->disk.was_active && a->phase == PHASE_SEARCHING; /* after a power cut of both (R15) */
-    const bool hold_bars = a->held && !was_active && a->peer.offer == OFFER_NONE;
 
-    if (!may_claim(a) || peer_serves(a) || hold_bars)
+    if (!may_claim(a) || hold_bars_claim(a) || peer_serves(a))
         return false;
     if (peer_linked(a) && a->peer.released && peer_agrees(a))
         return true; /* at once: its takeoverd confirmed that it holds nothing */

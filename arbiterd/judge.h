@@ -26,6 +26,7 @@ int64_t highest_epoch(const struct arbiter *a); /* that this node knows of */
 bool role_vacant(const struct arbiter *a);
 bool self_preferred(const struct arbiter *a);
 bool may_claim(const struct arbiter *a); /* what every claim needs */
+bool hold_bars_claim(const struct arbiter *a); /* the operator's hold; an offer is an order and overrides it (R15) */
 bool vacancy_due(const struct arbiter *a);
 
 /* Takeover (R3). */

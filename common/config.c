@@ -25,7 +25,7 @@ static void say(struct reader *reader, int line, const char *mark, const char *f
         fprintf(reader->out, "%s:%d: %s%s\n", reader->file, line, mark, text);
 }
 
-void reader_refuse(struct reader *reader, int line, const char *format, ...)
+void config_refuse(struct reader *reader, int line, const char *format, ...)
 {
     va_list arguments;
 
@@ -35,7 +35,7 @@ void reader_refuse(struct reader *reader, int line, const char *format, ...)
     va_end(arguments);
 }
 
-void reader_warn(struct reader *reader, int line, const char *format, ...)
+void config_warn(struct reader *reader, int line, const char *format, ...)
 {
     va_list arguments;
 
@@ -66,9 +66,9 @@ static int read_into(struct reader *reader, const char *text, bool files, struct
     reader->config = calloc(1, sizeof *reader->config);
     char *prepared = config_text_prepare(text, &error);
     if (!prepared)
-        reader_refuse(reader, error.line, "%s", error.text);
+        config_refuse(reader, error.line, "%s", error.text);
     else if (!reader->config)
-        reader_refuse(reader, 1, "out of memory");
+        config_refuse(reader, 1, "out of memory");
     else
         reader->tree = config_parse(reader, prepared);
     if (reader->tree) {
@@ -76,7 +76,7 @@ static int read_into(struct reader *reader, const char *text, bool files, struct
         hash_text(text, reader->config->hash);
         config_build(reader);
         if (files)
-            check_key_files(reader);
+            config_check_key_files(reader);
         reader->config->warnings = reader->warnings;
         cfg_free(reader->tree);
     }
@@ -90,7 +90,8 @@ static int read_into(struct reader *reader, const char *text, bool files, struct
     return 0;
 }
 
-int config_read_text(const char *file, const char *text, const char *node, FILE *errors, struct config **config)
+int config_read_text(const char *file, const char *text, const char *node, FILE *errors,
+                     struct config **config)
 {
     struct reader reader = {.file = file, .out = errors, .node = node};
 
@@ -121,7 +122,7 @@ static void service_free(struct config_service *service)
                                       &service->after};
 
     for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)
-        strings_free(lists[i]);
+        config_strings_free(lists[i]);
 }
 
 static void sync_free(struct config_sync *sync)
@@ -129,7 +130,7 @@ static void sync_free(struct config_sync *sync)
     struct config_strings *lists[] = {&sync->paths, &sync->exclude, &sync->validate, &sync->apply};
 
     for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)
-        strings_free(lists[i]);
+        config_strings_free(lists[i]);
 }
 
 void config_free(struct config *config)
@@ -142,7 +143,7 @@ void config_free(struct config *config)
         service_free(&config->services[i]);
     for (size_t i = 0; i < config->sync_count; i++)
         sync_free(&config->syncs[i]);
-    strings_free(&config->reboot_command);
+    config_strings_free(&config->reboot_command);
     free(config->routes);
     free(config->services);
     free(config->syncs);

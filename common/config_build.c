@@ -6,17 +6,17 @@
 
 /* From the tree to struct config, section by section, in the order in which one needs the other's names. */
 
-static const char *const profiles[] = {"lan", "fast", "wan"};         /* by enum config_profile */
+static const char *const profiles[] = {"lan", "fast", "wan"};              /* by enum config_profile */
 static const char *const fault_actions[] = {"reboot", "demote", "ignore"}; /* by enum config_fault_action */
-static const char *const modes[] = {"exchange", "overlay"};           /* by enum config_mode */
-static const char *const whens[] = {"active", "always"};              /* by enum config_when */
+static const char *const modes[] = {"exchange", "overlay"};                /* by enum config_mode */
+static const char *const whens[] = {"active", "always"};                   /* by enum config_when */
 
 const char *config_profile_name(enum config_profile profile)
 {
     return profiles[profile];
 }
 
-int node_index(const struct config *config, const char *name)
+int config_node_index(const struct config *config, const char *name)
 {
     for (int i = 0; i < CONFIG_NODES; i++)
         if (strcmp(config->nodes[i].name, name) == 0)
@@ -24,7 +24,7 @@ int node_index(const struct config *config, const char *name)
     return -1;
 }
 
-int channel_index(const struct config *config, const char *name)
+int config_channel_index(const struct config *config, const char *name)
 {
     for (size_t i = 0; i < config->channel_count; i++)
         if (strcmp(config->channels[i].name, name) == 0)
@@ -37,10 +37,12 @@ static bool take_name(struct reader *reader, cfg_t *section, char name[static CO
 {
     const char *title = cfg_title(section);
 
-    if (!name_valid(title)) {
-        reader_refuse(reader, section_line(section),
-                      "\"%s\" cannot be the name of a %s; use 1 to %d letters, digits, '-', '_' and '.', beginning with "
-                      "none of '-' and '.'", title, cfg_name(section), CONFIG_NAME_MAX - 1);
+    if (!config_name_valid(title)) {
+        config_refuse(reader, config_section_line(section),
+                      "\"%s\" cannot be the name of a %s; use 1 to %d letters, digits, '-', '_' and '.', "
+                      "beginning with "
+                      "none of '-' and '.'",
+                      title, cfg_name(section), CONFIG_NAME_MAX - 1);
         return false;
     }
     text_copy(name, CONFIG_NAME_MAX, title);
@@ -54,7 +56,7 @@ static size_t section_count(struct reader *reader, cfg_t *in, const char *kind, 
 
     if (count <= most)
         return count;
-    reader_refuse(reader, section_line(cfg_getnsec(in, kind, (unsigned)most)),
+    config_refuse(reader, config_section_line(cfg_getnsec(in, kind, (unsigned)most)),
                   "%zu sections %s are too many; at most %zu are possible", count, kind, most);
     return most;
 }
@@ -74,14 +76,12 @@ static cfg_t *single_section(struct reader *reader, const char *kind)
     const size_t count = cfg_size(reader->tree, kind);
 
     if (count > 1)
-        reader_refuse(reader, section_line(cfg_getnsec(reader->tree, kind, 1)),
+        config_refuse(reader, config_section_line(cfg_getnsec(reader->tree, kind, 1)),
                       "a second section %s (the first is on line %d); join the two", kind,
-                      section_line(cfg_getnsec(reader->tree, kind, 0)));
+                      config_section_line(cfg_getnsec(reader->tree, kind, 0)));
     if (count == 0)
         return NULL;
-    cfg_t *section = cfg_getnsec(reader->tree, kind, 0);
-    refuse_repeated_keys(reader, section);
-    return section;
+    return cfg_getnsec(reader->tree, kind, 0);
 }
 
 /* ---- cluster and nodes */
@@ -109,33 +109,32 @@ static void build_cluster(struct reader *reader, cfg_t *cluster)
     int profile = PROFILE_LAN, action = FAULT_REBOOT;
 
     take_name(reader, cluster, config->cluster);
-    take_choice(reader, cluster, "profile", profiles, ARRAY_LENGTH(profiles), &profile);
+    config_take_choice(reader, cluster, "profile", profiles, ARRAY_LENGTH(profiles), &profile);
     config->profile = (enum config_profile)profile;
     text_copy(config->key_file, sizeof config->key_file, "/etc/duet/cluster.key");
-    take_path(reader, cluster, "key-file", config->key_file, sizeof config->key_file);
-    take_path(reader, cluster, "old-key-file", config->old_key_file, sizeof config->old_key_file);
-    take_choice(reader, cluster, "on-network-fault", fault_actions, 2, &action);
+    config_take_path(reader, cluster, "key-file", config->key_file, sizeof config->key_file);
+    config_take_path(reader, cluster, "old-key-file", config->old_key_file, sizeof config->old_key_file);
+    config_take_choice(reader, cluster, "on-network-fault", fault_actions, 2, &action);
     config->on_network_fault = (enum config_fault_action)action;
     config->lease_gate = true;
-    take_bool(reader, cluster, "lease-gate", &config->lease_gate);
-    take_command(reader, cluster, "reboot-command", &config->reboot_command);
+    config_take_bool(reader, cluster, "lease-gate", &config->lease_gate);
+    config_take_command(reader, cluster, "reboot-command", &config->reboot_command);
     if (config->reboot_command.count == 0)
         default_reboot_command(reader);
-    take_timers(reader, cluster);
+    config_take_timers(reader, cluster);
 }
 
 static void build_node(struct reader *reader, cfg_t *section, int index)
 {
     struct config *config = reader->config;
     char what[sizeof((struct address_use *)0)->what];
-    const struct value reserved = value_of(section, "reserved-address");
+    const struct value reserved = config_value_of(section, "reserved-address");
 
-    refuse_repeated_keys(reader, section);
     take_name(reader, section, config->nodes[index].name);
     snprintf(what, sizeof what, "the reserved address of node \"%s\"", config->nodes[index].name);
-    if (reserved.text && parse_address(reader, "reserved-address", reserved, PREFIX_FORBIDDEN,
-                                       &config->nodes[index].reserved) == 0)
-        note_use(reader, &config->nodes[index].reserved, reserved.line, -1, what);
+    if (reserved.text && config_parse_address(reader, "reserved-address", reserved, PREFIX_FORBIDDEN,
+                                              &config->nodes[index].reserved) == 0)
+        config_note_use(reader, &config->nodes[index].reserved, reserved.line, -1, what);
 }
 
 static void check_reserved(struct reader *reader)
@@ -145,26 +144,31 @@ static void check_reserved(struct reader *reader)
 
     for (unsigned i = 0; i < CONFIG_NODES; i++) {
         sections[i] = cfg_getnsec(reader->tree, "node", i);
-        lines[i] = value_of(sections[i], "reserved-address");
+        lines[i] = config_value_of(sections[i], "reserved-address");
     }
     for (int i = 0; i < CONFIG_NODES; i++)
         if (!lines[i].text && lines[!i].text)
-            reader_refuse(reader, lines[i].line, "node \"%s\" has no reserved-address, but its peer does; give both one, "
-                                                 "or none", cfg_title(sections[i]));
+            config_refuse(reader, lines[i].line,
+                          "node \"%s\" has no reserved-address, but its peer does; give both one, "
+                          "or none",
+                          cfg_title(sections[i]));
     const int family[] = {reader->config->nodes[0].reserved.family, reader->config->nodes[1].reserved.family};
     if (family[0] && family[1] && family[0] != family[1])
-        reader_refuse(reader, lines[1].line, "the reserved addresses are of two families; make both IPv4 or both IPv6");
+        config_refuse(reader, lines[1].line,
+                      "the reserved addresses are of two families; make both IPv4 or both IPv6");
 }
 
 static void find_self(struct reader *reader)
 {
     struct config *config = reader->config;
 
-    config->self = reader->node ? node_index(config, reader->node) : -1;
+    config->self = reader->node ? config_node_index(config, reader->node) : -1;
     if (reader->node && config->self < 0)
-        reader_refuse(reader, section_line(cfg_getnsec(reader->tree, "node", 0)),
-                      "this node is called \"%.64s\", but the nodes here are \"%s\" and \"%s\"; give its name with --node, "
-                      "or rename one of them", reader->node, config->nodes[0].name, config->nodes[1].name);
+        config_refuse(reader, config_section_line(cfg_getnsec(reader->tree, "node", 0)),
+                      "this node is called \"%.64s\", but the nodes here are \"%s\" and \"%s\"; give its "
+                      "name with --node, "
+                      "or rename one of them",
+                      reader->node, config->nodes[0].name, config->nodes[1].name);
 }
 
 static bool build_nodes(struct reader *reader)
@@ -173,9 +177,10 @@ static bool build_nodes(struct reader *reader)
 
     if (count != CONFIG_NODES) {
         const unsigned last = count > CONFIG_NODES ? CONFIG_NODES : (unsigned)count - 1;
-        reader_refuse(reader, count == 0 ? 1 : section_line(cfg_getnsec(reader->tree, "node", last)),
-                      "the file has %zu node section%s; a pair has exactly two: node \"NAME\" { reserved-address = … }",
-                      count, count == 1 ? "" : "s");
+        config_refuse(
+            reader, count == 0 ? 1 : config_section_line(cfg_getnsec(reader->tree, "node", last)),
+            "the file has %zu node section%s; a pair has exactly two: node \"NAME\" { reserved-address = … }",
+            count, count == 1 ? "" : "s");
         return false;
     }
     for (int i = 0; i < CONFIG_NODES; i++)
@@ -191,10 +196,13 @@ static void check_device(struct reader *reader, const struct value *value)
 {
     if (strlen(value->text) > 15 || value->text[0] == '\0' || strpbrk(value->text, "/ \t:%") ||
         strcmp(value->text, ".") == 0 || strcmp(value->text, "..") == 0)
-        reader_refuse(reader, value->line, "device \"%s\" cannot be a network device; its name has 1 to 15 characters, "
-                                           "none of them a space, '/', ':' or '%%', such as \"eth0\"", value->text);
+        config_refuse(reader, value->line,
+                      "device \"%s\" cannot be a network device; its name has 1 to 15 characters, "
+                      "none of them a space, '/', ':' or '%%', such as \"eth0\"",
+                      value->text);
     else if (strcmp(value->text, "lo") == 0)
-        reader_refuse(reader, value->line, "device \"lo\" serves nobody outside; name the adapter of this channel");
+        config_refuse(reader, value->line,
+                      "device \"lo\" serves nobody outside; name the adapter of this channel");
 }
 
 /* What node section `name` of the channel says; NULL if it has none. */
@@ -209,29 +217,33 @@ static cfg_t *channel_node(cfg_t *channel, const char *name)
 static void take_device(struct reader *reader, cfg_t *section, int index, int node)
 {
     struct config *config = reader->config;
-    struct value common = value_of(section, "device"), own = {NULL, 0};
+    struct value common = config_value_of(section, "device"), own = {NULL, 0};
     cfg_t *of_node = channel_node(section, config->nodes[node].name);
 
     if (of_node)
-        own = value_of(of_node, "device");
+        own = config_value_of(of_node, "device");
     if (own.text)
         check_device(reader, &own);
     if (own.text || common.text)
         text_copy(reader->devices[node][index], 16, own.text ? own.text : common.text);
     else
-        reader_refuse(reader, section_line(section), "channel \"%s\" has no device for node \"%s\"; add device = \"eth0\" "
-                                                     "or the like", cfg_title(section), config->nodes[node].name);
+        config_refuse(reader, config_section_line(section),
+                      "channel \"%s\" has no device for node \"%s\"; add device = \"eth0\" "
+                      "or the like",
+                      cfg_title(section), config->nodes[node].name);
 }
 
-static void take_passive(struct reader *reader, cfg_t *section, int index, int node, struct config_addresses *to)
+static void take_passive(struct reader *reader, cfg_t *section, int index, int node,
+                         struct config_addresses *to)
 {
     const char *name = reader->config->nodes[node].name;
     cfg_t *of_node = channel_node(section, name);
     char what[sizeof((struct address_use *)0)->what];
 
-    snprintf(what, sizeof what, "the passive address of node \"%s\" on channel \"%s\"", name, cfg_title(section));
+    snprintf(what, sizeof what, "the passive address of node \"%s\" on channel \"%s\"", name,
+             cfg_title(section));
     if (of_node)
-        take_addresses(reader, of_node, "passive-address", PREFIX_NEEDED, index, what, to);
+        config_take_addresses(reader, of_node, "passive-address", PREFIX_NEEDED, index, what, to);
 }
 
 static void check_channel_nodes(struct reader *reader, cfg_t *section)
@@ -240,10 +252,10 @@ static void check_channel_nodes(struct reader *reader, cfg_t *section)
 
     for (unsigned i = 0; i < cfg_size(section, "node"); i++) {
         cfg_t *node = cfg_getnsec(section, "node", i);
-        refuse_repeated_keys(reader, node);
-        if (node_index(config, cfg_title(node)) < 0)
-            reader_refuse(reader, section_line(node), "there is no node \"%s\"; the nodes are \"%s\" and \"%s\"",
-                          cfg_title(node), config->nodes[0].name, config->nodes[1].name);
+        if (config_node_index(config, cfg_title(node)) < 0)
+            config_refuse(reader, config_section_line(node),
+                          "there is no node \"%s\"; the nodes are \"%s\" and \"%s\"", cfg_title(node),
+                          config->nodes[0].name, config->nodes[1].name);
     }
 }
 
@@ -253,14 +265,16 @@ static void take_channel_addresses(struct reader *reader, cfg_t *section, int in
     char what[sizeof((struct address_use *)0)->what];
 
     snprintf(what, sizeof what, "an active address of channel \"%s\"", channel->name);
-    take_addresses(reader, section, "active-address", PREFIX_NEEDED, index, what, &channel->active);
-    if (value_count(section, "active-address") == 0)
-        reader_refuse(reader, section_line(section), "channel \"%s\" has no active-address; add the one that others use "
-                                                     "to reach the pair, such as {\"192.0.2.1/24\"}", channel->name);
+    config_take_addresses(reader, section, "active-address", PREFIX_NEEDED, index, what, &channel->active);
+    if (config_value_count(section, "active-address") == 0)
+        config_refuse(reader, config_section_line(section),
+                      "channel \"%s\" has no active-address; add the one that others use "
+                      "to reach the pair, such as {\"192.0.2.1/24\"}",
+                      channel->name);
     snprintf(what, sizeof what, "a router of channel \"%s\"", channel->name);
-    take_addresses(reader, section, "router", PREFIX_FORBIDDEN, index, what, &channel->routers);
+    config_take_addresses(reader, section, "router", PREFIX_FORBIDDEN, index, what, &channel->routers);
     if (channel->routers.count > CONFIG_ROUTERS_MAX)
-        reader_refuse(reader, value_at(section, "router", CONFIG_ROUTERS_MAX).line,
+        config_refuse(reader, config_value_at(section, "router", CONFIG_ROUTERS_MAX).line,
                       "%zu routers are too many for a channel; name at most %d", channel->routers.count,
                       CONFIG_ROUTERS_MAX);
 }
@@ -270,19 +284,19 @@ static void build_channel(struct reader *reader, cfg_t *section, int index)
     static const char *const carriers[] = {"ethernet", "udp"};
     struct config_channel *channel = &reader->config->channels[index];
     const int self = MAX(reader->config->self, 0);
-    const struct value device = value_of(section, "device");
+    const struct value device = config_value_of(section, "device");
     int mode = MODE_EXCHANGE, carrier = 0;
 
-    refuse_repeated_keys(reader, section);
     take_name(reader, section, channel->name);
     if (strcmp(channel->name, "reserved") == 0)
-        reader_refuse(reader, section_line(section), "\"reserved\" is the name of the reserved line's path; give the "
-                                                     "channel another one");
-    take_choice(reader, section, "mode", modes, ARRAY_LENGTH(modes), &mode);
+        config_refuse(reader, config_section_line(section),
+                      "\"reserved\" is the name of the reserved line's path; give the "
+                      "channel another one");
+    config_take_choice(reader, section, "mode", modes, ARRAY_LENGTH(modes), &mode);
     channel->mode = (enum config_mode)mode;
     channel->search = true;
-    take_bool(reader, section, "search", &channel->search);
-    take_choice(reader, section, "heartbeat", carriers, ARRAY_LENGTH(carriers), &carrier);
+    config_take_bool(reader, section, "search", &channel->search);
+    config_take_choice(reader, section, "heartbeat", carriers, ARRAY_LENGTH(carriers), &carrier);
     channel->heartbeat_udp = carrier == 1;
     check_channel_nodes(reader, section);
     if (device.text)
@@ -301,8 +315,9 @@ static void build_channels(struct reader *reader)
     const size_t count = section_count(reader, reader->tree, "channel", CONFIG_CHANNELS_MAX);
 
     if (count == 0)
-        reader_refuse(reader, 1, "the file has no channel; add channel \"NAME\" { device = …  active-address = … } for "
-                                 "each adapter on which the pair serves");
+        config_refuse(reader, 1,
+                      "the file has no channel; add channel \"NAME\" { device = …  active-address = … } for "
+                      "each adapter on which the pair serves");
     for (; config->channel_count < count; config->channel_count++)
         build_channel(reader, cfg_getnsec(reader->tree, "channel", (unsigned)config->channel_count),
                       (int)config->channel_count);
@@ -320,13 +335,17 @@ static bool take_destination(struct reader *reader, cfg_t *section, struct confi
         return true;
     }
     if (!strchr(title, '/') || net_address_parse(title, &route->to) < 0) {
-        reader_refuse(reader, section_line(section), "route \"%s\" is no destination; name it \"default\", or by its "
-                                                     "network, such as \"198.51.100.0/24\"", title);
+        config_refuse(reader, config_section_line(section),
+                      "route \"%s\" is no destination; name it \"default\", or by its "
+                      "network, such as \"198.51.100.0/24\"",
+                      title);
         return false;
     }
     if (route->via.family != 0 && route->to.family != route->via.family) {
-        reader_refuse(reader, section_line(section), "route \"%s\" goes via an address of the other family; make both "
-                                                     "IPv4 or both IPv6", title);
+        config_refuse(reader, config_section_line(section),
+                      "route \"%s\" goes via an address of the other family; make both "
+                      "IPv4 or both IPv6",
+                      title);
         return false;
     }
     return true;
@@ -334,25 +353,26 @@ static bool take_destination(struct reader *reader, cfg_t *section, struct confi
 
 static void take_route_channel(struct reader *reader, cfg_t *section, struct config_route *route)
 {
-    const struct value channel = value_of(section, "channel");
+    const struct value channel = config_value_of(section, "channel");
 
-    route->channel = channel.text ? channel_index(reader->config, channel.text) : -1;
+    route->channel = channel.text ? config_channel_index(reader->config, channel.text) : -1;
     if (!channel.text)
-        reader_refuse(reader, channel.line, "route \"%s\" has no channel; add channel = \"NAME\"", cfg_title(section));
+        config_refuse(reader, channel.line, "route \"%s\" has no channel; add channel = \"NAME\"",
+                      cfg_title(section));
     else if (route->channel < 0)
-        reader_refuse(reader, channel.line, "there is no channel \"%s\"; name one that this file has", channel.text);
+        config_refuse(reader, channel.line, "there is no channel \"%s\"; name one that this file has",
+                      channel.text);
 }
 
 static void build_route(struct reader *reader, cfg_t *section, struct config_route *route)
 {
-    const struct value via = value_of(section, "via");
+    const struct value via = config_value_of(section, "via");
 
-    refuse_repeated_keys(reader, section);
     take_route_channel(reader, section, route);
     if (!via.text)
-        reader_refuse(reader, via.line, "route \"%s\" has no via; add via = \"ADDRESS\" of the next router",
+        config_refuse(reader, via.line, "route \"%s\" has no via; add via = \"ADDRESS\" of the next router",
                       cfg_title(section));
-    else if (parse_address(reader, "via", via, PREFIX_FORBIDDEN, &route->via) < 0)
+    else if (config_parse_address(reader, "via", via, PREFIX_FORBIDDEN, &route->via) < 0)
         route->via = (struct net_address){0};
     take_destination(reader, section, route);
     text_copy(route->name, sizeof route->name, cfg_title(section));
@@ -379,35 +399,34 @@ static void take_service_timing(struct reader *reader, cfg_t *section, struct co
     service->stop_timeout = 10 * NS_PER_S;
     service->check_failures = 3;
     service->start_retries = 3;
-    take_duration(reader, section, "check-interval", 10 * NS_PER_MS, &service->check_interval);
-    take_duration(reader, section, "check-timeout", 10 * NS_PER_MS, &service->check_timeout);
-    take_duration(reader, section, "retry-interval", NS_PER_MS, &service->retry_interval);
-    take_duration(reader, section, "stop-timeout", 10 * NS_PER_MS, &service->stop_timeout);
-    take_int(reader, section, "check-failures", 1, 1000, &service->check_failures);
-    take_int(reader, section, "start-retries", 0, 1000, &service->start_retries);
+    config_take_duration(reader, section, "check-interval", 10 * NS_PER_MS, &service->check_interval);
+    config_take_duration(reader, section, "check-timeout", 10 * NS_PER_MS, &service->check_timeout);
+    config_take_duration(reader, section, "retry-interval", NS_PER_MS, &service->retry_interval);
+    config_take_duration(reader, section, "stop-timeout", 10 * NS_PER_MS, &service->stop_timeout);
+    config_take_int(reader, section, "check-failures", 1, 1000, &service->check_failures);
+    config_take_int(reader, section, "start-retries", 0, 1000, &service->start_retries);
 }
 
 static void build_service(struct reader *reader, cfg_t *section, struct config_service *service)
 {
     int when = WHEN_ACTIVE, action = FAULT_REBOOT;
 
-    service->line = section_line(section);
-    refuse_repeated_keys(reader, section);
+    service->line = config_section_line(section);
     take_name(reader, section, service->name);
-    take_command(reader, section, "command", &service->command);
-    take_text(reader, section, "unit", service->unit, sizeof service->unit);
-    take_command(reader, section, "start", &service->start);
-    take_command(reader, section, "stop", &service->stop);
-    take_path(reader, section, "pidfile", service->pidfile, sizeof service->pidfile);
-    take_text(reader, section, "process", service->process, sizeof service->process);
-    take_choice(reader, section, "when", whens, ARRAY_LENGTH(whens), &when);
-    take_strings(reader, section, "after", &service->after);
-    take_command(reader, section, "check", &service->check);
+    config_take_command(reader, section, "command", &service->command);
+    config_take_text(reader, section, "unit", service->unit, sizeof service->unit);
+    config_take_command(reader, section, "start", &service->start);
+    config_take_command(reader, section, "stop", &service->stop);
+    config_take_path(reader, section, "pidfile", service->pidfile, sizeof service->pidfile);
+    config_take_text(reader, section, "process", service->process, sizeof service->process);
+    config_take_choice(reader, section, "when", whens, ARRAY_LENGTH(whens), &when);
+    config_take_strings(reader, section, "after", &service->after);
+    config_take_command(reader, section, "check", &service->check);
     take_service_timing(reader, section, service);
-    take_text(reader, section, "user", service->user, sizeof service->user);
-    take_text(reader, section, "group", service->group, sizeof service->group);
-    take_bool(reader, section, "exclusive", &service->exclusive);
-    take_choice(reader, section, "on-failure", fault_actions, ARRAY_LENGTH(fault_actions), &action);
+    config_take_text(reader, section, "user", service->user, sizeof service->user);
+    config_take_text(reader, section, "group", service->group, sizeof service->group);
+    config_take_bool(reader, section, "exclusive", &service->exclusive);
+    config_take_choice(reader, section, "on-failure", fault_actions, ARRAY_LENGTH(fault_actions), &action);
     service->when = (enum config_when)when;
     service->on_failure = (enum config_fault_action)action;
 }
@@ -425,17 +444,16 @@ static void build_services(struct reader *reader)
 
 static void build_sync(struct reader *reader, cfg_t *section, struct config_sync *sync)
 {
-    refuse_repeated_keys(reader, section);
     take_name(reader, section, sync->name);
-    take_strings(reader, section, "path", &sync->paths);
-    take_path(reader, section, "sqlite", sync->sqlite, sizeof sync->sqlite);
-    take_strings(reader, section, "exclude", &sync->exclude);
-    take_command(reader, section, "validate", &sync->validate);
-    take_command(reader, section, "apply", &sync->apply);
+    config_take_strings(reader, section, "path", &sync->paths);
+    config_take_path(reader, section, "sqlite", sync->sqlite, sizeof sync->sqlite);
+    config_take_strings(reader, section, "exclude", &sync->exclude);
+    config_take_command(reader, section, "validate", &sync->validate);
+    config_take_command(reader, section, "apply", &sync->apply);
     sync->max_delay = NS_PER_S;
     sync->keep = 3;
-    take_duration(reader, section, "max-delay", NS_PER_MS, &sync->max_delay);
-    take_int(reader, section, "keep", 1, 1000, &sync->keep);
+    config_take_duration(reader, section, "max-delay", NS_PER_MS, &sync->max_delay);
+    config_take_int(reader, section, "keep", 1, 1000, &sync->keep);
 }
 
 static void build_syncs(struct reader *reader)
@@ -459,14 +477,16 @@ static void build_watchdog(struct reader *reader)
     if (!section)
         return;
     config->watchdog.timeout = 10 * NS_PER_S;
-    take_path(reader, section, "device", config->watchdog.device, sizeof config->watchdog.device);
-    take_duration(reader, section, "timeout", NS_PER_S, &config->watchdog.timeout);
-    take_bool(reader, section, "required", &config->watchdog.required);
-    if (!value_of(section, "device").text)
-        reader_refuse(reader, section_line(section), "watchdog has no device; add device = \"/dev/watchdog\"");
+    config_take_path(reader, section, "device", config->watchdog.device, sizeof config->watchdog.device);
+    config_take_duration(reader, section, "timeout", NS_PER_S, &config->watchdog.timeout);
+    config_take_bool(reader, section, "required", &config->watchdog.required);
+    if (!config_value_of(section, "device").text)
+        config_refuse(reader, config_section_line(section),
+                      "watchdog has no device; add device = \"/dev/watchdog\"");
     if (config->watchdog.timeout % NS_PER_S != 0)
-        reader_refuse(reader, value_of(section, "timeout").line, "the watchdog's timeout is not a whole number of "
-                                                                 "seconds, which is what the kernel takes; write 2s or more");
+        config_refuse(reader, config_value_of(section, "timeout").line,
+                      "the watchdog's timeout is not a whole number of "
+                      "seconds, which is what the kernel takes; write 2s or more");
 }
 
 static void build_outside(struct reader *reader)
@@ -475,14 +495,16 @@ static void build_outside(struct reader *reader)
     cfg_t *snmp = single_section(reader, "snmp"), *monitor = single_section(reader, "monitor");
 
     if (snmp)
-        take_path(reader, snmp, "config", config->snmp_config, sizeof config->snmp_config);
+        config_take_path(reader, snmp, "config", config->snmp_config, sizeof config->snmp_config);
     if (!monitor)
         return;
-    const struct value listen = value_of(monitor, "listen");
-    take_text(reader, monitor, "listen", config->monitor_listen, sizeof config->monitor_listen);
+    const struct value listen = config_value_of(monitor, "listen");
+    config_take_text(reader, monitor, "listen", config->monitor_listen, sizeof config->monitor_listen);
     if (listen.text && strncmp(listen.text, "tcp://", 6) != 0 && strncmp(listen.text, "ipc://", 6) != 0)
-        reader_refuse(reader, listen.line, "listen \"%s\" is no ZeroMQ endpoint; write one such as "
-                                           "\"tcp://127.0.0.1:5572\"", listen.text);
+        config_refuse(reader, listen.line,
+                      "listen \"%s\" is no ZeroMQ endpoint; write one such as "
+                      "\"tcp://127.0.0.1:5572\"",
+                      listen.text);
 }
 
 static void build_named_parts(struct reader *reader)
@@ -491,31 +513,32 @@ static void build_named_parts(struct reader *reader)
     build_routes(reader);
     build_services(reader);
     build_syncs(reader);
-    check_addresses(reader);
-    check_channels(reader);
-    check_routes(reader);
-    check_services(reader);
-    check_syncs(reader);
+    config_check_addresses(reader);
+    config_check_channels(reader);
+    config_check_routes(reader);
+    config_check_services(reader);
+    config_check_syncs(reader);
 }
 
 void config_build(struct reader *reader)
 {
-    const int errors_before = reader->errors;
     cfg_t *cluster = single_section(reader, "cluster");
     bool timers_sound = false;
 
+    config_refuse_repeated_keys(reader, reader->tree);
     if (cluster) {
+        const int errors_before = reader->errors;
         build_cluster(reader, cluster);
         timers_sound = reader->errors == errors_before;
     } else {
-        reader_refuse(reader, 1, "the file has no cluster section; begin it with cluster \"NAME\" { }");
+        config_refuse(reader, 1, "the file has no cluster section; begin it with cluster \"NAME\" { }");
     }
     if (build_nodes(reader))
         build_named_parts(reader);
     build_watchdog(reader);
     build_outside(reader);
     if (timers_sound) /* else every default in the place of a wrong timer would be blamed, too */
-        check_timers(reader, cluster);
+        config_check_timers(reader, cluster);
     if (reader->out_of_memory)
-        reader_refuse(reader, 1, "out of memory");
+        config_refuse(reader, 1, "out of memory");
 }

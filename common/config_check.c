@@ -5,7 +5,8 @@
 
 /* What must hold between nodes, channels, addresses and routes. */
 
-void note_use(struct reader *reader, const struct net_address *address, int line, int channel, const char *what)
+void config_note_use(struct reader *reader, const struct net_address *address, int line, int channel,
+                     const char *what)
 {
     if ((reader->use_count & (reader->use_count - 1)) == 0) { /* full at each power of two */
         const size_t room = MAX(2 * reader->use_count, 16);
@@ -44,10 +45,11 @@ static bool link_local(const struct net_address *address)
 /* Two uses of one address: a clash, unless it is a link-local one on two links. */
 static bool uses_clash(const struct address_use *a, const struct address_use *b)
 {
-    return compare_hosts(&a->address, &b->address) == 0 && (!link_local(&a->address) || a->channel == b->channel);
+    return compare_hosts(&a->address, &b->address) == 0 &&
+           (!link_local(&a->address) || a->channel == b->channel);
 }
 
-void check_addresses(struct reader *reader)
+void config_check_addresses(struct reader *reader)
 {
     char text[ADDRESS_TEXT_MAX];
 
@@ -58,7 +60,8 @@ void check_addresses(struct reader *reader)
         if (!uses_clash(a, b))
             continue;
         net_address_print(&b->address, false, text);
-        reader_refuse(reader, b->line, "%s is %s, and also %s (line %d); each address belongs to one of them: change one",
+        config_refuse(reader, b->line,
+                      "%s is %s, and also %s (line %d); each address belongs to one of them: change one",
                       text, b->what, a->what, a->line);
     }
 }
@@ -75,9 +78,11 @@ static void check_shared_devices(struct reader *reader)
                 const char *device = reader->devices[node][i];
                 if (device[0] == '\0' || strcmp(device, reader->devices[node][j]) != 0)
                     continue;
-                reader_refuse(reader, section_line(cfg_getnsec(reader->tree, "channel", (unsigned)i)),
-                              "channels \"%s\" and \"%s\" share the device \"%s\" on node \"%s\"; give each a device of "
-                              "its own, or join them", config->channels[j].name, config->channels[i].name, device,
+                config_refuse(reader, config_section_line(cfg_getnsec(reader->tree, "channel", (unsigned)i)),
+                              "channels \"%s\" and \"%s\" share the device \"%s\" on node \"%s\"; give each "
+                              "a device of "
+                              "its own, or join them",
+                              config->channels[j].name, config->channels[i].name, device,
                               config->nodes[node].name);
             }
         }
@@ -100,13 +105,16 @@ static bool on_link(const struct config_channel *channel, const struct net_addre
 
 static void check_routers(struct reader *reader, cfg_t *section, const struct config_channel *channel)
 {
-    for (size_t i = 0; i < value_count(section, "router"); i++) {
-        const struct value value = value_at(section, "router", i);
+    for (size_t i = 0; i < config_value_count(section, "router"); i++) {
+        const struct value value = config_value_at(section, "router", i);
         struct net_address router;
 
-        if (net_address_parse(value.text, &router) == 0 && channel->active.count > 0 && !on_link(channel, &router))
-            reader_refuse(reader, value.line, "router \"%s\" is in no network of channel \"%s\"; name a neighbour on that "
-                                              "LAN, or correct the prefix lengths", value.text, channel->name);
+        if (net_address_parse(value.text, &router) == 0 && channel->active.count > 0 &&
+            !on_link(channel, &router))
+            config_refuse(reader, value.line,
+                          "router \"%s\" is in no network of channel \"%s\"; name a neighbour on that "
+                          "LAN, or correct the prefix lengths",
+                          value.text, channel->name);
     }
 }
 
@@ -122,19 +130,21 @@ static void check_channel(struct reader *reader, cfg_t *section, const struct co
 {
     check_routers(reader, section, channel);
     if (channel->heartbeat_udp && (channel->passive.count == 0 || channel->peer_passive.count == 0))
-        reader_refuse(reader, value_of(section, "heartbeat").line,
-                      "heartbeat = udp on channel \"%s\" needs a passive-address of each node to send from; add them, or "
-                      "use heartbeat = ethernet", channel->name);
+        config_refuse(reader, config_value_of(section, "heartbeat").line,
+                      "heartbeat = udp on channel \"%s\" needs a passive-address of each node to send from; "
+                      "add them, or "
+                      "use heartbeat = ethernet",
+                      channel->name);
     if (has_family(&channel->active, AF_INET6) && !has_family(&channel->active, AF_INET) && channel->search)
-        reader_warn(reader, value_of(section, "active-address").line,
+        config_warn(reader, config_value_of(section, "active-address").line,
                     "channel \"%s\" has IPv6 active addresses only, which this version does not search for",
                     channel->name);
     if (has_family(&channel->routers, AF_INET6))
-        reader_warn(reader, value_of(section, "router").line,
+        config_warn(reader, config_value_of(section, "router").line,
                     "channel \"%s\" has IPv6 routers, which this version does not test", channel->name);
 }
 
-void check_channels(struct reader *reader)
+void config_check_channels(struct reader *reader)
 {
     const struct config *config = reader->config;
 
@@ -166,27 +176,30 @@ static void check_route(struct reader *reader, size_t index)
     const struct config *config = reader->config;
     const struct config_route *route = &config->routes[index];
     cfg_t *section = cfg_getnsec(reader->tree, "route", (unsigned)index);
-    const int line = section_line(section);
+    const int line = config_section_line(section);
 
     if (!host_bits_clear(&route->to))
-        reader_refuse(reader, line, "route \"%s\" has bits set behind its prefix length; name the network itself",
+        config_refuse(reader, line,
+                      "route \"%s\" has bits set behind its prefix length; name the network itself",
                       route->name);
     if (!on_link(&config->channels[route->channel], &route->via))
-        reader_refuse(reader, value_of(section, "via").line,
+        config_refuse(reader, config_value_of(section, "via").line,
                       "via \"%s\" is in no network of channel \"%s\"; name a router on that LAN",
-                      value_of(section, "via").text, config->channels[route->channel].name);
+                      config_value_of(section, "via").text, config->channels[route->channel].name);
     for (size_t i = 0; i < reader->use_count; i++)
         if (net_address_equal(&reader->uses[i].address, &route->via) &&
             strncmp(reader->uses[i].what, "a router", 8) != 0)
-            reader_refuse(reader, value_of(section, "via").line, "via \"%s\" is %s; name a router outside of the pair",
-                          value_of(section, "via").text, reader->uses[i].what);
+            config_refuse(reader, config_value_of(section, "via").line,
+                          "via \"%s\" is %s; name a router outside of the pair",
+                          config_value_of(section, "via").text, reader->uses[i].what);
     for (size_t i = 0; i < index; i++)
         if (same_network(&config->routes[i].to, &route->to))
-            reader_refuse(reader, line, "routes \"%s\" and \"%s\" have the same destination; keep one of them",
+            config_refuse(reader, line,
+                          "routes \"%s\" and \"%s\" have the same destination; keep one of them",
                           config->routes[i].name, route->name);
 }
 
-void check_routes(struct reader *reader)
+void config_check_routes(struct reader *reader)
 {
     const struct config *config = reader->config;
 

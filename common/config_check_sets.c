@@ -20,30 +20,39 @@ static void check_kind(struct reader *reader, const struct config_service *servi
     const int marks = (service->pidfile[0] != '\0') + (service->process[0] != '\0');
 
     if (kinds != 1)
-        reader_refuse(reader, service->line,
-                      "service \"%s\" has %s of command, unit and start; give exactly one, which tells how it is started",
+        config_refuse(reader, service->line,
+                      "service \"%s\" has %s of command, unit and start; give exactly one, which tells how "
+                      "it is started",
                       service->name, kinds == 0 ? "none" : "more than one");
     else if (service->start.count > 0 && marks != 1)
-        reader_refuse(reader, service->line,
-                      "service \"%s\" is started by start, so that %s; give exactly one of pidfile and process",
-                      service->name, marks == 0 ? "nothing tells which process it is" : "two keys tell which process it is");
+        config_refuse(
+            reader, service->line,
+            "service \"%s\" is started by start, so that %s; give exactly one of pidfile and process",
+            service->name,
+            marks == 0 ? "nothing tells which process it is" : "two keys tell which process it is");
     else if (service->start.count == 0 && marks > 0)
-        reader_refuse(reader, service->line, "service \"%s\" has pidfile or process without start; they tell where the "
-                                             "daemon is that the start command left behind: add start, or remove them",
+        config_refuse(reader, service->line,
+                      "service \"%s\" has pidfile or process without start; they tell where the "
+                      "daemon is that the start command left behind: add start, or remove them",
                       service->name);
     else if (service->start.count == 0 && service->stop.count > 0)
-        reader_refuse(reader, service->line, "service \"%s\" has stop without start; a command is stopped by SIGTERM and a "
-                                             "unit by systemd: remove stop", service->name);
+        config_refuse(reader, service->line,
+                      "service \"%s\" has stop without start; a command is stopped by SIGTERM and a "
+                      "unit by systemd: remove stop",
+                      service->name);
 }
 
 static void check_unit(struct reader *reader, cfg_t *section, const struct config_service *service)
 {
     if (service->unit[0] != '\0' && !strchr(service->unit, '.'))
-        reader_refuse(reader, value_of(section, "unit").line,
-                      "unit \"%s\" has no type; write it in full, such as \"%.64s.service\"", service->unit, service->unit);
+        config_refuse(reader, config_value_of(section, "unit").line,
+                      "unit \"%s\" has no type; write it in full, such as \"%.64s.service\"", service->unit,
+                      service->unit);
     if (service->unit[0] != '\0' && (service->user[0] != '\0' || service->group[0] != '\0'))
-        reader_refuse(reader, service->line, "service \"%s\" is a unit, whose user and group systemd sets; remove them "
-                                             "here", service->name);
+        config_refuse(reader, service->line,
+                      "service \"%s\" is a unit, whose user and group systemd sets; remove them "
+                      "here",
+                      service->name);
 }
 
 /* ---- order of services */
@@ -51,18 +60,21 @@ static void check_unit(struct reader *reader, cfg_t *section, const struct confi
 static void check_after_names(struct reader *reader, cfg_t *section, const struct config_service *service)
 {
     for (size_t i = 0; i < service->after.count; i++) {
-        const int line = value_at(section, "after", i).line;
+        const int line = config_value_at(section, "after", i).line;
         const int other = service_index(reader->config, service->after.items[i]);
         if (other < 0)
-            reader_refuse(reader, line, "after names \"%s\", but there is no such service; correct it", service->after.items[i]);
-        else if (service->when == WHEN_ALWAYS && reader->config->services[other].when == WHEN_ACTIVE)
-            reader_refuse(reader, line, "service \"%s\" (when = always) cannot wait for \"%s\" (when = active), which does "
-                                        "not run on the passive node; give both the same when", service->name,
+            config_refuse(reader, line, "after names \"%s\", but there is no such service; correct it",
                           service->after.items[i]);
+        else if (service->when == WHEN_ALWAYS && reader->config->services[other].when == WHEN_ACTIVE)
+            config_refuse(reader, line,
+                          "service \"%s\" (when = always) cannot wait for \"%s\" (when = active), which does "
+                          "not run on the passive node; give both the same when",
+                          service->name, service->after.items[i]);
     }
 }
 
-/* Takes away, again and again, services that wait for nobody left; what then remains waits in a circle, or for one. */
+/* Takes away, again and again, services that wait for nobody left; what then remains waits in a circle, or
+ * for one. */
 static void check_cycle(struct reader *reader)
 {
     const struct config *config = reader->config;
@@ -85,13 +97,14 @@ static void check_cycle(struct reader *reader)
         if (startable[i])
             continue;
         cfg_t *section = cfg_getnsec(reader->tree, "service", (unsigned)i);
-        reader_refuse(reader, value_of(section, "after").line,
-                      "service \"%s\" waits for itself by way of after; break the circle", config->services[i].name);
+        config_refuse(reader, config_value_of(section, "after").line,
+                      "service \"%s\" waits for itself by way of after; break the circle",
+                      config->services[i].name);
         return;
     }
 }
 
-void check_services(struct reader *reader)
+void config_check_services(struct reader *reader)
 {
     const struct config *config = reader->config;
 
@@ -129,14 +142,18 @@ static void check_path(struct reader *reader, const char *key, struct value path
                                 reader->config->old_key_file};
 
     if (!path_plain(path.text) || strlen(path.text) >= PATH_MAX) {
-        reader_refuse(reader, path.line, "%s \"%s\" is not a plain absolute path; begin it with '/', without \"//\", \".\" "
-                                         "and \"..\" in it", key, path.text);
+        config_refuse(reader, path.line,
+                      "%s \"%s\" is not a plain absolute path; begin it with '/', without \"//\", \".\" "
+                      "and \"..\" in it",
+                      key, path.text);
         return;
     }
     for (size_t i = 0; i < ARRAY_LENGTH(kept); i++) {
         if (kept[i][0] != '\0' && (path_covers(path.text, kept[i]) || path_covers(kept[i], path.text))) {
-            reader_refuse(reader, path.line, "%s \"%s\" would copy %s, which belongs to each node alone; name what you need "
-                                             "beside it", key, path.text, kept[i]);
+            config_refuse(reader, path.line,
+                          "%s \"%s\" would copy %s, which belongs to each node alone; name what you need "
+                          "beside it",
+                          key, path.text, kept[i]);
             return;
         }
     }
@@ -150,12 +167,13 @@ static void check_overlap(struct reader *reader, size_t index, struct value path
     for (size_t i = 0; i <= index; i++) {
         cfg_t *section = cfg_getnsec(reader->tree, "sync", (unsigned)i);
         for (size_t k = 0; k < config->syncs[i].paths.count; k++) {
-            const struct value other = value_at(section, "path", k);
+            const struct value other = config_value_at(section, "path", k);
             if (other.text == path.text)
                 return; /* as far as this one itself */
             if (path_covers(other.text, path.text) || path_covers(path.text, other.text)) {
-                reader_refuse(reader, path.line, "path \"%s\" overlaps \"%s\" (line %d); keep each file in one set",
-                              path.text, other.text, other.line);
+                config_refuse(reader, path.line,
+                              "path \"%s\" overlaps \"%s\" (line %d); keep each file in one set", path.text,
+                              other.text, other.line);
                 return;
             }
         }
@@ -166,29 +184,31 @@ static void check_sync(struct reader *reader, size_t index)
 {
     const struct config_sync *sync = &reader->config->syncs[index];
     cfg_t *section = cfg_getnsec(reader->tree, "sync", (unsigned)index);
-    const struct value sqlite = value_of(section, "sqlite");
+    const struct value sqlite = config_value_of(section, "sqlite");
 
     if ((sync->paths.count > 0) == (sqlite.text != NULL))
-        reader_refuse(reader, section_line(section), "sync \"%s\" has %s; give exactly one of the two", sync->name,
-                      sqlite.text ? "both path and sqlite" : "neither path nor sqlite");
+        config_refuse(reader, config_section_line(section), "sync \"%s\" has %s; give exactly one of the two",
+                      sync->name, sqlite.text ? "both path and sqlite" : "neither path nor sqlite");
     for (size_t i = 0; i < sync->paths.count; i++) {
-        check_path(reader, "path", value_at(section, "path", i));
-        check_overlap(reader, index, value_at(section, "path", i));
+        check_path(reader, "path", config_value_at(section, "path", i));
+        check_overlap(reader, index, config_value_at(section, "path", i));
     }
     if (sync->sqlite[0] != '\0')
         check_path(reader, "sqlite", sqlite);
     if (sqlite.text && sync->exclude.count > 0)
-        reader_refuse(reader, value_of(section, "exclude").line, "exclude has no meaning beside sqlite, which is one file; "
-                                                                 "remove it");
+        config_refuse(reader, config_value_of(section, "exclude").line,
+                      "exclude has no meaning beside sqlite, which is one file; "
+                      "remove it");
 }
 
-void check_syncs(struct reader *reader)
+void config_check_syncs(struct reader *reader)
 {
     const struct config *config = reader->config;
 
     for (size_t i = 0; i < config->sync_count; i++)
         check_sync(reader, i);
-    if (config->sync_count > 0 && config->nodes[0].reserved.family == 0 && config->nodes[1].reserved.family == 0)
-        reader_refuse(reader, section_line(cfg_getnsec(reader->tree, "sync", 0)),
+    if (config->sync_count > 0 && config->nodes[0].reserved.family == 0 &&
+        config->nodes[1].reserved.family == 0)
+        config_refuse(reader, config_section_line(cfg_getnsec(reader->tree, "sync", 0)),
                       "sync needs the reserved line; give both nodes a reserved-address");
 }

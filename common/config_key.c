@@ -8,8 +8,8 @@
 
 #include "common/config_private.h"
 
-/* The files on disk: the configuration names commands that root runs, so nobody else may write it; the key lets its
- * holder speak for a node, so nobody else may read it. */
+/* The files on disk: the configuration names commands that root runs, so nobody else may write it; the key
+ * lets its holder speak for a node, so nobody else may read it. */
 
 enum { FILE_SIZE_MAX = 1 << 20 };
 
@@ -60,32 +60,37 @@ static void check_key_file(struct reader *reader, const char *key, int line, con
 
     sodium_memzero(bytes, sizeof bytes);
     if (r == -ENOENT)
-        reader_refuse(reader, line, "%s %s does not exist; make it on one node with: duet keygen %s, and copy it to the "
-                                    "other", key, path, path);
+        config_refuse(reader, line,
+                      "%s %s does not exist; make it on one node with: duet keygen %s, and copy it to the "
+                      "other",
+                      key, path, path);
     else if (r == -EINVAL)
-        reader_refuse(reader, line, "%s %s is not a file of exactly %d bytes; make a new one with: duet keygen FILE", key,
+        config_refuse(reader, line,
+                      "%s %s is not a file of exactly %d bytes; make a new one with: duet keygen FILE", key,
                       path, CONFIG_KEY_BYTES);
     else if (r == -EACCES && stat(path, &st) == 0 && (st.st_mode & 077) == 0 && st.st_uid != geteuid())
-        reader_refuse(reader, line, "%s %s belongs to user %u; run: chown root %s (and read it as root)", key, path,
-                      (unsigned)st.st_uid, path);
+        config_refuse(reader, line, "%s %s belongs to user %u; run: chown root %s (and read it as root)", key,
+                      path, (unsigned)st.st_uid, path);
     else if (r == -EACCES)
-        reader_refuse(reader, line, "%s %s can be read by others than its owner (or not by this user); run: chmod 600 %s",
+        config_refuse(reader, line,
+                      "%s %s can be read by others than its owner (or not by this user); run: chmod 600 %s",
                       key, path, path);
     else if (r < 0)
-        reader_refuse(reader, line, "%s %s cannot be read: %s; make it readable for root, with mode 600", key, path,
-                      strerror(-r));
+        config_refuse(reader, line, "%s %s cannot be read: %s; make it readable for root, with mode 600", key,
+                      path, strerror(-r));
 }
 
-void check_key_files(struct reader *reader)
+void config_check_key_files(struct reader *reader)
 {
     const struct config *config = reader->config;
     cfg_t *cluster = cfg_size(reader->tree, "cluster") > 0 ? cfg_getnsec(reader->tree, "cluster", 0) : NULL;
 
     if (!cluster)
         return;
-    check_key_file(reader, "key-file", value_of(cluster, "key-file").line, config->key_file);
+    check_key_file(reader, "key-file", config_value_of(cluster, "key-file").line, config->key_file);
     if (config->old_key_file[0] != '\0')
-        check_key_file(reader, "old-key-file", value_of(cluster, "old-key-file").line, config->old_key_file);
+        check_key_file(reader, "old-key-file", config_value_of(cluster, "old-key-file").line,
+                       config->old_key_file);
 }
 
 /* ---- the configuration file itself */
@@ -97,15 +102,18 @@ static int check_file(struct reader *reader, int fd)
     if (fstat(fd, &st) < 0)
         return -errno;
     if (!S_ISREG(st.st_mode))
-        reader_refuse(reader, 1, "this is not a regular file; name the configuration file itself");
+        config_refuse(reader, 1, "this is not a regular file; name the configuration file itself");
     else if (st.st_uid != 0 && st.st_uid != geteuid())
-        reader_refuse(reader, 1, "the file belongs to user %u, who could change what root runs; run: chown root %s",
+        config_refuse(reader, 1,
+                      "the file belongs to user %u, who could change what root runs; run: chown root %s",
                       (unsigned)st.st_uid, reader->file);
     else if ((st.st_mode & 022) != 0)
-        reader_refuse(reader, 1, "the file is writable by others than its owner (mode %03o), and it names commands that "
-                                 "root runs; run: chmod go-w %s", (unsigned)st.st_mode & 0777, reader->file);
+        config_refuse(reader, 1,
+                      "the file is writable by others than its owner (mode %03o), and it names commands that "
+                      "root runs; run: chmod go-w %s",
+                      (unsigned)st.st_mode & 0777, reader->file);
     else if (st.st_size > FILE_SIZE_MAX)
-        reader_refuse(reader, 1, "the file is larger than %d bytes; shorten it", FILE_SIZE_MAX);
+        config_refuse(reader, 1, "the file is larger than %d bytes; shorten it", FILE_SIZE_MAX);
     else
         return 0;
     return -EINVAL;
@@ -125,7 +133,7 @@ static char *read_text(struct reader *reader, int fd, int *error)
         int line = 1;
         for (const char *at = text; *at != '\0'; at++)
             line += *at == '\n';
-        reader_refuse(reader, line, "control character (byte 0); remove it: this is a text file");
+        config_refuse(reader, line, "control character (byte 0); remove it: this is a text file");
         *error = -EINVAL;
     }
     if (*error != 0) {
@@ -145,7 +153,7 @@ char *config_file_text(struct reader *reader, int *error)
     if (*error == 0)
         text = read_text(reader, fd, error);
     if (*error != 0 && reader->errors == 0)
-        reader_refuse(reader, 1, "cannot read this file: %s; name the configuration with --config FILE",
+        config_refuse(reader, 1, "cannot read this file: %s; name the configuration with --config FILE",
                       strerror(-*error));
     return text;
 }

@@ -24,15 +24,15 @@ struct parse {
     char kind[32]; /* section where the error was */
     char text[200];
     char suggestion[64];
-    int line; /* 0: no error yet */
+    int line;   /* 0: no error yet */
     char *kept; /* scratch of keep_line() */
 };
 static _Thread_local struct parse *current;
 
 /* ---- what libconfuse calls */
 
-/* Every value becomes "LINE:FIRST:text", where FIRST is the line of an earlier value of the same key that this one
- * silently would replace, or 0. The option's comment remembers that line. */
+/* Every value becomes "LINE:FIRST:text", where FIRST is the line of an earlier value of the same key that
+ * this one silently would replace, or 0. The option's comment remembers that line. */
 static int keep_line(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
     const size_t size = strlen(value) + 32;
@@ -76,7 +76,7 @@ static const char *suggest_key(cfg_t *cfg, const char *word)
 
     for (; cfg->opts[count].name && count < ARRAY_LENGTH(names); count++)
         names[count] = cfg->opts[count].name;
-    return nearest_word(word, names, count);
+    return config_nearest_word(word, names, count);
 }
 
 /* The word in '…' of libconfuse's message. */
@@ -114,24 +114,46 @@ PRINTF_LIKE(2, 0) static void on_error(cfg_t *cfg, const char *format, va_list a
 #define NAMED(name) CFG_SEC(name, NULL, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES)
 #define PLAIN(name) CFG_SEC(name, NULL, CFGF_MULTI)
 
-static const cfg_opt_t root_options[] = {NAMED("cluster"), NAMED("node"), NAMED("channel"),  NAMED("route"),
-                                         NAMED("service"), NAMED("sync"), PLAIN("watchdog"), PLAIN("snmp"),
-                                         PLAIN("monitor")};
-static const cfg_opt_t cluster_options[] = {
-    LINE, SCALAR("profile"), SCALAR("key-file"), SCALAR("old-key-file"), SCALAR("on-network-fault"),
-    SCALAR("lease-gate"), LIST("reboot-command"), SCALAR("router-retries")};
+static const cfg_opt_t root_options[] = {NAMED("cluster"),  NAMED("node"),    NAMED("channel"),
+                                         NAMED("route"),    NAMED("service"), NAMED("sync"),
+                                         PLAIN("watchdog"), PLAIN("snmp"),    PLAIN("monitor")};
+static const cfg_opt_t cluster_options[] = {LINE,
+                                            SCALAR("profile"),
+                                            SCALAR("key-file"),
+                                            SCALAR("old-key-file"),
+                                            SCALAR("on-network-fault"),
+                                            SCALAR("lease-gate"),
+                                            LIST("reboot-command"),
+                                            SCALAR("router-retries")};
 static const cfg_opt_t node_options[] = {LINE, SCALAR("reserved-address")};
-static const cfg_opt_t channel_options[] = {LINE,           SCALAR("device"), LIST("active-address"), LIST("router"),
-                                            SCALAR("mode"), SCALAR("search"), SCALAR("heartbeat"),    NAMED("node")};
+static const cfg_opt_t channel_options[] = {
+    LINE,           SCALAR("device"), LIST("active-address"), LIST("router"),
+    SCALAR("mode"), SCALAR("search"), SCALAR("heartbeat"),    NAMED("node")};
 static const cfg_opt_t channel_node_options[] = {LINE, LIST("passive-address"), SCALAR("device")};
 static const cfg_opt_t route_options[] = {LINE, SCALAR("via"), SCALAR("channel")};
-static const cfg_opt_t service_options[] = {
-    LINE, LIST("command"), SCALAR("unit"), LIST("start"), LIST("stop"), SCALAR("pidfile"), SCALAR("process"),
-    SCALAR("when"), LIST("after"), LIST("check"), SCALAR("check-interval"), SCALAR("check-timeout"),
-    SCALAR("check-failures"), SCALAR("start-retries"), SCALAR("retry-interval"), SCALAR("stop-timeout"),
-    SCALAR("user"), SCALAR("group"), SCALAR("exclusive"), SCALAR("on-failure")};
-static const cfg_opt_t sync_options[] = {LINE, LIST("path"), SCALAR("sqlite"), LIST("exclude"), LIST("validate"),
-                                         LIST("apply"), SCALAR("max-delay"), SCALAR("keep")};
+static const cfg_opt_t service_options[] = {LINE,
+                                            LIST("command"),
+                                            SCALAR("unit"),
+                                            LIST("start"),
+                                            LIST("stop"),
+                                            SCALAR("pidfile"),
+                                            SCALAR("process"),
+                                            SCALAR("when"),
+                                            LIST("after"),
+                                            LIST("check"),
+                                            SCALAR("check-interval"),
+                                            SCALAR("check-timeout"),
+                                            SCALAR("check-failures"),
+                                            SCALAR("start-retries"),
+                                            SCALAR("retry-interval"),
+                                            SCALAR("stop-timeout"),
+                                            SCALAR("user"),
+                                            SCALAR("group"),
+                                            SCALAR("exclusive"),
+                                            SCALAR("on-failure")};
+static const cfg_opt_t sync_options[] = {
+    LINE,          LIST("path"),        SCALAR("sqlite"), LIST("exclude"), LIST("validate"),
+    LIST("apply"), SCALAR("max-delay"), SCALAR("keep")};
 static const cfg_opt_t watchdog_options[] = {LINE, SCALAR("device"), SCALAR("timeout"), SCALAR("required")};
 static const cfg_opt_t snmp_options[] = {LINE, SCALAR("config")};
 static const cfg_opt_t monitor_options[] = {LINE, SCALAR("listen")};
@@ -203,24 +225,29 @@ static void refuse_unknown(struct reader *reader, const struct parse *parse, con
     const char *in = strcmp(parse->kind, "root") == 0 ? "" : "in ";
 
     if (strcmp(word, "include") == 0)
-        reader_refuse(reader, parse->line, "include is not known: the configuration is one file; write the text here");
+        config_refuse(reader, parse->line,
+                      "include is not known: the configuration is one file; write the text here");
     else if (parse->suggestion[0])
-        reader_refuse(reader, parse->line, "unknown key \"%s\" %s%s; did you mean \"%s\"?", word, in, where,
+        config_refuse(reader, parse->line, "unknown key \"%s\" %s%s; did you mean \"%s\"?", word, in, where,
                       parse->suggestion);
     else
-        reader_refuse(reader, parse->line, "unknown key \"%s\" %s%s; remove it (duet.conf(5) lists the known ones)",
-                      word, in, where);
+        config_refuse(reader, parse->line,
+                      "unknown key \"%s\" %s%s; remove it (duet.conf(5) lists the known ones)", word, in,
+                      where);
 }
 
 static void refuse_token(struct reader *reader, int line, const char *word)
 {
     if (strcmp(word, "{") == 0)
-        reader_refuse(reader, line, "unexpected '{'; this key takes one value, written KEY = VALUE without braces");
+        config_refuse(reader, line,
+                      "unexpected '{'; this key takes one value, written KEY = VALUE without braces");
     else if (strcmp(word, "}") == 0)
-        reader_refuse(reader, line, "unexpected '}'; a value is missing before it");
+        config_refuse(reader, line, "unexpected '}'; a value is missing before it");
     else
-        reader_refuse(reader, line, "unexpected \"%s\"; write KEY = VALUE, KEY = {VALUE, VALUE}, or SECTION \"NAME\" "
-                                    "{ … }", word);
+        config_refuse(reader, line,
+                      "unexpected \"%s\"; write KEY = VALUE, KEY = {VALUE, VALUE}, or SECTION \"NAME\" "
+                      "{ … }",
+                      word);
 }
 
 static void refuse_syntax(struct reader *reader, const struct parse *parse, const char *word)
@@ -230,22 +257,27 @@ static void refuse_syntax(struct reader *reader, const struct parse *parse, cons
     if (begins_with(text, "unexpected token"))
         refuse_token(reader, parse->line, word);
     else if (begins_with(text, "missing equal sign"))
-        reader_refuse(reader, parse->line, "'=' is missing after \"%s\"; write %s = VALUE", word, word);
+        config_refuse(reader, parse->line, "'=' is missing after \"%s\"; write %s = VALUE", word, word);
     else if (begins_with(text, "missing title"))
-        reader_refuse(reader, parse->line, "%s needs a name; write %s \"NAME\" { … }", word, word);
+        config_refuse(reader, parse->line, "%s needs a name; write %s \"NAME\" { … }", word, word);
     else if (begins_with(text, "missing opening brace"))
-        reader_refuse(reader, parse->line, "'{' is missing after %s; it is a section: %s%s { … }", word, word,
+        config_refuse(reader, parse->line, "'{' is missing after %s; it is a section: %s%s { … }", word, word,
                       strstr("watchdog snmp monitor", word) ? "" : " \"NAME\"");
     else if (begins_with(text, "found duplicate title"))
-        reader_refuse(reader, parse->line, "a second section of the same kind is named \"%s\"; give it a name of its "
-                                           "own, or join the two%s", word,
-                      strcmp(word, "default") == 0 ? " (default routes of both families: \"0.0.0.0/0\", \"::/0\")" : "");
+        config_refuse(reader, parse->line,
+                      "a second section of the same kind is named \"%s\"; give it a name of its "
+                      "own, or join the two%s",
+                      word,
+                      strcmp(word, "default") == 0
+                          ? " (default routes of both families: \"0.0.0.0/0\", \"::/0\")"
+                          : "");
     else if (begins_with(text, "attempt to append"))
-        reader_refuse(reader, parse->line, "\"%s\" takes one value; write %s = VALUE instead of +=", word, word);
+        config_refuse(reader, parse->line, "\"%s\" takes one value; write %s = VALUE instead of +=", word,
+                      word);
     else if (begins_with(text, "premature end"))
-        reader_refuse(reader, parse->line, "the file ends in the middle of a key; its value is missing");
+        config_refuse(reader, parse->line, "the file ends in the middle of a key; its value is missing");
     else
-        reader_refuse(reader, parse->line, "%s; see duet.conf(5) for how it is written",
+        config_refuse(reader, parse->line, "%s; see duet.conf(5) for how it is written",
                       text[0] ? text : "this cannot be read");
 }
 
@@ -260,7 +292,8 @@ static bool is_reported(const struct grammar *grammar, const char *word)
 /* Lets an unknown key pass from now on, so that the next parse shows what else is wrong. */
 static bool add_unknown(struct grammar *grammar, const char *kind, const char *word)
 {
-    if (grammar->unknown_count == UNKNOWN_MAX || word[0] == '\0' || strlen(word) >= sizeof grammar->unknown[0] - 1)
+    if (grammar->unknown_count == UNKNOWN_MAX || word[0] == '\0' ||
+        strlen(word) >= sizeof grammar->unknown[0] - 1)
         return false;
     char *name = grammar->unknown[grammar->unknown_count++];
     text_copy(name, sizeof grammar->unknown[0], word);
@@ -317,7 +350,7 @@ cfg_t *config_parse(struct reader *reader, const char *prepared)
     struct parse parse;
 
     if (!grammar) {
-        reader_refuse(reader, 1, "out of memory");
+        config_refuse(reader, 1, "out of memory");
         return NULL;
     }
     grammar_init(grammar);
@@ -330,12 +363,12 @@ cfg_t *config_parse(struct reader *reader, const char *prepared)
 
 /* ---- the tree */
 
-size_t value_count(cfg_t *section, const char *key)
+size_t config_value_count(cfg_t *section, const char *key)
 {
     return cfg_size(section, key);
 }
 
-int section_line(cfg_t *section)
+int config_section_line(cfg_t *section)
 {
     return MAX((int)cfg_getint(section, "@line"), 1);
 }
@@ -350,31 +383,37 @@ static const char *split_value(const char *kept, int *line, int *first)
     return at + 1;
 }
 
-struct value value_at(cfg_t *section, const char *key, size_t index)
+struct value config_value_at(cfg_t *section, const char *key, size_t index)
 {
-    struct value value = {NULL, section_line(section)};
+    struct value value = {NULL, config_section_line(section)};
     int first;
 
-    if (index < value_count(section, key))
+    if (index < config_value_count(section, key))
         value.text = split_value(cfg_getnstr(section, key, (unsigned)index), &value.line, &first);
     return value;
 }
 
-struct value value_of(cfg_t *section, const char *key)
+struct value config_value_of(cfg_t *section, const char *key)
 {
-    return value_at(section, key, 0);
+    return config_value_at(section, key, 0);
 }
 
-void refuse_repeated_keys(struct reader *reader, cfg_t *section)
+static void refuse_repeated_key(struct reader *reader, cfg_opt_t *option)
 {
     int line, first;
 
+    split_value(cfg_opt_getnstr(option, 0), &line, &first);
+    if (first != 0)
+        config_refuse(reader, line, "\"%s\" is given twice (first on line %d); keep one of them",
+                      option->name, first);
+}
+
+void config_refuse_repeated_keys(struct reader *reader, cfg_t *section)
+{
     for (cfg_opt_t *option = section->opts; option->name; option++) {
-        if (option->type != CFGT_STR || cfg_opt_size(option) == 0)
-            continue;
-        split_value(cfg_opt_getnstr(option, 0), &line, &first);
-        if (first != 0)
-            reader_refuse(reader, line, "\"%s\" is given twice (first on line %d); keep one of them", option->name,
-                          first);
+        if (option->type == CFGT_STR && cfg_opt_size(option) > 0)
+            refuse_repeated_key(reader, option);
+        for (unsigned i = 0; option->type == CFGT_SEC && i < cfg_opt_size(option); i++)
+            config_refuse_repeated_keys(reader, cfg_opt_getnsec(option, i));
     }
 }

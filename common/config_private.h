@@ -1,14 +1,13 @@
 /* config_private: how the text of the configuration becomes struct config, for the files config*.c alone.
  *
- *     config_text    takes out comments, refuses what libconfuse would read as something surprising, notes lines
- *     config_parse   the grammar; libconfuse turns the text into a tree of sections and words
- *     config_values  one word of the tree into a duration, an address, a choice …
- *     config_build   the tree into struct config
+ *     config_text    takes out comments, refuses what libconfuse would read as something surprising, notes
+ * lines config_parse   the grammar; libconfuse turns the text into a tree of sections and words config_values
+ * one word of the tree into a duration, an address, a choice … config_build   the tree into struct config
  *     config_check*  what must hold between the parts of it
  *     config_key     files on disk
  *
- * libconfuse stops at its first error and forgets lines. So all values are plain words to it, each kept with its line,
- * and everything about their meaning is said later, all of it in one run. */
+ * libconfuse stops at its first error and forgets lines. So all values are plain words to it, each kept with
+ * its line, and everything about their meaning is said later, all of it in one run. */
 #pragma once
 #include <confuse.h>
 
@@ -36,8 +35,8 @@ struct reader {
     bool out_of_memory;
 };
 
-PRINTF_LIKE(3, 4) void reader_refuse(struct reader *reader, int line, const char *format, ...);
-PRINTF_LIKE(3, 4) void reader_warn(struct reader *reader, int line, const char *format, ...);
+PRINTF_LIKE(3, 4) void config_refuse(struct reader *reader, int line, const char *format, ...);
+PRINTF_LIKE(3, 4) void config_warn(struct reader *reader, int line, const char *format, ...);
 
 /* ---- config_text */
 
@@ -46,72 +45,74 @@ struct text_error {
     char text[200];
 };
 
-/* Makes the text that libconfuse is given, freed by the caller: without comments, and with `@line=N` as the first key
- * of each section. NULL with `error` filled if it is refused. */
+/* Makes the text that libconfuse is given, freed by the caller: without comments, and with `@line=N` as the
+ * first key of each section. NULL with `error` filled if it is refused. */
 char *config_text_prepare(const char *text, struct text_error *error);
 
 /* ---- config_parse */
 
-/* Parses prepared text; says what it refuses. NULL if nothing can be made of it; the caller frees with cfg_free(). */
+/* Parses prepared text; says what it refuses. NULL if nothing can be made of it; the caller frees with
+ * cfg_free(). */
 cfg_t *config_parse(struct reader *reader, const char *prepared);
 
 struct value {
     const char *text; /* NULL: not given */
     int line;         /* of it, else of its section */
 };
-size_t value_count(cfg_t *section, const char *key);
-struct value value_at(cfg_t *section, const char *key, size_t index);
-struct value value_of(cfg_t *section, const char *key); /* the first one */
-int section_line(cfg_t *section);
+size_t config_value_count(cfg_t *section, const char *key);
+struct value config_value_at(cfg_t *section, const char *key, size_t index);
+struct value config_value_of(cfg_t *section, const char *key); /* the first one */
+int config_section_line(cfg_t *section);
 
 /* The word of `words` that is the likeliest meant by `word`; NULL if none is near. */
-const char *nearest_word(const char *word, const char *const words[], size_t count);
+const char *config_nearest_word(const char *word, const char *const words[], size_t count);
 
-/* Says of each value of `section` that stands in a key given twice. */
-void refuse_repeated_keys(struct reader *reader, cfg_t *section);
+/* Says of each key of `section`, and of the sections in it, that is given twice. */
+void config_refuse_repeated_keys(struct reader *reader, cfg_t *section);
 
 /* ---- config_values: each leaves `to` alone if the key is not given, and says it if it is wrong */
 
-bool name_valid(const char *name);
-void take_text(struct reader *reader, cfg_t *section, const char *key, char *to, size_t size);
-void take_path(struct reader *reader, cfg_t *section, const char *key, char *to, size_t size);
-void take_bool(struct reader *reader, cfg_t *section, const char *key, bool *to);
-void take_int(struct reader *reader, cfg_t *section, const char *key, int least, int most, int *to);
-void take_duration(struct reader *reader, cfg_t *section, const char *key, int64_t least, int64_t *to);
-void take_choice(struct reader *reader, cfg_t *section, const char *key, const char *const words[], size_t count,
-                 int *to);
-void take_strings(struct reader *reader, cfg_t *section, const char *key, struct config_strings *to);
+bool config_name_valid(const char *name);
+void config_take_text(struct reader *reader, cfg_t *section, const char *key, char *to, size_t size);
+void config_take_path(struct reader *reader, cfg_t *section, const char *key, char *to, size_t size);
+void config_take_bool(struct reader *reader, cfg_t *section, const char *key, bool *to);
+void config_take_int(struct reader *reader, cfg_t *section, const char *key, int least, int most, int *to);
+void config_take_duration(struct reader *reader, cfg_t *section, const char *key, int64_t least, int64_t *to);
+void config_take_choice(struct reader *reader, cfg_t *section, const char *key, const char *const words[],
+                        size_t count, int *to);
+void config_take_strings(struct reader *reader, cfg_t *section, const char *key, struct config_strings *to);
 /* The same, for a command: its first word is an absolute path or a plain word. */
-void take_command(struct reader *reader, cfg_t *section, const char *key, struct config_strings *to);
+void config_take_command(struct reader *reader, cfg_t *section, const char *key, struct config_strings *to);
 
 /* Whether an address carries a prefix length. */
 enum prefix { PREFIX_NEEDED, PREFIX_FORBIDDEN };
 /* 0, or -EINVAL after saying why. */
-int parse_address(struct reader *reader, const char *key, struct value value, enum prefix prefix,
-                  struct net_address *address);
+int config_parse_address(struct reader *reader, const char *key, struct value value, enum prefix prefix,
+                         struct net_address *address);
 /* Also notes each address as used on `channel` (an index, or -1) as `what`. */
-void take_addresses(struct reader *reader, cfg_t *section, const char *key, enum prefix prefix, int channel,
-                    const char *what, struct config_addresses *to);
-void strings_free(struct config_strings *strings);
+void config_take_addresses(struct reader *reader, cfg_t *section, const char *key, enum prefix prefix,
+                           int channel, const char *what, struct config_addresses *to);
+void config_strings_free(struct config_strings *strings);
 
 /* ---- config_build, config_timers, config_check, config_check_sets, config_key */
 
 void config_build(struct reader *reader);
-void take_timers(struct reader *reader, cfg_t *cluster);
-void check_timers(struct reader *reader, cfg_t *cluster);
-void check_addresses(struct reader *reader);
-void check_channels(struct reader *reader);
-void check_routes(struct reader *reader);
-void check_services(struct reader *reader);
-void check_syncs(struct reader *reader);
-void check_key_files(struct reader *reader);
+void config_take_timers(struct reader *reader, cfg_t *cluster);
+void config_check_timers(struct reader *reader, cfg_t *cluster);
+void config_check_addresses(struct reader *reader);
+void config_check_channels(struct reader *reader);
+void config_check_routes(struct reader *reader);
+void config_check_services(struct reader *reader);
+void config_check_syncs(struct reader *reader);
+void config_check_key_files(struct reader *reader);
 
-void note_use(struct reader *reader, const struct net_address *address, int line, int channel, const char *what);
+void config_note_use(struct reader *reader, const struct net_address *address, int line, int channel,
+                     const char *what);
 
 /* Index of a node or a channel by name; -1 if there is none. */
-int node_index(const struct config *config, const char *name);
-int channel_index(const struct config *config, const char *name);
+int config_node_index(const struct config *config, const char *name);
+int config_channel_index(const struct config *config, const char *name);
 
-/* Reads a whole configuration file after looking at who can write it. The text, freed by the caller, or NULL with the
- * negative errno in `error`; said either way. */
+/* Reads a whole configuration file after looking at who can write it. The text, freed by the caller, or NULL
+ * with the negative errno in `error`; said either way. */
 char *config_file_text(struct reader *reader, int *error);

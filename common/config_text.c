@@ -4,9 +4,9 @@
 
 #include "common/config_private.h"
 
-/* A pass over the text before libconfuse sees it. It takes out comments (whose lines libconfuse counts wrongly), and
- * refuses, by line, what libconfuse would silently drop, expand from the environment, or choke on with its scanner in
- * an odd state: so the words that it reads are those that stand in the file. */
+/* A pass over the text before libconfuse sees it. It takes out comments (whose lines libconfuse counts
+ * wrongly), and refuses, by line, what libconfuse would silently drop, expand from the environment, or choke
+ * on with its scanner in an odd state: so the words that it reads are those that stand in the file. */
 
 enum { BRACES_MAX = 8 };
 
@@ -73,8 +73,10 @@ static bool take_escape(struct scan *scan, char quote)
     const char next = scan->at[1];
 
     if (quote == '"' && (next == '\0' || !strchr("\"\\nt$", next)))
-        return refuse(scan, scan->line, "unknown escape \"\\%c\"; known are \\\" \\\\ \\n \\t \\$, and in '…' a backslash "
-                                        "stands for itself", isprint((unsigned char)next) ? next : '?');
+        return refuse(scan, scan->line,
+                      "unknown escape \"\\%c\"; known are \\\" \\\\ \\n \\t \\$, and in '…' a backslash "
+                      "stands for itself",
+                      isprint((unsigned char)next) ? next : '?');
     take(scan);
     if (*scan->at == '\0' || *scan->at == '\n')
         return true; /* the string is not closed: the caller sees it */
@@ -97,12 +99,14 @@ static bool take_string(struct scan *scan)
     take(scan);
     while (*scan->at != quote) {
         if (*scan->at == '\0' || *scan->at == '\n')
-            return refuse(scan, scan->line, "this string is not closed; end it with %c on the same line", quote);
+            return refuse(scan, scan->line, "this string is not closed; end it with %c on the same line",
+                          quote);
         if (control(*scan->at) || *scan->at == '\r')
             return refuse(scan, scan->line, "control character in a string; remove it");
         if (quote == '"' && scan->at[0] == '$' && scan->at[1] == '{')
-            return refuse(scan, scan->line, "\"${…}\" is not replaced from the environment; write the value itself, or "
-                                            "\\${ for the characters");
+            return refuse(scan, scan->line,
+                          "\"${…}\" is not replaced from the environment; write the value itself, or "
+                          "\\${ for the characters");
         if (*scan->at == '\\') {
             if (!take_escape(scan, quote))
                 return false;
@@ -157,9 +161,11 @@ static bool refuse_character(struct scan *scan)
     const unsigned char c = (unsigned char)*scan->at;
 
     if (c == '(' && after_include(scan))
-        return refuse(scan, scan->line, "include is not known: the configuration is one file; write the text here");
+        return refuse(scan, scan->line,
+                      "include is not known: the configuration is one file; write the text here");
     if (c >= 0x80)
-        return refuse(scan, scan->line, "a character outside of ASCII; use plain quotes, and put such text in \"…\"");
+        return refuse(scan, scan->line,
+                      "a character outside of ASCII; use plain quotes, and put such text in \"…\"");
     if (control(*scan->at))
         return refuse(scan, scan->line, "control character (byte %u); remove it", c);
     return refuse(scan, scan->line, "'%c' outside of quotes; write \"…\" around the word that has it", c);

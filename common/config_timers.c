@@ -4,9 +4,9 @@
 
 #define MS(n) ((n)*NS_PER_MS)
 #define S(n) ((n)*NS_PER_S)
-#define TIMER(key, field, lan, fast, wan, least)                                                                      \
-    {                                                                                                                  \
-        key, offsetof(struct config_timers, field), {lan, fast, wan}, least                                            \
+#define TIMER(key, field, lan, fast, wan, least)                                                             \
+    {                                                                                                        \
+        key, offsetof(struct config_timers, field), {lan, fast, wan}, least                                  \
     }
 
 const struct config_timer config_timer_table[CONFIG_TIMERS] = {
@@ -39,7 +39,7 @@ int64_t config_timer_ns(const struct config_timers *timers, const struct config_
     return ns;
 }
 
-void take_timers(struct reader *reader, cfg_t *cluster)
+void config_take_timers(struct reader *reader, cfg_t *cluster)
 {
     struct config *config = reader->config;
 
@@ -48,10 +48,10 @@ void take_timers(struct reader *reader, cfg_t *cluster)
         int64_t *to = (int64_t *)(void *)((char *)&config->timers + timer->offset);
 
         *to = timer->defaults[config->profile];
-        take_duration(reader, cluster, timer->key, timer->least, to);
+        config_take_duration(reader, cluster, timer->key, timer->least, to);
     }
     config->timers.router_retries = 3;
-    take_int(reader, cluster, "router-retries", 1, 100, &config->timers.router_retries);
+    config_take_int(reader, cluster, "router-retries", 1, 100, &config->timers.router_retries);
 }
 
 static const struct config_timer *timer_named(const char *key)
@@ -72,7 +72,7 @@ struct named {
 static struct named named_timer(struct reader *reader, cfg_t *cluster, const char *key)
 {
     struct named named = {.ns = config_timer_ns(&reader->config->timers, timer_named(key)),
-                          .value = value_of(cluster, key)};
+                          .value = config_value_of(cluster, key)};
     char duration[DURATION_TEXT_MAX];
 
     duration_print(named.ns, duration);
@@ -87,8 +87,8 @@ static int line_of(const struct named *a, const struct named *b)
 }
 
 /* `key` must be at least `factor` times `other`. */
-static void need_multiple(struct reader *reader, cfg_t *cluster, const char *key, int factor, const char *other,
-                          const char *why)
+static void need_multiple(struct reader *reader, cfg_t *cluster, const char *key, int factor,
+                          const char *other, const char *why)
 {
     const struct named a = named_timer(reader, cluster, key), b = named_timer(reader, cluster, other);
     char least[DURATION_TEXT_MAX], times[24] = "";
@@ -98,8 +98,8 @@ static void need_multiple(struct reader *reader, cfg_t *cluster, const char *key
     duration_print(factor * b.ns, least);
     if (factor > 1)
         snprintf(times, sizeof times, "%d times ", factor);
-    reader_refuse(reader, line_of(&a, &b), "%s must be at least %s%s: %s; make it %s or more", a.text, times, b.text,
-                  why, least);
+    config_refuse(reader, line_of(&a, &b), "%s must be at least %s%s: %s; make it %s or more", a.text, times,
+                  b.text, why, least);
 }
 
 static void check_isolation(struct reader *reader, cfg_t *cluster)
@@ -108,9 +108,11 @@ static void check_isolation(struct reader *reader, cfg_t *cluster)
     const struct named takeover = named_timer(reader, cluster, "takeover-after");
 
     if (isolation.ns >= takeover.ns)
-        reader_refuse(reader, line_of(&isolation, &takeover),
-                      "%s must be shorter than %s: the cut-off node has to let go before its peer takes over; shorten "
-                      "isolation-after", isolation.text, takeover.text);
+        config_refuse(
+            reader, line_of(&isolation, &takeover),
+            "%s must be shorter than %s: the cut-off node has to let go before its peer takes over; shorten "
+            "isolation-after",
+            isolation.text, takeover.text);
 }
 
 static const struct config_channel *unsearched_channel(const struct config *config)
@@ -133,10 +135,12 @@ static void check_lease_without_search(struct reader *reader, cfg_t *cluster)
     if (!channel || lease.ns <= most)
         return;
     duration_print(MAX(most, 0), text);
-    reader_refuse(reader, line_of(&lease, &takeover),
-                  "%s is too long for a channel with search = off (\"%s\"): nothing but the lease ends a hung node "
-                  "before its peer takes over; make it at most takeover-after - heartbeat-interval - 3ms (%s), or "
-                  "lengthen takeover-after", lease.text, channel->name, text);
+    config_refuse(
+        reader, line_of(&lease, &takeover),
+        "%s is too long for a channel with search = off (\"%s\"): nothing but the lease ends a hung node "
+        "before its peer takes over; make it at most takeover-after - heartbeat-interval - 3ms (%s), or "
+        "lengthen takeover-after",
+        lease.text, channel->name, text);
 }
 
 static void check_lease_without_gate(struct reader *reader, cfg_t *cluster)
@@ -144,19 +148,23 @@ static void check_lease_without_gate(struct reader *reader, cfg_t *cluster)
     const struct named lease = named_timer(reader, cluster, "address-lease");
 
     if (!reader->config->lease_gate && lease.ns < ungated_lease_least_ns)
-        reader_refuse(reader, lease.value.text ? lease.value.line : value_of(cluster, "lease-gate").line,
-                      "%s is too short with lease-gate = off: the kernel counts an address's lifetime in whole "
-                      "seconds; make it 1100ms or more, or set lease-gate = on", lease.text);
+        config_refuse(
+            reader, lease.value.text ? lease.value.line : config_value_of(cluster, "lease-gate").line,
+            "%s is too short with lease-gate = off: the kernel counts an address's lifetime in whole "
+            "seconds; make it 1100ms or more, or set lease-gate = on",
+            lease.text);
 }
 
-void check_timers(struct reader *reader, cfg_t *cluster)
+void config_check_timers(struct reader *reader, cfg_t *cluster)
 {
     need_multiple(reader, cluster, "takeover-after", 2, "heartbeat-interval",
                   "one lost heartbeat must not look like a dead peer");
     need_multiple(reader, cluster, "address-lease", 2, "heartbeat-interval",
                   "one late renewal must not end the lease");
-    need_multiple(reader, cluster, "search-time", 1, "takeover-after", "a vacancy takes at least as long as a takeover");
-    need_multiple(reader, cluster, "search-time", 2, "search-interval", "two requests must have gone unanswered");
+    need_multiple(reader, cluster, "search-time", 1, "takeover-after",
+                  "a vacancy takes at least as long as a takeover");
+    need_multiple(reader, cluster, "search-time", 2, "search-interval",
+                  "two requests must have gone unanswered");
     need_multiple(reader, cluster, "search-interval", 1, "search-interval-quick", "quick is the faster pace");
     need_multiple(reader, cluster, "router-interval", 1, "router-interval-quick", "quick is the faster pace");
     need_multiple(reader, cluster, "handover-time", 1, "claim-time", "a handover waits for the peer's claim");

@@ -4,7 +4,7 @@
 
 #include "common/config_private.h"
 
-bool name_valid(const char *name)
+bool config_name_valid(const char *name)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
     const size_t length = strlen(name);
@@ -37,7 +37,7 @@ static size_t distance(const char *a, const char *b)
     return row[width];
 }
 
-const char *nearest_word(const char *word, const char *const words[], size_t count)
+const char *config_nearest_word(const char *word, const char *const words[], size_t count)
 {
     const size_t length = strlen(word);
     size_t best = 1 + MIN(length / 3, 4);
@@ -59,35 +59,36 @@ const char *nearest_word(const char *word, const char *const words[], size_t cou
 
 /* ---- single values */
 
-void take_text(struct reader *reader, cfg_t *section, const char *key, char *to, size_t size)
+void config_take_text(struct reader *reader, cfg_t *section, const char *key, char *to, size_t size)
 {
-    const struct value value = value_of(section, key);
+    const struct value value = config_value_of(section, key);
 
     if (!value.text)
         return;
     if (value.text[0] == '\0')
-        reader_refuse(reader, value.line, "%s is empty; give a value, or remove the key", key);
+        config_refuse(reader, value.line, "%s is empty; give a value, or remove the key", key);
     else if (strlen(value.text) >= size)
-        reader_refuse(reader, value.line, "%s is too long (%zu characters); at most %zu are allowed", key,
+        config_refuse(reader, value.line, "%s is too long (%zu characters); at most %zu are allowed", key,
                       strlen(value.text), size - 1);
     else
         text_copy(to, size, value.text);
 }
 
-void take_path(struct reader *reader, cfg_t *section, const char *key, char *to, size_t size)
+void config_take_path(struct reader *reader, cfg_t *section, const char *key, char *to, size_t size)
 {
-    const struct value value = value_of(section, key);
+    const struct value value = config_value_of(section, key);
 
     if (value.text && value.text[0] != '\0' && value.text[0] != '/')
-        reader_refuse(reader, value.line, "%s \"%s\" is not an absolute path; begin it with '/'", key, value.text);
+        config_refuse(reader, value.line, "%s \"%s\" is not an absolute path; begin it with '/'", key,
+                      value.text);
     else
-        take_text(reader, section, key, to, size);
+        config_take_text(reader, section, key, to, size);
 }
 
-void take_bool(struct reader *reader, cfg_t *section, const char *key, bool *to)
+void config_take_bool(struct reader *reader, cfg_t *section, const char *key, bool *to)
 {
     static const char *const words[] = {"off", "no", "false", "on", "yes", "true"};
-    const struct value value = value_of(section, key);
+    const struct value value = config_value_of(section, key);
 
     if (!value.text)
         return;
@@ -97,12 +98,12 @@ void take_bool(struct reader *reader, cfg_t *section, const char *key, bool *to)
             return;
         }
     }
-    reader_refuse(reader, value.line, "%s cannot be \"%s\"; use on or off", key, value.text);
+    config_refuse(reader, value.line, "%s cannot be \"%s\"; use on or off", key, value.text);
 }
 
-void take_int(struct reader *reader, cfg_t *section, const char *key, int least, int most, int *to)
+void config_take_int(struct reader *reader, cfg_t *section, const char *key, int least, int most, int *to)
 {
-    const struct value value = value_of(section, key);
+    const struct value value = config_value_of(section, key);
     char *end;
 
     if (!value.text)
@@ -110,18 +111,18 @@ void take_int(struct reader *reader, cfg_t *section, const char *key, int least,
     errno = 0;
     const long number = strtol(value.text, &end, 10);
     if (end == value.text || *end != '\0' || errno != 0)
-        reader_refuse(reader, value.line, "%s \"%s\" is not a whole number; give one from %d to %d", key, value.text,
-                      least, most);
+        config_refuse(reader, value.line, "%s \"%s\" is not a whole number; give one from %d to %d", key,
+                      value.text, least, most);
     else if (number < least || number > most)
-        reader_refuse(reader, value.line, "%s (%ld) is out of range; give a number from %d to %d", key, number, least,
-                      most);
+        config_refuse(reader, value.line, "%s (%ld) is out of range; give a number from %d to %d", key,
+                      number, least, most);
     else
         *to = (int)number;
 }
 
-void take_duration(struct reader *reader, cfg_t *section, const char *key, int64_t least, int64_t *to)
+void config_take_duration(struct reader *reader, cfg_t *section, const char *key, int64_t least, int64_t *to)
 {
-    const struct value value = value_of(section, key);
+    const struct value value = config_value_of(section, key);
     const int64_t most = 24 * 3600 * NS_PER_S;
     char text[DURATION_TEXT_MAX];
     int64_t ns;
@@ -129,22 +130,24 @@ void take_duration(struct reader *reader, cfg_t *section, const char *key, int64
     if (!value.text)
         return;
     if (duration_parse(value.text, &ns) < 0) {
-        reader_refuse(reader, value.line, "%s \"%s\" is not a duration; write a whole number with its unit (us, ms, s, "
-                                          "m, h), such as 50ms, 3s or 2m", key, value.text);
+        config_refuse(reader, value.line,
+                      "%s \"%s\" is not a duration; write a whole number with its unit (us, ms, s, "
+                      "m, h), such as 50ms, 3s or 2m",
+                      key, value.text);
     } else if (ns < least) {
         duration_print(least, text);
-        reader_refuse(reader, value.line, "%s (%s) is too short; make it %s or more", key, value.text, text);
+        config_refuse(reader, value.line, "%s (%s) is too short; make it %s or more", key, value.text, text);
     } else if (ns > most) {
-        reader_refuse(reader, value.line, "%s (%s) is too long; make it 24h or less", key, value.text);
+        config_refuse(reader, value.line, "%s (%s) is too long; make it 24h or less", key, value.text);
     } else {
         *to = ns;
     }
 }
 
-void take_choice(struct reader *reader, cfg_t *section, const char *key, const char *const words[], size_t count,
-                 int *to)
+void config_take_choice(struct reader *reader, cfg_t *section, const char *key, const char *const words[],
+                        size_t count, int *to)
 {
-    const struct value value = value_of(section, key);
+    const struct value value = config_value_of(section, key);
     char list[128] = "";
 
     if (!value.text)
@@ -154,15 +157,18 @@ void take_choice(struct reader *reader, cfg_t *section, const char *key, const c
             *to = (int)i;
             return;
         }
-        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i == 0 ? "" : i + 1 < count ? ", " : " or ",
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s",
+                 i == 0          ? ""
+                 : i + 1 < count ? ", "
+                                 : " or ",
                  words[i]);
     }
-    reader_refuse(reader, value.line, "%s cannot be \"%s\"; use %s", key, value.text, list);
+    config_refuse(reader, value.line, "%s cannot be \"%s\"; use %s", key, value.text, list);
 }
 
 /* ---- lists */
 
-void strings_free(struct config_strings *strings)
+void config_strings_free(struct config_strings *strings)
 {
     for (size_t i = 0; i < strings->count; i++)
         free(strings->items[i]);
@@ -170,9 +176,9 @@ void strings_free(struct config_strings *strings)
     *strings = (struct config_strings){0};
 }
 
-void take_strings(struct reader *reader, cfg_t *section, const char *key, struct config_strings *to)
+void config_take_strings(struct reader *reader, cfg_t *section, const char *key, struct config_strings *to)
 {
-    const size_t count = value_count(section, key);
+    const size_t count = config_value_count(section, key);
 
     to->items = calloc(count + 1, sizeof *to->items);
     if (!to->items) {
@@ -180,7 +186,7 @@ void take_strings(struct reader *reader, cfg_t *section, const char *key, struct
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        to->items[i] = strdup(value_at(section, key, i).text);
+        to->items[i] = strdup(config_value_at(section, key, i).text);
         if (!to->items[i]) {
             reader->out_of_memory = true;
             return;
@@ -189,22 +195,28 @@ void take_strings(struct reader *reader, cfg_t *section, const char *key, struct
     }
 }
 
-void take_command(struct reader *reader, cfg_t *section, const char *key, struct config_strings *to)
+void config_take_command(struct reader *reader, cfg_t *section, const char *key, struct config_strings *to)
 {
-    const struct value first = value_of(section, key);
+    const struct value first = config_value_of(section, key);
 
-    take_strings(reader, section, key, to);
+    config_take_strings(reader, section, key, to);
     if (!first.text)
         return;
     if (first.text[0] == '\0')
-        reader_refuse(reader, first.line, "%s is empty; name the program first, such as {\"/usr/sbin/program\", "
-                                          "\"--option\"}", key);
+        config_refuse(reader, first.line,
+                      "%s is empty; name the program first, such as {\"/usr/sbin/program\", "
+                      "\"--option\"}",
+                      key);
     else if (first.text[0] != '/' && strchr(first.text, '/'))
-        reader_refuse(reader, first.line, "%s \"%s\" is a relative path; use an absolute one, or a plain name that is "
-                                          "looked for in PATH", key, first.text);
+        config_refuse(reader, first.line,
+                      "%s \"%s\" is a relative path; use an absolute one, or a plain name that is "
+                      "looked for in PATH",
+                      key, first.text);
     else if (first.text[0] != '/' && strpbrk(first.text, " \t"))
-        reader_refuse(reader, first.line, "%s \"%s\" has several words in one; no shell takes it apart: write {\"a\", "
-                                          "\"b\"}", key, first.text);
+        config_refuse(reader, first.line,
+                      "%s \"%s\" has several words in one; no shell takes it apart: write {\"a\", "
+                      "\"b\"}",
+                      key, first.text);
 }
 
 /* ---- addresses */
@@ -213,11 +225,11 @@ static const char *odd_address(const struct net_address *a)
 {
     if (a->family == AF_INET) {
         const uint32_t host = ntohl(a->v4.s_addr);
-        return host == INADDR_ANY                 ? "the unspecified address"
-               : host == INADDR_BROADCAST         ? "the broadcast address"
-               : IN_MULTICAST(host)               ? "a multicast address"
-               : host >> 24 == IN_LOOPBACKNET     ? "a loopback address"
-                                                  : NULL;
+        return host == INADDR_ANY             ? "the unspecified address"
+               : host == INADDR_BROADCAST     ? "the broadcast address"
+               : IN_MULTICAST(host)           ? "a multicast address"
+               : host >> 24 == IN_LOOPBACKNET ? "a loopback address"
+                                              : NULL;
     }
     return IN6_IS_ADDR_UNSPECIFIED(&a->v6) ? "the unspecified address"
            : IN6_IS_ADDR_MULTICAST(&a->v6) ? "a multicast address"
@@ -241,24 +253,28 @@ static bool prefix_wrong(struct reader *reader, const char *key, struct value va
     const bool given = strchr(value.text, '/') != NULL;
 
     if (prefix == PREFIX_NEEDED && (!given || address->prefix == 0))
-        reader_refuse(reader, value.line, "%s \"%s\" has no prefix length; add the network's, such as \"%.64s/%d\"", key,
+        config_refuse(reader, value.line,
+                      "%s \"%s\" has no prefix length; add the network's, such as \"%.64s/%d\"", key,
                       value.text, value.text, address->family == AF_INET ? 24 : 64);
     else if (prefix == PREFIX_FORBIDDEN && given)
-        reader_refuse(reader, value.line, "%s \"%s\" is one host; write it without the prefix length", key, value.text);
+        config_refuse(reader, value.line, "%s \"%s\" is one host; write it without the prefix length", key,
+                      value.text);
     else
         return false;
     return true;
 }
 
-int parse_address(struct reader *reader, const char *key, struct value value, enum prefix prefix,
-                  struct net_address *address)
+int config_parse_address(struct reader *reader, const char *key, struct value value, enum prefix prefix,
+                         struct net_address *address)
 {
     const char *odd;
 
     if (net_address_parse(value.text, address) < 0) {
-        reader_refuse(reader, value.line, "%s \"%s\" is not an address; write one such as \"192.0.2.1%s\" or "
-                                          "\"2001:db8::1%s\"", key, value.text,
-                      prefix == PREFIX_NEEDED ? "/24" : "", prefix == PREFIX_NEEDED ? "/64" : "");
+        config_refuse(reader, value.line,
+                      "%s \"%s\" is not an address; write one such as \"192.0.2.1%s\" or "
+                      "\"2001:db8::1%s\"",
+                      key, value.text, prefix == PREFIX_NEEDED ? "/24" : "",
+                      prefix == PREFIX_NEEDED ? "/64" : "");
         return -EINVAL;
     }
     if (prefix_wrong(reader, key, value, prefix, address))
@@ -267,16 +283,17 @@ int parse_address(struct reader *reader, const char *key, struct value value, en
     if (!odd)
         odd = odd_host_part(address);
     if (odd) {
-        reader_refuse(reader, value.line, "%s \"%s\" is %s; use the address of one host", key, value.text, odd);
+        config_refuse(reader, value.line, "%s \"%s\" is %s; use the address of one host", key, value.text,
+                      odd);
         return -EINVAL;
     }
     return 0;
 }
 
-void take_addresses(struct reader *reader, cfg_t *section, const char *key, enum prefix prefix, int channel,
-                    const char *what, struct config_addresses *to)
+void config_take_addresses(struct reader *reader, cfg_t *section, const char *key, enum prefix prefix,
+                           int channel, const char *what, struct config_addresses *to)
 {
-    const size_t count = value_count(section, key);
+    const size_t count = config_value_count(section, key);
 
     to->items = calloc(count + 1, sizeof *to->items);
     if (!to->items) {
@@ -284,11 +301,11 @@ void take_addresses(struct reader *reader, cfg_t *section, const char *key, enum
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        const struct value value = value_at(section, key, i);
+        const struct value value = config_value_at(section, key, i);
         struct net_address *address = &to->items[to->count];
-        if (parse_address(reader, key, value, prefix, address) < 0)
+        if (config_parse_address(reader, key, value, prefix, address) < 0)
             continue;
         to->count++;
-        note_use(reader, address, value.line, channel, what);
+        config_note_use(reader, address, value.line, channel, what);
     }
 }

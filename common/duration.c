@@ -7,7 +7,8 @@
 static const struct {
     const char *name;
     int64_t ns;
-} units[] = {{"h", 3600 * NS_PER_S}, {"m", 60 * NS_PER_S}, {"s", NS_PER_S}, {"ms", NS_PER_MS}, {"us", NS_PER_US}};
+} units[] = {
+    {"h", 3600 * NS_PER_S}, {"m", 60 * NS_PER_S}, {"s", NS_PER_S}, {"ms", NS_PER_MS}, {"us", NS_PER_US}};
 
 /* Longer ones are slips of the pen, and would bring sums of durations near their limits. */
 static const int64_t most_ns = 10000 * 3600 * NS_PER_S;

@@ -12,11 +12,13 @@
 
 struct loop {
     sd_event *event;
+    struct loop_source *sources; /* all of them, to be freed with the loop */
     int64_t late_ns_max;
 };
 
 struct loop_source {
     struct loop *loop;
+    struct loop_source *next, *previous;
     sd_event_source *event_source, *again; /* again: the zmq socket has more */
     union {
         loop_fd_handler *fd;
@@ -49,6 +51,8 @@ void loop_free(struct loop *loop)
 {
     if (!loop)
         return;
+    while (loop->sources)
+        loop_remove(loop->sources);
     sd_event_unref(loop->event);
     free(loop);
 }
@@ -63,6 +67,13 @@ void loop_exit(struct loop *loop, int code)
     sd_event_exit(loop->event, code);
 }
 
+int loop_turn(struct loop *loop, int64_t timeout_ns)
+{
+    int r = sd_event_run(loop->event, (uint64_t)MAX(timeout_ns, 0) / 1000);
+
+    return MIN(r, 0);
+}
+
 static struct loop_source *source_new(struct loop *loop, void *userdata)
 {
     struct loop_source *source = calloc(1, sizeof *source);
@@ -70,6 +81,10 @@ static struct loop_source *source_new(struct loop *loop, void *userdata)
     if (source) {
         source->loop = loop;
         source->userdata = userdata;
+        source->next = loop->sources;
+        if (source->next)
+            source->next->previous = source;
+        loop->sources = source;
     }
     return source;
 }
@@ -231,6 +246,9 @@ void loop_remove(struct loop_source *source)
 {
     if (!source)
         return;
+    if (source->next)
+        source->next->previous = source->previous;
+    *(source->previous ? &source->previous->next : &source->loop->sources) = source->next;
     sd_event_source_disable_unref(source->event_source);
     sd_event_source_disable_unref(source->again);
     free(source);

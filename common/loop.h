@@ -24,6 +24,10 @@ void loop_free(struct loop *loop);
 int loop_run(struct loop *loop);
 void loop_exit(struct loop *loop, int code);
 
+/* One turn: waits at most `timeout_ns` for something to happen and handles it. For tools that wait for one thing after
+ * the other; daemons use loop_run(). 0, or a negative errno. */
+int loop_turn(struct loop *loop, int64_t timeout_ns);
+
 /* The loop does not own `fd`. `source` may be NULL where it is never removed. 0 or a negative errno. */
 int loop_add_fd(struct loop *loop, int fd, unsigned events, loop_fd_handler *handler, void *userdata,
                 struct loop_source **source);

@@ -1,5 +1,5 @@
-/* Any bytes as a configuration: no crash, no leak, an error told for each refusal, and what is accepted stays within
- * the bounds that its users rely on. */
+/* Any bytes as a configuration: no crash, no leak, an error told for each refusal, and what is accepted stays
+ * within the bounds that its users rely on. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,8 @@ static void check_accepted(const struct config *config)
     assert(config->timers.takeover_after >= 2 * config->timers.heartbeat_interval);
     assert(config->timers.address_lease >= 2 * config->timers.heartbeat_interval);
     assert(strcmp(config->nodes[0].name, config->nodes[1].name) != 0);
-    assert(config->reboot_command.count > 0 && config->reboot_command.items[config->reboot_command.count] == NULL);
+    assert(config->reboot_command.count > 0 &&
+           config->reboot_command.items[config->reboot_command.count] == NULL);
     for (size_t i = 0; i < config->channel_count; i++) {
         assert(config->channels[i].device[0] != '\0' && config->channels[i].active.count > 0);
         assert(config->channels[i].routers.count <= CONFIG_ROUTERS_MAX);

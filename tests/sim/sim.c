@@ -6,7 +6,7 @@
  * nodes. Faults come first, and safety (I1, I4, I6, I7) is judged on the plane after every event; then the world heals,
  * and the pair must settle on one active node and change no more (I2, I3, I5).
  *
- * usage: sim [--seeds N] [--first SEED] [--verbose]      exit 0: no violation; 1: the first one is told with its seed */
+ * usage: sim [--seeds N] [--first SEED] [--verbose] [--stop (at the first violation)]      exit 0: no violation; 1: the first one is told with its seed */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -491,9 +491,18 @@ static void send_heartbeats(int n)
     }
 }
 
+/* R5: an own stall is no silence of the peer's. Asked before anything is published, not only at the tick. */
+static void notice_stall(struct node *node)
+{
+    if (node->last_tick > 0 && w.now - node->last_tick > settings.heartbeat_interval + 5 * ms)
+        node->counting_since = w.now;
+}
+
 static void publish_peer(int n)
 {
     struct node *node = &w.nodes[n];
+
+    notice_stall(node);
     const struct heartbeat *h = &node->peer;
     union payload *payload = payload_new();
     struct peer_message *p = &payload->bus.peer;
@@ -639,8 +648,7 @@ static void on_tick(int n)
     const bool quick = missed || node->role.suspicious || node->role.searching;
     const int64_t interval = quick ? settings.heartbeat_interval / 5 : settings.heartbeat_interval;
 
-    if (node->last_tick > 0 && w.now - node->last_tick > settings.heartbeat_interval + 5 * ms)
-        node->counting_since = w.now; /* R5: an own stall is no silence of the peer's */
+    notice_stall(node);
     if (node->last_tick == 0 || w.now - node->last_tick >= interval - 1000)
         send_heartbeats(n);
     node->last_tick = w.now;
@@ -972,11 +980,8 @@ static void heal(void)
         for (int c = 0; c < CHANNELS; c++)
             node->carrier[c] = node->router[c] = true;
         node->claim_broken = false;
-        node->frozen_until = MIN(node->frozen_until, w.now);
         if (!node->power)
             power_on(n);
-        for (int p = 0; p < PROCESSES; p++)
-            node->paused_until[p] = 0;
         send_order(n, EVENT_RESUME, false);
         if (node->services_failed > 0)
             set_services_failed(n, 0);
@@ -1121,21 +1126,23 @@ static void run_seed(uint64_t seed)
 
 int main(int argc, char **argv)
 {
-    uint64_t seeds = 2000, first = 1, bad = 0;
+    uint64_t seeds = 2000, first = 1, bad = 0, most_bad = 10;
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc)
             seeds = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--first") == 0 && i + 1 < argc)
             first = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--stop") == 0)
+            most_bad = 1;
         else if (strcmp(argv[i], "--verbose") == 0)
             w.verbose = true;
         else {
-            fprintf(stderr, "usage: sim [--seeds N] [--first SEED] [--verbose]\n");
+            fprintf(stderr, "usage: sim [--seeds N] [--first SEED] [--verbose] [--stop]\n");
             return 2;
         }
     }
-    for (uint64_t seed = first; seed < first + seeds && bad < 10; seed++) {
+    for (uint64_t seed = first; seed < first + seeds && bad < most_bad; seed++) {
         run_seed(seed);
         bad += w.ended_badly;
     }

@@ -32,9 +32,24 @@ static void test_parses_each_unit(void **state)
 
 static void test_refuses_everything_else(void **state)
 {
-    static const char *const cases[] = {"",    "50",    "ms",     "-1s",   "+1s", "1.5s",  " 1s",
-                                        "1s ", "1 s",   "1S",     "1sec",  "1mss", "0x10s", "10001h",
-                                        "1d",  "1s\n", "99999999999999999999s", "9223372036854775807us"};
+    static const char *const cases[] = {"",
+                                        "50",
+                                        "ms",
+                                        "-1s",
+                                        "+1s",
+                                        "1.5s",
+                                        " 1s",
+                                        "1s ",
+                                        "1 s",
+                                        "1S",
+                                        "1sec",
+                                        "1mss",
+                                        "0x10s",
+                                        "10001h",
+                                        "1d",
+                                        "1s\n",
+                                        "99999999999999999999s",
+                                        "9223372036854775807us"};
     int64_t ns = 42;
 
     (void)state;

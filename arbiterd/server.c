@@ -1,0 +1,189 @@
+#include "arbiterd/server.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arbiterd/judge.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+static void log_transition(const struct server *s, const struct arbiter_transition *t)
+{
+    char role[48], epoch[48], rule[64];
+    const char *const fields[] = {role, epoch, rule, NULL};
+
+    snprintf(role, sizeof role, "DUET_ROLE=%s", phase_serves(t->to) ? "active" : "passive");
+    snprintf(epoch, sizeof epoch, "DUET_EPOCH=%" PRId64, t->epoch);
+    snprintf(rule, sizeof rule, "DUET_RULE=%s", t->rule);
+    log_fields(LOG_NOTICE, fields, "phase=%s from=%s rule=%s epoch=%" PRId64 ": %s", phase_names[t->to],
+               phase_names[t->from], t->rule, t->epoch, t->reason);
+    (void)s;
+}
+
+static void record_change(struct server *s, const struct arbiter_transition *t, int64_t now_ns)
+{
+    struct change_message change = {.from = t->from, .to = t->to, .epoch = t->epoch, .at_ns = now_ns};
+
+    text_copy(change.node, sizeof change.node, s->daemon->node);
+    text_copy(change.rule, sizeof change.rule, s->role_rule);
+    text_copy(change.reason, sizeof change.reason, s->role_reason);
+    clock_utc(now_ns, change.at);
+    history_change(&s->history, &change);
+}
+
+/* The row that a person wants to hear of: the one that began the change, not the steps after it. */
+static void note_transition(struct server *s, const struct arbiter_transition *t, const char *cause, int64_t now_ns)
+{
+    const bool begins = t->to == PHASE_OFFERING || t->to == PHASE_CLAIMING ||
+                        (t->to == PHASE_RELEASING && t->from != PHASE_OFFERING) ||
+                        (t->to == PHASE_ACTIVE && t->from == PHASE_SEARCHING) ||
+                        (t->to == PHASE_PASSIVE && t->from == PHASE_SEARCHING);
+
+    log_transition(s, t);
+    if (begins) {
+        s->role_rule = t->rule;
+        s->role_reason = t->reason;
+    }
+    history_note(&s->history, now_ns, cause, "%s: %s; %s from %s (epoch %" PRId64 ")", t->rule, t->reason,
+                 phase_names[t->to], phase_names[t->from], t->epoch);
+    if (phase_serves(t->from) != phase_serves(t->to))
+        record_change(s, t, now_ns);
+}
+
+static bool role_news(const struct role_message *a, const struct role_message *b)
+{
+    struct role_message x = *a, y = *b;
+
+    x.lease_ns = y.lease_ns = 0; /* a mere renewal */
+    return memcmp(&x, &y, sizeof x) != 0;
+}
+
+/* Publishes at each report of heartbeatd's, which renews the lease, and whenever something else changed. */
+static void show_role(struct server *s, bool renew, const char *cause)
+{
+    struct role_message role;
+
+    if (!arbiter_role(&s->arbiter, &role))
+        return;
+    text_copy(role.rule, sizeof role.rule, s->role_rule);
+    text_copy(role.reason, sizeof role.reason, s->role_reason);
+    if (strcmp(s->arbiter.peer.config_hash, s->daemon->config->hash) != 0 && s->arbiter.peer.config_hash[0]) {
+        role.ready = false;
+        text_copy(role.not_ready + strlen(role.not_ready), sizeof role.not_ready - strlen(role.not_ready),
+                  role.not_ready[0] ? "; the configurations differ" : "the configurations differ");
+    }
+    if (!renew && !role_news(&role, &s->shown))
+        return;
+    s->shown = role;
+    bus_publish(s->daemon->bus, &role_type, NULL, &role, cause);
+}
+
+void server_step(struct server *s, struct arbiter_event *event, const char *cause)
+{
+    struct arbiter_effects effects;
+
+    event->now_ns = clock_now_ns();
+    arbiter_step(&s->arbiter, event, &effects);
+    for (size_t i = 0; i < effects.transition_count; i++)
+        note_transition(s, &effects.transitions[i], cause, event->now_ns);
+    if (effects.save)
+        state_write(s->writer, &effects.durable);
+    show_role(s, event->kind == EVENT_PEER, cause);
+    server_alarms(s);
+    history_tick(&s->history, event->now_ns);
+    /* heartbeatd's reports wake the arbiter; this does when they stay away. */
+    loop_set_timer(s->timer, event->now_ns + s->arbiter.set.heartbeat_interval * 3 / 2);
+}
+
+static void on_timer(void *userdata, int64_t now_ns)
+{
+    struct arbiter_event event = {.kind = EVENT_TIME};
+
+    (void)now_ns;
+    server_step(userdata, &event, NULL);
+}
+
+static void on_written(void *userdata, const struct arbiter_durable *durable)
+{
+    struct arbiter_event event = {.kind = EVENT_SAVED, .durable = durable};
+
+    server_step(userdata, &event, NULL);
+}
+
+static void fill_settings(const struct config *config, struct arbiter_settings *set)
+{
+    const struct config_timers *t = &config->timers;
+    const int self = config->self;
+
+    *set = (struct arbiter_settings){
+        .first_named = self == 0,
+        .sorts_first = strcmp(config->nodes[self].name, config->nodes[!self].name) < 0,
+        .reboot_on_network_fault = config->on_network_fault == FAULT_REBOOT,
+        .channel_count = config->channel_count,
+        .heartbeat_interval = t->heartbeat_interval,
+        .takeover_after = t->takeover_after,
+        .address_lease = t->address_lease,
+        .search_time = t->search_time,
+        .claim_time = t->claim_time,
+        .handover_time = t->handover_time,
+        .settle_time = t->settle_time,
+    };
+    for (size_t i = 0; i < config->channel_count; i++)
+        text_copy(set->channels[i], sizeof set->channels[i], config->channels[i].name);
+}
+
+/* A state file that is gone although a record of earlier changes is there was lost, not never written (R11). */
+static void load_state(struct server *s, struct arbiter_durable *durable, bool *lost)
+{
+    char text[STATEFILE_MAX];
+    int r = statefile_read(s->state_path, text);
+
+    *durable = (struct arbiter_durable){0};
+    *lost = false;
+    if (r == 0)
+        r = state_parse(text, durable);
+    if (r == -ENOENT && s->history.change_count == 0) {
+        log_info("no state yet in %s: this is the first start", s->state_path);
+        return;
+    }
+    if (r < 0) {
+        *lost = true;
+        log_error("the state in %s is lost (%s): this node searches before it claims; `duet clear` ends the alarm",
+                  s->state_path, strerror(-r));
+    }
+}
+
+/* Numbers of changes never come again: not after a restart, nor after a reboot, as long as the clock was not set back
+ * by more than the node was up. */
+static int64_t first_change(void)
+{
+    return (clock_now_ns() + clock_wall_offset_ns()) / NS_PER_MS;
+}
+
+int server_open(struct server *s, struct daemon *daemon)
+{
+    struct arbiter_settings settings;
+    struct arbiter_durable durable;
+    struct arbiter_event start = {.kind = EVENT_START, .durable = &durable, .change = first_change()};
+
+    *s = (struct server){.daemon = daemon, .role_rule = "R1-start", .role_reason = "everything starts passive"};
+    snprintf(s->state_path, sizeof s->state_path, "%s/state", daemon->state_dir);
+    snprintf(s->history_path, sizeof s->history_path, "%s/changes.jsonl", daemon->state_dir);
+    history_load(&s->history, s->history_path);
+    load_state(s, &durable, &start.lost);
+    fill_settings(daemon->config, &settings);
+    arbiter_init(&s->arbiter, &settings);
+
+    int r = state_writer_start(daemon->loop, s->state_path, on_written, s, &s->writer);
+    if (r == 0)
+        r = loop_add_timer(daemon->loop, on_timer, s, &s->timer);
+    if (r == 0)
+        r = server_subscribe(s);
+    if (r < 0)
+        return r;
+    bus_on_command(daemon->bus, server_command, s);
+    server_step(s, &start, NULL);
+    return 0;
+}

@@ -1,0 +1,57 @@
+/* server: the arbiter's shell. Turns messages, commands and time into events, and effects into messages, log lines,
+ * records and a written state. Decides nothing. */
+#pragma once
+#include "arbiterd/decide.h"
+#include "arbiterd/history.h"
+#include "arbiterd/state.h"
+#include "common/daemon.h"
+
+enum { SERVICES_SEEN_MAX = CONFIG_SERVICES_MAX, ROUTERS_SEEN_MAX = CONFIG_CHANNELS_MAX * CONFIG_ROUTERS_MAX };
+
+struct server {
+    struct daemon *daemon;
+    struct arbiter arbiter;
+    struct history history;
+    struct state_writer *writer;
+    char state_path[PATH_MAX], history_path[PATH_MAX];
+    struct loop_source *timer;
+
+    /* what was last published, and why */
+    struct role_message shown;
+    const char *role_rule, *role_reason; /* of the row that began the last change of role */
+    unsigned alarms;
+    int64_t alarm_since[ALARM_COUNT];
+    bool reboot_failed;
+
+    /* what was last seen, to note what changes */
+    struct {
+        char name[CONFIG_NAME_MAX];
+        struct service_message message;
+    } services[SERVICES_SEEN_MAX];
+    size_t service_count;
+    struct {
+        char name[64];
+        struct router_message message;
+    } routers[ROUTERS_SEEN_MAX];
+    size_t router_count;
+    struct {
+        char name[CONFIG_NAME_MAX];
+        enum path_state state;
+    } paths[CONFIG_CHANNELS_MAX + 1];
+    size_t path_count;
+};
+
+/* Loads the state, subscribes, and takes the first step. 0 or a negative errno. */
+int server_open(struct server *server, struct daemon *daemon);
+
+/* One step of the decision, and all that follows from it. `cause` is what led to it, or NULL. */
+void server_step(struct server *server, struct arbiter_event *event, const char *cause);
+
+/* server_bus.c: subscriptions, each message into an event. */
+int server_subscribe(struct server *server);
+
+/* server_orders.c: what people command. */
+void server_command(void *userdata, const struct command_message *command, struct bus_answer *answer);
+
+/* server_alarms.c: publishes what has begun and what has ended. */
+void server_alarms(struct server *server);

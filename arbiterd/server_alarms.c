@@ -1,0 +1,58 @@
+#include <string.h>
+
+#include "arbiterd/server.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+static const struct {
+    const char *name, *text;
+} alarm_words[ALARM_COUNT] = {
+    {"state-lost", "the arbiter's state file is lost: epochs are learnt from the peer; end this by `duet clear`"},
+    {"peer-lost", "the peer is not heard on any path: this node stands alone"},
+    {"peer-mute", "the active addresses answer from the peer, but no heartbeat comes: look at its daemons"},
+    {"dual-active", "both nodes serve: the one with the lower epoch gives way; look for a partition"},
+    {"address-conflict", "a third host answers for an active address: find the MAC address in `duet status`"},
+    {"network-fault", "a channel does not work here: look at its cable, switch and routers"},
+    {"service-failed", "a guarded service stays down: mend it, then `duet clear`"},
+    {"unfit", "this node gave up for a fault and is not offered the role until it has been gone for settle-time"},
+    {"lease-unconfirmed", "takeoverd does not confirm the active addresses: look at its log"},
+    {"offer-not-taken", "the peer did not take the role that was offered"},
+    {"not-released", "takeoverd has not confirmed that no active address is left here: look at its log"},
+    {"nobody-active", "no node serves: see `duet status` on both"},
+    {"config-differs", "the configurations of the two nodes differ: copy the right one and reload"},
+    {"reboot-failed", "the reboot command failed: restart this node by hand"},
+};
+
+static unsigned shell_alarms(const struct server *s)
+{
+    const char *theirs = s->arbiter.peer.config_hash;
+    unsigned set = s->reboot_failed ? ALARM_REBOOT_FAILED : 0;
+
+    if (theirs[0] && strcmp(theirs, s->daemon->config->hash) != 0)
+        set |= ALARM_CONFIG_DIFFERS;
+    return set;
+}
+
+static void publish_alarm(struct server *s, int i, bool active)
+{
+    struct alarm_message alarm = {.active = active, .since_ns = s->alarm_since[i]};
+
+    clock_utc(s->alarm_since[i], alarm.since);
+    text_copy(alarm.text, sizeof alarm.text, alarm_words[i].text);
+    bus_publish(s->daemon->bus, &alarm_type, alarm_words[i].name, &alarm, NULL);
+    log_line(active ? LOG_WARNING : LOG_NOTICE, "alarm %s %s: %s", alarm_words[i].name, active ? "begins" : "ends",
+             alarm_words[i].text);
+    history_note(&s->history, clock_now_ns(), NULL, "alarm %s %s", alarm_words[i].name, active ? "begins" : "ends");
+}
+
+void server_alarms(struct server *s)
+{
+    const unsigned set = arbiter_alarms(&s->arbiter) | shell_alarms(s), news = set ^ s->alarms;
+
+    s->alarms = set;
+    for (int i = 0; i < ALARM_COUNT; i++)
+        if (news & (1u << i)) {
+            s->alarm_since[i] = clock_now_ns();
+            publish_alarm(s, i, set & (1u << i));
+        }
+}

@@ -1,0 +1,216 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "arbiterd/judge.h"
+#include "arbiterd/server.h"
+#include "common/log.h"
+
+static double ms_since(int64_t then_ns, int64_t now_ns)
+{
+    return then_ns > 0 ? (double)(now_ns - then_ns) / 1e6 : 0.0;
+}
+
+static size_t channel_index(const struct server *s, const char *name)
+{
+    size_t i = 0;
+
+    while (i < s->arbiter.set.channel_count && strcmp(s->arbiter.set.channels[i], name) != 0)
+        i++;
+    return i;
+}
+
+/* ------------------------------------------------------------------ the peer */
+
+static void note_peer(struct server *s, const struct bus_message *m)
+{
+    const struct peer_message *now = m->body, *before = &s->arbiter.peer;
+    const int64_t at = m->envelope->mono_ns;
+
+    if (before->alive && !now->alive)
+        history_note(&s->history, at, m->cause, "%s fell silent: last heard %.1f ms before, own lateness %.1f ms",
+                     now->name, ms_since(now->heard_ns, at), (double)now->late_us / 1e3);
+    if (!before->alive && now->alive)
+        history_note(&s->history, at, m->cause, "%s is heard", now->name);
+    if (now->alive && (before->phase != now->phase || before->epoch != now->epoch))
+        history_note(&s->history, at, m->cause, "%s shows %s (epoch %" PRId64 ")", now->name, phase_names[now->phase],
+                     now->epoch);
+    if (now->alive && before->offer != now->offer && now->offer != OFFER_NONE)
+        history_note(&s->history, at, m->cause, "%s offers the role", now->name);
+    if (now->alive && before->services_failed < now->services_failed)
+        history_note(&s->history, at, m->cause, "%s has %" PRId64 " services down", now->name, now->services_failed);
+}
+
+static void on_peer(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    struct arbiter_event event = {.kind = EVENT_PEER, .sent_ns = m->envelope->mono_ns, .peer = m->body};
+
+    note_peer(s, m);
+    server_step(s, &event, m->cause);
+}
+
+static void on_path(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    const struct path_message *path = m->body;
+    size_t i = 0;
+
+    while (i < s->path_count && strcmp(s->paths[i].name, m->name) != 0)
+        i++;
+    if (i == ARRAY_LENGTH(s->paths))
+        return;
+    if (i == s->path_count)
+        text_copy(s->paths[s->path_count++].name, sizeof s->paths[i].name, m->name);
+    else if (s->paths[i].state != path->state)
+        history_note(&s->history, m->envelope->mono_ns, m->cause, "path %s is %s: last heard %.1f ms before", m->name,
+                     path_state_names[path->state], ms_since(path->heard_ns, m->envelope->mono_ns));
+    s->paths[i].state = path->state;
+}
+
+/* ---------------------------------------------------------------- the network */
+
+static void note_link(struct server *s, const struct link_message *before, const struct bus_message *m)
+{
+    const struct link_message *now = m->body;
+    const int64_t at = m->envelope->mono_ns;
+
+    if (before->carrier != now->carrier)
+        history_note(&s->history, now->changed_ns > 0 ? now->changed_ns : at, m->cause, "%s (%s): carrier %s", m->name,
+                     now->device, now->carrier ? "is there" : "is gone");
+    if (before->usable != now->usable)
+        history_note(&s->history, at, m->cause, "channel %s is %s", m->name, now->usable ? "usable" : "not usable");
+}
+
+static void on_link(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    struct arbiter_event event = {.kind = EVENT_LINK, .channel = channel_index(s, m->name), .link = m->body};
+
+    if (event.channel == s->arbiter.set.channel_count)
+        return;
+    note_link(s, &s->arbiter.links[event.channel], m);
+    server_step(s, &event, m->cause);
+}
+
+static void on_search(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    const struct search_message *now = m->body;
+    struct arbiter_event event = {.kind = EVENT_SEARCH, .channel = channel_index(s, m->name), .search = now};
+
+    if (event.channel == s->arbiter.set.channel_count)
+        return;
+    const enum search_state before = s->arbiter.searches[event.channel].state;
+    if (before != now->state && now->state != SEARCH_STATE_IDLE && now->state != SEARCH_STATE_ASKING)
+        history_note(&s->history, m->envelope->mono_ns, m->cause, "search on %s: %s %s%s", m->name,
+                     search_state_names[now->state],
+                     now->state == SEARCH_STATE_SILENT ? "since the last answer" : "by ",
+                     now->state == SEARCH_STATE_SILENT ? "" : now->answers_mac);
+    server_step(s, &event, m->cause);
+}
+
+static void on_router(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    const struct router_message *now = m->body;
+    size_t i = 0;
+
+    while (i < s->router_count && strcmp(s->routers[i].name, m->name) != 0)
+        i++;
+    if (i == ROUTERS_SEEN_MAX)
+        return;
+    if (i == s->router_count) {
+        text_copy(s->routers[s->router_count++].name, sizeof s->routers[i].name, m->name);
+    } else {
+        const struct router_message *before = &s->routers[i].message;
+        if (before->missed == 0 && now->missed > 0)
+            history_note(&s->history, now->first_miss_ns, m->cause, "router %s on %s missed its first request",
+                         now->address, now->channel);
+        if (before->answering != now->answering)
+            history_note(&s->history, m->envelope->mono_ns, m->cause, "router %s on %s %s", now->address, now->channel,
+                         now->answering ? "answers" : "is silent");
+    }
+    s->routers[i].message = *now;
+}
+
+/* ----------------------------------------------------- what was brought about */
+
+static void on_address(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    const struct address_message *now = m->body, *before = &s->arbiter.address;
+    struct arbiter_event event = {.kind = EVENT_ADDRESS, .address = now};
+
+    if (s->arbiter.address_heard > 0 && before->state != now->state)
+        history_note(&s->history, m->envelope->mono_ns, m->cause, "addresses %s%s%s",
+                     now->state == HOLD_STATE_HOLDING    ? "up and announced"
+                     : now->state == HOLD_STATE_RELEASED ? "released"
+                                                         : "could not be brought about",
+                     now->error[0] ? ": " : "", now->error);
+    server_step(s, &event, m->cause);
+}
+
+static void count_services(struct server *s, const char *cause)
+{
+    struct arbiter_event event = {.kind = EVENT_SERVICES};
+
+    for (size_t i = 0; i < s->service_count; i++) {
+        const struct service_message *service = &s->services[i].message;
+        if (service->state != SERVICE_STATE_FAILED || strcmp(service->on_failure, "ignore") == 0)
+            continue;
+        event.services_failed++;
+        event.services_reboot = event.services_reboot || strcmp(service->on_failure, "reboot") == 0;
+    }
+    if (event.services_failed != s->arbiter.services_failed || event.services_reboot != s->arbiter.services_reboot)
+        server_step(s, &event, cause);
+}
+
+static void on_service(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    const struct service_message *now = m->body;
+    size_t i = 0;
+
+    while (i < s->service_count && strcmp(s->services[i].name, m->name) != 0)
+        i++;
+    if (i == SERVICES_SEEN_MAX)
+        return;
+    if (i == s->service_count)
+        text_copy(s->services[s->service_count++].name, sizeof s->services[i].name, m->name);
+    if (s->services[i].message.state != now->state || s->services[i].message.restarts < now->restarts)
+        history_note(&s->history, m->envelope->mono_ns, m->cause, "service %s: %s%s%.96s", m->name,
+                     service_state_names[now->state], now->text[0] ? ": " : "", now->text);
+    s->services[i].message = *now;
+    count_services(s, m->cause);
+}
+
+static void on_reboot(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    const struct reboot_message *now = m->body;
+    const bool failed = now->state == REBOOT_STATE_FAILED;
+
+    if (failed && !s->reboot_failed)
+        history_note(&s->history, m->envelope->mono_ns, m->cause, "the reboot failed: %.128s", now->error);
+    s->reboot_failed = failed;
+    server_alarms(s);
+}
+
+int server_subscribe(struct server *s)
+{
+    const struct {
+        const struct message_type *type;
+        const char *daemon;
+        bus_handler *handler;
+    } wanted[] = {
+        {&peer_type, "heartbeatd", on_peer},          {&path_type, "heartbeatd", on_path},
+        {&link_type, "heartbeatd", on_link},          {&search_type, "heartbeatd", on_search},
+        {&router_type, "heartbeatd", on_router},      {&address_type, "takeoverd", on_address},
+        {&service_type, "superviserd", on_service},   {&reboot_type, "superviserd", on_reboot},
+    };
+    int r = 0;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(wanted) && r == 0; i++)
+        r = bus_subscribe(s->daemon->bus, wanted[i].type, wanted[i].daemon, wanted[i].handler, s);
+    return r;
+}

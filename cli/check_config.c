@@ -1,0 +1,250 @@
+#include "cli/check_config.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/config.h"
+
+enum {
+    QUICK_PROBES = 20, /* unanswered, after router-retries (DESIGN R6) */
+    TERMS_MAX = 6,
+    LABEL_WIDTH = 32,
+};
+
+/* What a message between daemons, netlink and the announcement take, on a machine that is not overloaded. */
+static const int64_t allowance_ns = 10 * NS_PER_MS;
+static const char allowance[] = "network and kernel";
+
+/* A sum whose terms have names. */
+struct term {
+    const char *name;
+    int64_t times, ns; /* ns: of one */
+};
+struct sum {
+    size_t count;
+    struct term terms[TERMS_MAX];
+};
+
+static void add_times(struct sum *sum, int64_t times, const char *name, int64_t ns)
+{
+    if (times > 0)
+        sum->terms[sum->count++] = (struct term){name, times, ns};
+}
+
+static void add(struct sum *sum, const char *name, int64_t ns)
+{
+    add_times(sum, 1, name, ns);
+}
+
+static int64_t total(const struct sum *sum)
+{
+    int64_t ns = 0;
+
+    for (size_t i = 0; i < sum->count; i++)
+        ns += sum->terms[i].times * sum->terms[i].ns;
+    return ns;
+}
+
+/* "outage      370ms = detection 360ms + network and kernel 10ms" */
+static void print_sum(const char *what, const struct sum *sum)
+{
+    char text[DURATION_TEXT_MAX];
+
+    duration_print(total(sum), text);
+    printf("%-9s %8s", what, text);
+    for (size_t i = 0; i < sum->count; i++) {
+        duration_print(sum->terms[i].ns, text);
+        printf(i == 0 ? " = " : " + ");
+        if (sum->terms[i].times != 1)
+            printf("%" PRId64 " x ", sum->terms[i].times);
+        printf("%s %s", sum->terms[i].name, text);
+    }
+    printf("\n");
+}
+
+static void print_row(const char *fault, const struct sum *detection, const struct sum *outage)
+{
+    printf("  %-*s ", LABEL_WIDTH, fault);
+    print_sum("detected", detection);
+    printf("  %-*s ", LABEL_WIDTH, "");
+    print_sum("outage", outage);
+}
+
+/* The usual case: what serves is gone from the first moment until the peer serves. */
+static void print_fault(const char *fault, const struct sum *detection)
+{
+    struct sum outage = {0};
+
+    add(&outage, "detection", total(detection));
+    add(&outage, allowance, allowance_ns);
+    print_row(fault, detection, &outage);
+}
+
+static void print_unbounded(const char *fault, const char *why)
+{
+    printf("  %-*s %s\n", LABEL_WIDTH, fault, why);
+}
+
+/* ---- the faults */
+
+static void add_takeover(struct sum *sum, const struct config_timers *timers)
+{
+    add(sum, "takeover-after", timers->takeover_after);
+    add(sum, "heartbeat-interval", timers->heartbeat_interval);
+    add(sum, "search-interval-quick", timers->search_interval_quick);
+}
+
+static void print_power_off(const struct config_timers *timers)
+{
+    struct sum detection = {0};
+
+    add_takeover(&detection, timers);
+    print_fault("power off", &detection);
+}
+
+/* The kernel tells of a carrier at once; the offer waits for a heartbeat that is newer than the loss. */
+static void print_carrier_lost(const struct config_timers *timers)
+{
+    struct sum detection = {0};
+
+    add(&detection, "heartbeat-interval", timers->heartbeat_interval);
+    print_fault("carrier lost on one channel", &detection);
+}
+
+static bool has_routers(const struct config *config)
+{
+    for (size_t i = 0; i < config->channel_count; i++)
+        if (config->channels[i].routers.count > 0)
+            return true;
+    return false;
+}
+
+static void print_router_silent(const struct config *config)
+{
+    const struct config_timers *timers = &config->timers;
+    struct sum detection = {0};
+
+    if (!has_routers(config)) {
+        print_unbounded("router silent on one side", "not detected: no channel names a router");
+        return;
+    }
+    /* It fell silent right after an answer: the first request without one is sent an interval later. */
+    add_times(&detection, timers->router_retries + 1, "router-interval", timers->router_interval);
+    add_times(&detection, QUICK_PROBES, "router-interval-quick", timers->router_interval_quick);
+    add(&detection, "heartbeat-interval", timers->heartbeat_interval);
+    print_fault("router silent on one side", &detection);
+}
+
+static void print_hung(const struct config_timers *timers)
+{
+    struct sum detection = {0}, outage = {0};
+
+    add(&detection, "address-lease", timers->address_lease);
+    add_takeover(&detection, timers);
+    add_takeover(&outage, timers); /* it serves as long as its lease lasts */
+    add(&outage, allowance, allowance_ns);
+    print_row("arbiterd or heartbeatd hangs", &detection, &outage);
+}
+
+static void print_healed(const struct config_timers *timers)
+{
+    struct sum detection = {0}, both = {0};
+
+    add_times(&detection, 2, "heartbeat-interval", timers->heartbeat_interval);
+    add(&both, "detection", total(&detection));
+    add(&both, allowance, allowance_ns);
+    printf("  %-*s ", LABEL_WIDTH, "a partition heals");
+    print_sum("detected", &detection);
+    printf("  %-*s ", LABEL_WIDTH, "");
+    print_sum("both hold", &both);
+}
+
+/* ---- services */
+
+static void print_service_died(const struct config_timers *timers, const struct config_service *service)
+{
+    char fault[CONFIG_NAME_MAX + 32];
+    struct sum detection = {0};
+
+    snprintf(fault, sizeof fault, "service %s dies for good", service->name);
+    add_times(&detection, service->start_retries, "retry-interval", service->retry_interval);
+    add(&detection, "heartbeat-interval", timers->heartbeat_interval);
+    print_fault(fault, &detection);
+}
+
+static void print_service_hung(const struct config_timers *timers, const struct config_service *service)
+{
+    const int64_t lives = service->start_retries + 1, checks = lives * service->check_failures;
+    char fault[CONFIG_NAME_MAX + 32];
+    struct sum detection = {0};
+
+    snprintf(fault, sizeof fault, "service %s hangs", service->name);
+    add_times(&detection, checks, "check-interval", service->check_interval);
+    add_times(&detection, checks, "check-timeout", service->check_timeout);
+    add_times(&detection, lives, "stop-timeout", service->stop_timeout);
+    add_times(&detection, service->start_retries, "retry-interval", service->retry_interval);
+    add(&detection, "heartbeat-interval", timers->heartbeat_interval);
+    print_fault(fault, &detection);
+}
+
+static void print_services(const struct config *config)
+{
+    for (size_t i = 0; i < config->service_count; i++) {
+        const struct config_service *service = &config->services[i];
+        if (service->on_failure == FAULT_IGNORE)
+            continue;
+        print_service_died(&config->timers, service);
+        if (service->check.count > 0)
+            print_service_hung(&config->timers, service);
+    }
+}
+
+/* ---- the whole */
+
+static void print_timers(const struct config *config)
+{
+    char text[DURATION_TEXT_MAX], usual[DURATION_TEXT_MAX];
+
+    printf("\nTimers (profile %s):\n", config_profile_name(config->profile));
+    for (size_t i = 0; i < CONFIG_TIMERS; i++) {
+        const struct config_timer *timer = &config_timer_table[i];
+        const int64_t ns = config_timer_ns(&config->timers, timer);
+        duration_print(ns, text);
+        duration_print(timer->defaults[config->profile], usual);
+        printf("  %-*s %8s", LABEL_WIDTH, timer->key, text);
+        printf(ns == timer->defaults[config->profile] ? "\n" : "   (%s by default)\n", usual);
+    }
+    printf("  %-*s %8d\n", LABEL_WIDTH, "router-retries", config->timers.router_retries);
+}
+
+static void print_budget(const struct config *config)
+{
+    printf("\nThe longest that each kind of fault can take:\n");
+    print_power_off(&config->timers);
+    print_carrier_lost(&config->timers);
+    print_router_silent(config);
+    print_services(config);
+    print_hung(&config->timers);
+    print_unbounded("all of duet killed at once",
+                    "not bounded: its addresses stay in the kernel and answer, so that "
+                    "the peer waits; duet run restarts what is killed");
+    print_healed(&config->timers);
+}
+
+int check_config(const char *file, const char *node)
+{
+    struct config *config;
+
+    if (config_read(file, node, stderr, &config) < 0)
+        return EXIT_FAILURE;
+    printf("%s: OK", file);
+    if (config->warnings > 0)
+        printf(" (%d warning%s)", config->warnings, config->warnings == 1 ? "" : "s");
+    printf("\n");
+    print_timers(config);
+    print_budget(config);
+    config_free(config);
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,99 @@
+#include "cli/status.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/follow.h"
+#include "cli/status_json.h"
+#include "cli/status_text.h"
+
+struct watch {
+    struct follow follow;
+    struct paper paper;
+    bool json;
+};
+
+static void render_json(const struct watch *watch, bool pretty)
+{
+    AUTO_FREE char *text = status_json(&watch->follow.model, watch->follow.cluster, clock_now_ns(), pretty);
+
+    if (text)
+        fprintf(watch->paper.out, "%s\n", text);
+}
+
+static void render(const struct watch *watch)
+{
+    status_text(&watch->paper, &watch->follow.model, watch->follow.cluster, clock_now_ns());
+}
+
+static bool is_news(const struct follow *follow, void *userdata)
+{
+    return follow->news != *(size_t *)userdata;
+}
+
+/* One frame: from the top of the screen, leaving nothing of the one before; to a file, one after the other.
+ */
+static void draw(const struct watch *watch, bool terminal)
+{
+    if (watch->json)
+        render_json(watch, false);
+    else if (terminal)
+        fputs("\033[H\033[2J", watch->paper.out);
+    if (!watch->json && model_health(&watch->follow.model, clock_now_ns()) == HEALTH_UNKNOWN)
+        fputs("no daemon answers; waiting\n", watch->paper.out);
+    else if (!watch->json)
+        render(watch);
+    fflush(watch->paper.out);
+}
+
+/* Draws at each change, but at most twenty times a second, and each second. Ends by a signal or a closed
+ * pipe. */
+static void keep_watching(struct watch *watch)
+{
+    const bool terminal = isatty(STDOUT_FILENO);
+
+    while (!ferror(watch->paper.out)) {
+        size_t news = watch->follow.news;
+        draw(watch, terminal);
+        follow_until(&watch->follow, NULL, NULL, 50 * NS_PER_MS);
+        follow_until(&watch->follow, is_news, &news, 950 * NS_PER_MS);
+    }
+}
+
+static enum health look_once(struct watch *watch, const struct invocation *invocation)
+{
+    const enum health health = model_health(&watch->follow.model, clock_now_ns());
+
+    if (watch->json)
+        render_json(watch, true);
+    else if (health != HEALTH_UNKNOWN)
+        render(watch);
+    if (health == HEALTH_UNKNOWN)
+        command_error(invocation, "no daemon answers below %s; is duet running, and is this its --run-dir?",
+                      invocation->options.run_dir);
+    return health;
+}
+
+int status_command(struct invocation *invocation)
+{
+    struct watch watch = {.paper = paper_stdout(), .json = command_take_flag(invocation, "--json")};
+    const bool watching = command_take_flag(invocation, "--watch");
+    enum health health = HEALTH_UNKNOWN;
+
+    if (!command_all_taken(invocation))
+        return COMMAND_USAGE;
+    int r = follow_open(&watch.follow, &invocation->options);
+    if (r < 0) {
+        command_error(invocation, "cannot open the bus below %s: %s", invocation->options.run_dir,
+                      strerror(-r));
+    } else {
+        if (!follow_collect(&watch.follow))
+            text_copy(watch.follow.model.node, sizeof watch.follow.model.node, invocation->options.node);
+        if (watching)
+            keep_watching(&watch);
+        health = look_once(&watch, invocation);
+    }
+    follow_close(&watch.follow);
+    return health;
+}

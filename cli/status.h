@@ -1,0 +1,5 @@
+/* status: `duet status [--json] [--watch]`. */
+#pragma once
+#include "cli/command.h"
+
+int status_command(struct invocation *invocation); /* exits with an enum health */

@@ -1,0 +1,17 @@
+/* why: `duet why [N] [--json]`: a change of role as a chain, from the first sign to the last packet.
+ *
+ * arbiterd keeps the changes (state directory) and what led to each, by walking the causes of the messages
+ * back. */
+#pragma once
+#include "cli/command.h"
+#include "cli/text.h"
+#include "proto/topics.h"
+
+int why_command(struct invocation *invocation);
+
+/* The chain for people, with times relative to the decision. */
+void why_print(const struct paper *paper, const struct change_message *change);
+
+/* "2" as the second last change, which is number 1 on the bus. 0, or -EINVAL unless a whole number from 1 to
+ * 1000. */
+int why_parse_number(const char *text, int64_t *nth);

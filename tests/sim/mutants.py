@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Builds every mutant of the decision core and lets the simulator hunt it.
+
+usage: mutants.py --source DIR --build DIR [--seeds N] [--only NAME]
+
+Exit code 0 when each mutant was caught (the simulator's exit code is 1 for it), and the unbroken core is not.
+"""
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import tomllib
+
+
+def compile_sim(source, build, core, out):
+    """The simulator linked with the core in directory `core`."""
+    command = ["cc", "-std=c17", "-O1", "-w", "-D_GNU_SOURCE", f"-I{source}", f"-I{build}", "-o", out,
+               str(source / "tests/sim/sim.c"), *(str(core / name) for name in ("decide.c", "judge.c", "report.c")),
+               str(build / "proto/topics.c"), str(source / "common/base.c"), str(source / "proto/codec.c"), "-ljansson"]
+    subprocess.run(command, check=True)
+
+
+def hunt(source, build, mutant, seeds):
+    with tempfile.TemporaryDirectory() as directory:
+        core = pathlib.Path(directory)
+        for name in ("decide.c", "judge.c", "report.c"):
+            text = (source / "arbiterd" / name).read_text()
+            if mutant and name == mutant["file"]:
+                if text.count(mutant["find"]) != 1:
+                    return f"the text to break occurs {text.count(mutant['find'])} times in {name}, not once"
+                text = text.replace(mutant["find"], mutant["replace"])
+            (core / name).write_text(text)
+        compile_sim(source, build, core, str(core / "sim"))
+        run = subprocess.run([str(core / "sim"), "--seeds", str(seeds), "--stop"], capture_output=True, text=True,
+                             timeout=600)
+        caught = run.returncode == 1
+        if caught == bool(mutant):
+            return None
+        return f"not caught with {seeds} seeds" if mutant else f"the unbroken core fails:\n{run.stdout}"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--source", type=pathlib.Path, required=True)
+    parser.add_argument("--build", type=pathlib.Path, required=True)
+    parser.add_argument("--seeds", type=int, default=2000)
+    parser.add_argument("--only")
+    options = parser.parse_args()
+    with open(options.source / "tests/sim/mutants.toml", "rb") as f:
+        mutants = tomllib.load(f)["mutant"]
+    mutants = [m for m in mutants if options.only in (None, m["name"])]
+    failures = 0
+    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        jobs = {pool.submit(hunt, options.source, options.build, m, options.seeds): m for m in mutants}
+        for job in concurrent.futures.as_completed(jobs):
+            failure = job.result()
+            failures += failure is not None
+            print(f"{jobs[job]['name']}: {failure or 'caught'}", flush=True)
+    print(f"{len(mutants)} mutants, {failures} not caught")
+    sys.exit(failures > 0)
+
+
+if __name__ == "__main__":
+    main()

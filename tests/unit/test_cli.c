@@ -1,0 +1,166 @@
+/* The other pure parts of the duet command: what a message changes, the chain of `duet why`, the pauses
+ * before restarts, and the taking of arguments. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cli/changes.h"
+#include "cli/command.h"
+#include "cli/respawn.h"
+#include "cli/why.h"
+#include "proto/topics.h"
+
+static const int64_t now_ns = 100 * NS_PER_S;
+
+/* ---------------------------------------------------------------- changes */
+
+static char *changes_of(const struct message_type *type, const void *before, const void *after)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    changes_print(out, type->record, before, after);
+    fclose(out);
+    return text;
+}
+
+static void test_changes_name_old_and_new(void **state)
+{
+    struct role_message before = {.phase = PHASE_ACTIVE, .lease_ns = 100, .reason = "the peer fell silent"},
+                        after = before;
+
+    (void)state;
+    after.phase = PHASE_OFFERING;
+    after.lease_ns = 0;
+    text_copy(after.reason, sizeof after.reason, "an \"order\"\033[2J");
+    char *text = changes_of(&role_type, &before, &after);
+    assert_string_equal(text, "phase=offering (was active) "
+                              "reason=\"an \\\"order\\\"?[2J\" (was \"the peer fell silent\")");
+    free(text);
+}
+
+static void test_changes_of_a_list(void **state)
+{
+    struct address_channel_message before = {.addresses_count = 2}, after;
+
+    (void)state;
+    before.addresses[0] = (struct held_address){"192.0.2.1/24", true, false};
+    before.addresses[1] = (struct held_address){"192.0.2.2/24", false, true};
+    after = before;
+    after.addresses[0].held = true;
+    char *text = changes_of(&address_channel_type, &before, &after);
+    assert_string_equal(text, "addresses=[address=\"192.0.2.1/24\" active=true held=true]");
+    free(text);
+}
+
+/* -------------------------------------------------------------------- why */
+
+static void test_why(void **state)
+{
+    struct change_message change = {.ok = true,
+                                    .node = "beta",
+                                    .from = PHASE_PASSIVE,
+                                    .to = PHASE_CLAIMING,
+                                    .epoch = 18,
+                                    .rule = "takeover",
+                                    .reason = "the peer fell silent",
+                                    .at = "2026-11-22T12:11:16.123456Z",
+                                    .at_ns = 5 * NS_PER_S,
+                                    .steps_count = 3};
+    char *text = NULL;
+    size_t size;
+    const struct paper paper = {.out = open_memstream(&text, &size)};
+
+    (void)state;
+    change.steps[0] = (struct step){5 * NS_PER_S - 312400 * NS_PER_US, "heartbeatd:99", "the last heartbeat"};
+    change.steps[1] = (struct step){5 * NS_PER_S + 800 * NS_PER_US, "takeoverd:7", "addresses up"};
+    change.steps[2] = (struct step){5 * NS_PER_S - 20 * NS_PER_MS, "heartbeatd:101", "told late"};
+    why_print(&paper, &change);
+    fclose(paper.out);
+    assert_string_equal(
+        text, "beta went from passive to claiming at 2026-11-22T12:11:16.123456Z, epoch 18\n"
+              "because the peer fell silent\n\n"
+              "     -312.4 ms  heartbeatd: the last heartbeat\n"
+              "      -20.0 ms  heartbeatd: told late\n"
+              "          0 ms  arbiterd: passive -> claiming by rule \"takeover\": the peer fell silent\n"
+              "       +0.8 ms  takeoverd: addresses up\n");
+    free(text);
+}
+
+static void test_why_numbers(void **state)
+{
+    static const char *const bad[] = {"0", "-1", "x", "", "2x", "1001", "99999999999999999999"};
+    int64_t nth;
+
+    (void)state;
+    assert_int_equal(why_parse_number("1", &nth), 0);
+    assert_int_equal(nth, 0);
+    assert_int_equal(why_parse_number("2", &nth), 0);
+    assert_int_equal(nth, 1);
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
+        assert_true(why_parse_number(bad[i], &nth) < 0);
+}
+
+/* ---------------------------------------------------------------- the rest */
+
+static void test_respawn(void **state)
+{
+    static const int64_t pauses_ms[] = {0, 100, 200, 400, 800, 1000, 1000};
+    struct respawn respawn = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(pauses_ms); i++)
+        assert_int_equal(respawn_pause(&respawn, now_ns, now_ns + 5 * NS_PER_MS), pauses_ms[i] * NS_PER_MS);
+    assert_int_equal(respawn_pause(&respawn, now_ns, now_ns + NS_PER_S), 0);
+    assert_int_equal(respawn_pause(&respawn, now_ns, now_ns + 5 * NS_PER_MS), 100 * NS_PER_MS);
+}
+
+static void test_arguments(void **state)
+{
+    static char words[][8] = {"1", "--json", "--for", "30m", "--node"};
+    char *argv[] = {words[0], words[1], words[2], words[3], words[4], NULL};
+    struct invocation invocation = {.name = "test", .argc = 5, .argv = argv};
+    const char *value = NULL;
+
+    (void)state;
+    assert_true(command_take_flag(&invocation, "--json"));
+    assert_false(command_take_flag(&invocation, "--json"));
+    assert_int_equal(command_take_value(&invocation, "--for", &value), 1);
+    assert_string_equal(value, "30m");
+    assert_true(command_take_value(&invocation, "--node", &value) < 0);
+    assert_int_equal(invocation.argc, 2);
+    assert_string_equal(invocation.argv[0], "1");
+    assert_null(invocation.argv[2]);
+}
+
+static void test_distance(void **state)
+{
+    (void)state;
+    assert_int_equal(command_distance("status", "status"), 0);
+    assert_int_equal(command_distance("stauts", "status"), 2);
+    assert_int_equal(command_distance("", "run"), 3);
+    assert_int_equal(command_distance("kitten", "sitting"), 3);
+    char longer[500] = {0};
+    memset(longer, 'a', sizeof longer - 1);
+    assert_int_equal(command_distance(longer, longer), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_changes_name_old_and_new),
+        cmocka_unit_test(test_changes_of_a_list),
+        cmocka_unit_test(test_why),
+        cmocka_unit_test(test_why_numbers),
+        cmocka_unit_test(test_respawn),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_distance),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -123,23 +123,12 @@ static bool judge_alive(struct detector *d, int64_t now_ns, struct outbox *out)
     return true;
 }
 
-static void publish_if_it_matters(struct detector *d, int64_t now_ns, struct outbox *out)
-{
-    struct peer_message message;
-    const struct peer_message told = d->told;
-
-    detector_fill_peer(d, now_ns, &message);
-    d->told = told;
-    if (peer_matters(&message, &told))
-        out->publish_peer = true;
-}
-
 void detector_fill_peer(struct detector *d, int64_t now_ns, struct peer_message *message)
 {
     peer_fill(&d->peer, d->config, message);
     message->alive = d->peer.heard && now_ns - d->peer.heard_ns <= d->config->timers.takeover_after;
     message->counting_since_ns = d->counting_since_ns;
-    d->told = *message;
+    d->told = d->peer;
 }
 
 static void welcome(struct detector *d, const struct heartbeat_header *header, int64_t now_ns, struct outbox *out)
@@ -197,10 +186,10 @@ void detector_heartbeat(struct detector *d, size_t path, const struct heartbeat_
     if (path >= PATH_CHANNEL)
         channel_frame(&d->channels[path - PATH_CHANNEL], received_ns);
     judge_path(d, path, now_ns, out);
-    judge_alive(d, now_ns, out);
+    if (judge_alive(d, now_ns, out) || peer_differs(&d->peer, &d->told))
+        out->publish_peer = true;
     if (is_suspicious(d) && !suspected)
         quicken(d, now_ns);
-    publish_if_it_matters(d, now_ns, out);
 }
 
 void detector_refused(struct detector *d, size_t path, enum refusal why)

@@ -34,7 +34,7 @@ struct detector {
     int64_t quick_since_ns, quick_until_ns;
     int64_t answered_session_ns, evidence_told_ns; /* when heartbeats were last sent at once for these reasons */
     int64_t late_since_ns, late_ns, late_before_ns; /* longest delay in this and the previous few seconds */
-    struct peer_message told;                      /* the `peer` last published */
+    struct peer told;                              /* as it was last published */
 };
 
 enum refusal { REFUSED_UNOPENED, REFUSED_FOREIGN };

@@ -54,7 +54,13 @@ bool path_judge(struct path *path, int64_t interval_ns, int64_t counting_since_n
 
     if (path->heard_ns && now_ns - path->heard_ns <= heard_within_ns)
         state = path->echoed_ns && now_ns - path->echoed_ns <= echoed_within_ns ? PATH_STATE_UP : PATH_STATE_ONE_WAY;
-    if (state == path->state || (state < path->state && now_ns - counting_since_ns <= echoed_within_ns))
+    if (state == PATH_STATE_DOWN)
+        path->since_ns = 0;
+    else if (path->since_ns == 0)
+        path->since_ns = now_ns;
+    /* An echo must have had the time to come, and this node the time to listen. */
+    const int64_t judging_since_ns = MAX(counting_since_ns, path->since_ns);
+    if (state == path->state || (state != PATH_STATE_UP && now_ns - judging_since_ns <= echoed_within_ns))
         return false;
     path->state = state;
     return true;

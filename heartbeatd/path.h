@@ -14,6 +14,7 @@ struct path {
     bool missing; /* silent for more than 2.5 intervals, and that was told */
     enum path_state state;
     int64_t heard_ns;  /* receive time of the last accepted heartbeat */
+    int64_t since_ns;  /* since when something is heard; 0 = nothing is */
     int64_t echoed_ns; /* when this node had sent what the peer last echoed on this path */
     int64_t rtt_ns;
 

@@ -135,27 +135,31 @@ void peer_fill(const struct peer *peer, const struct config *config, struct peer
     fill_channels(peer, config, message);
 }
 
-static bool channels_matter(const struct peer_message *a, const struct peer_message *b)
+static bool channels_differ(const struct peer *a, const struct peer *b)
 {
-    if (a->channels_count != b->channels_count)
+    const bool suspicious = a->said.suspicious || b->said.suspicious;
+
+    if (a->said.channel_count != b->said.channel_count)
         return true;
-    for (size_t i = 0; i < a->channels_count; i++) {
-        const struct channel_fitness *x = &a->channels[i], *y = &b->channels[i];
-        if (x->usable != y->usable || strcmp(x->name, y->name) != 0 || strcmp(x->mac, y->mac) != 0)
+    for (size_t i = 0; i < a->said.channel_count; i++) {
+        const struct heartbeat_channel *x = &a->said.channels[i], *y = &b->said.channels[i];
+        if (x->id != y->id || x->usable != y->usable || memcmp(x->mac, y->mac, sizeof x->mac) != 0)
             return true;
         /* Ages travel in whole microseconds and take a varying time, so the same moment wavers a little. */
-        if ((a->suspicious || b->suspicious) && x->evidence_ns - y->evidence_ns > NS_PER_MS)
+        if (suspicious && moment(a, x->evidence_age_us) - moment(b, y->evidence_age_us) > NS_PER_MS)
             return true;
     }
     return false;
 }
 
-bool peer_matters(const struct peer_message *a, const struct peer_message *b)
+bool peer_differs(const struct peer *a, const struct peer *b)
 {
-    return a->alive != b->alive || a->linked != b->linked || strcmp(a->session, b->session) != 0 ||
-           a->role != b->role || a->phase != b->phase || a->epoch != b->epoch || a->next_epoch != b->next_epoch ||
-           a->offer != b->offer || a->prefers != b->prefers || a->released != b->released || a->held != b->held ||
-           a->hold_version != b->hold_version || a->unfit != b->unfit || a->whole != b->whole ||
-           a->services_failed != b->services_failed || a->suspicious != b->suspicious ||
-           a->change != b->change || a->considered != b->considered || (a->lease_us > 0) != (b->lease_us > 0) || channels_matter(a, b);
+    const struct heartbeat *x = &a->said, *y = &b->said;
+
+    return a->linked != b->linked || !heartbeat_session_equal(&a->session, &b->session) || x->role != y->role ||
+           x->phase != y->phase || x->epoch != y->epoch || x->next_epoch != y->next_epoch || x->offer != y->offer ||
+           x->prefers != y->prefers || x->released != y->released || x->held != y->held ||
+           x->hold_version != y->hold_version || x->unfit != y->unfit || x->whole != y->whole ||
+           x->services_failed != y->services_failed || x->suspicious != y->suspicious || x->change != y->change ||
+           x->considered != y->considered || (x->lease_us > 0) != (y->lease_us > 0) || channels_differ(a, b);
 }

@@ -39,5 +39,5 @@ void peer_heard(struct peer *peer, const struct config *config, const struct hea
 /* Fills in all but what the peer cannot know (`alive`, `counting_since_ns`). */
 void peer_fill(const struct peer *peer, const struct config *config, struct peer_message *message);
 
-/* What arbiterd must know at once differs, or only renewals? */
-bool peer_matters(const struct peer_message *a, const struct peer_message *b);
+/* What arbiterd must know at once differs between what was told (`b`) and now (`a`); not so for mere renewals. */
+bool peer_differs(const struct peer *a, const struct peer *b);

@@ -159,9 +159,9 @@ static bool is_echo(const struct detector *d, const struct heartbeat *heartbeat,
     return false;
 }
 
-static void judge_path(struct detector *d, size_t path, int64_t now_ns, struct outbox *out)
+static void judge_path(struct detector *d, size_t path, int64_t counting_since_ns, int64_t now_ns, struct outbox *out)
 {
-    if (!path_judge(&d->paths[path], interval_of(d), d->counting_since_ns, now_ns))
+    if (!path_judge(&d->paths[path], interval_of(d), counting_since_ns, now_ns))
         return;
     out->publish_paths |= UINT32_C(1) << path;
     outbox_note(out, NOTE_PATH, path, 0);
@@ -185,8 +185,9 @@ void detector_heartbeat(struct detector *d, size_t path, const struct heartbeat_
     d->doubting = d->doubting && now_ns >= doubt_ns(d);
     if (path >= PATH_CHANNEL)
         channel_frame(&d->channels[path - PATH_CHANNEL], received_ns);
-    judge_path(d, path, now_ns, out);
-    if (judge_alive(d, now_ns, out) || peer_differs(&d->peer, &d->told))
+    /* For the better only: what is missing is judged by the tick, when all that came in has been taken in. */
+    judge_path(d, path, received_ns, received_ns, out);
+    if (judge_alive(d, received_ns, out) || peer_differs(&d->peer, &d->told))
         out->publish_peer = true;
     if (is_suspicious(d) && !suspected)
         quicken(d, now_ns);
@@ -411,7 +412,7 @@ void detector_tick(struct detector *d, int64_t now_ns, struct outbox *out)
     if (now_ns >= d->tick_ns)
         note_delay(d, now_ns, out);
     for (size_t i = 0; i < d->path_count; i++)
-        judge_path(d, i, now_ns, out);
+        judge_path(d, i, d->counting_since_ns, now_ns, out);
     if (judge_alive(d, now_ns, out))
         out->publish_peer = true;
     doubt(d, now_ns);

@@ -43,8 +43,9 @@ static bool lapsed_but_alone(const struct arbiter *a)
         return false;
     if (peer_linked(a)) /* it knows that the lease ran out, and from now on waits all of takeover-after again */
         return a->peer.considered == a->change;
-    return quick_search_unanswered(a) ||
-           (search_clear(a) && a->observed - MAX(a->lapsed, a->peer.counting_since_ns) >= a->set.search_time);
+    const int64_t listened = a->observed - MAX(a->lapsed, a->peer.counting_since_ns);
+    return (quick_search_unanswered(a) && listened >= 2 * a->set.heartbeat_interval) ||
+           (search_clear(a) && listened >= a->set.search_time);
 }
 
 static bool claim_confirmed(const struct arbiter *a)
@@ -177,6 +178,7 @@ static void begin_claim(struct arbiter *a)
 static void resume(struct arbiter *a)
 {
     a->epoch = a->address.epoch;
+    a->lease = a->address.lease_ns;
     a->spent_epoch = MAX(a->spent_epoch, a->epoch);
     a->renewed = a->now;
 }

@@ -28,6 +28,7 @@ struct arbiter_settings {
     bool reboot_on_network_fault;
     size_t channel_count;
     char channels[ARBITER_CHANNELS_MAX][32]; /* names, in the order of the configuration */
+    bool searched[ARBITER_CHANNELS_MAX]; /* the search can ask there */
     int64_t heartbeat_interval, takeover_after, address_lease, search_time, claim_time, handover_time, settle_time;
 };
 

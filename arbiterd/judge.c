@@ -105,11 +105,15 @@ bool search_answered(const struct arbiter *a)
     return false;
 }
 
+/* A channel that works and can be searched must have a verdict: "not asked yet" is not "silent". */
 bool search_clear(const struct arbiter *a)
 {
-    for (size_t i = 0; i < a->set.channel_count; i++)
-        if (a->searches[i].state == SEARCH_STATE_ANSWERED || a->searches[i].state == SEARCH_STATE_ASKING)
+    for (size_t i = 0; i < a->set.channel_count; i++) {
+        const enum search_state state = a->searches[i].state;
+        const bool not_asked = state == SEARCH_STATE_IDLE && a->set.searched[i] && a->links[i].usable;
+        if (not_asked || state == SEARCH_STATE_ANSWERED || state == SEARCH_STATE_ASKING)
             return false;
+    }
     return true;
 }
 
@@ -154,7 +158,12 @@ static int order_of(int64_t own, int64_t theirs)
     return (own > theirs) - (own < theirs);
 }
 
-/* Better is, in this order: not held, data whole, newer data, fitter, longer in this state, the name (R2). Data are
+bool claim_ready(const struct arbiter *a)
+{
+    return a->disk.next_epoch > highest_epoch(a) && a->now >= a->no_claim_before;
+}
+
+/* Better is, in this order: not held, data whole, newer data, able to claim now, fitter, longer in this state, the name (R2). Data are
  * whole and equally new as long as there are no sync sets. */
 bool self_preferred(const struct arbiter *a)
 {
@@ -167,6 +176,7 @@ bool self_preferred(const struct arbiter *a)
     const int ranks[] = {
         order_of(p->held, a->held),
         order_of(true, p->whole),
+        order_of(claim_ready(a), p->next_epoch > 0),
         order_of(p->unfit, a->trouble != TROUBLE_NONE),
         order_of(own_usable(a), peer_usable(a)),
         order_of(p->services_failed, a->services_failed),
@@ -182,8 +192,7 @@ bool may_claim(const struct arbiter *a)
 {
     const bool chain_alive = takeoverd_alive(a) && a->now - a->observed < a->set.address_lease;
 
-    return chain_alive && !a->stopping && a->disk.next_epoch > highest_epoch(a) &&
-           a->now >= a->no_claim_before;
+    return chain_alive && !a->stopping && claim_ready(a);
 }
 
 bool hold_bars_claim(const struct arbiter *a)
@@ -201,9 +210,12 @@ static bool peer_agrees(const struct arbiter *a)
     return a->peer.prefers == PREFERS_PEER || (a->peer.prefers == PREFERS_SELF && a->set.sorts_first);
 }
 
-/* Nobody claimed although somebody should have: the wait that breaks the deadlock, not the same on both sides. */
+/* Nobody claimed although somebody should have: the wait that breaks the deadlock, not the same on both sides. A peer
+ * that says that it cannot claim is not waited for. */
 static int64_t patience(const struct arbiter *a)
 {
+    if (a->peer.next_epoch == 0)
+        return a->set.search_time;
     return a->set.search_time + a->set.handover_time * (a->set.sorts_first ? 1 : 2);
 }
 
@@ -219,7 +231,10 @@ bool vacancy_due(const struct arbiter *a)
         return false;
     if (peer_alive(a))
         return vacant_for >= patience(a);
-    return own_usable(a) > 0 && vacant_for >= a->set.search_time;
+    /* Two that start at once, and do not hear each other, must not claim at once: the later one's search finds the
+     * first one. */
+    const int64_t apart = a->set.sorts_first ? 0 : a->set.heartbeat_interval;
+    return own_usable(a) > 0 && vacant_for >= a->set.search_time + apart;
 }
 
 /* ------------------------------------------------------------ takeover (R3) */

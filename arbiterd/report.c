@@ -23,10 +23,13 @@ const char *trouble_text(enum trouble trouble)
     return "";
 }
 
-/* A fault is fresh: both sides should look again, quickly. */
+/* A fault is fresh: both sides should look again, quickly. The same before a claim in the dark. */
 static bool is_suspicious(const struct arbiter *a)
 {
     const int64_t fresh = 2 * NS_PER_S;
+
+    if (a->vacant_since > 0 && !peer_alive(a) && a->observed - a->vacant_since < 2 * a->set.search_time)
+        return true;
 
     for (size_t i = 0; i < a->set.channel_count; i++)
         if (a->links[i].fault_ns > 0 && a->now - a->links[i].fault_ns < fresh)
@@ -80,7 +83,7 @@ bool arbiter_role(const struct arbiter *a, struct role_message *role)
         .role = phase_serves(a->phase) ? ROLE_ACTIVE : ROLE_PASSIVE,
         .phase = a->phase,
         .epoch = phase_serves(a->phase) ? a->epoch : highest_epoch(a),
-        .next_epoch = a->disk.next_epoch,
+        .next_epoch = claim_ready(a) ? a->disk.next_epoch : 0,
         .since_ns = a->phase_since,
         .lease_ns = phase_serves(a->phase) ? a->lease : 0,
         .change = a->change,

@@ -130,8 +130,12 @@ static void fill_settings(const struct config *config, struct arbiter_settings *
         .handover_time = t->handover_time,
         .settle_time = t->settle_time,
     };
-    for (size_t i = 0; i < config->channel_count; i++)
-        text_copy(set->channels[i], sizeof set->channels[i], config->channels[i].name);
+    for (size_t i = 0; i < config->channel_count; i++) {
+        const struct config_channel *channel = &config->channels[i];
+        text_copy(set->channels[i], sizeof set->channels[i], channel->name);
+        for (size_t k = 0; k < channel->active.count && channel->search; k++)
+            set->searched[i] = set->searched[i] || channel->active.items[k].family == AF_INET;
+    }
 }
 
 /* A state file that is gone although a record of earlier changes is there was lost, not never written (R11). */

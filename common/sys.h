@@ -14,9 +14,11 @@ void sys_leave_realtime(void);
 enum sys_privilege {
     SYS_NETWORK_CONFIGURE = 1, /* addresses, routes */
     SYS_NETWORK_RAW = 2,       /* packet sockets */
+    SYS_EVERYTHING = 256,      /* all that was given: for a daemon that runs other people's programs */
 };
 
 /* Gives up every capability but those of `privileges` (a set of enum sys_privilege), for good, children included.
+ * With SYS_EVERYTHING nothing is given up, and children may still gain privileges (no NO_NEW_PRIVS).
  * 0 or a negative errno. */
 int sys_drop_privileges(unsigned privileges);
 

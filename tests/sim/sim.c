@@ -86,6 +86,7 @@ struct node {
     bool plane;
     int64_t plane_epoch, plane_since;
     bool carrier[CHANNELS], router[CHANNELS], claim_broken;
+    int64_t router_from[CHANNELS]; /* it answers from then on, after a boot */
 
     /* heartbeatd */
     int64_t session, started, last_tick, counting_since, phase_seen;
@@ -128,7 +129,11 @@ static struct world {
     int loss_percent;
     bool arp_up[CHANNELS];
     bool healed;
-    int64_t partition_end, freeze_end, trouble_end, heal_at, last_change;
+    int64_t unserved_since, plane_lost;
+    bool in_the_dark; /* an address went while no heartbeat passed, and none has passed since */
+    bool unsteered[2]; /* what its kernel has is neither steered nor seen */
+    bool search_off;   /* `search = off` on every channel */
+    int64_t partition_end, freeze_end, trouble_end, stall_end, blind_end, quiet_since, heal_at, last_change;
     int64_t claims[1024];
     size_t claim_count;
     bool ended_badly, verbose;
@@ -289,7 +294,7 @@ static bool partitioned(void)
         }
         bool arp = false;
         for (int c = 0; c < CHANNELS; c++)
-            arp = arp || (w.arp_up[c] && w.nodes[0].carrier[c] && w.nodes[1].carrier[c]);
+            arp = arp || (w.arp_up[c] && w.nodes[0].carrier[c] && w.nodes[1].carrier[c] && !w.search_off);
         if (!passes && !arp)
             return true;
     }
@@ -309,38 +314,97 @@ static bool heartbeats_cut(void)
     return false;
 }
 
+static bool arp_cut(void)
+{
+    for (int c = 0; c < CHANNELS; c++)
+        if (w.arp_up[c] && w.nodes[0].carrier[c] && w.nodes[1].carrier[c])
+            return false;
+    return true;
+}
+
+static bool takeoverd_stopped(int n)
+{
+    return w.nodes[n].power && (!w.nodes[n].alive[TAKEOVERD] || w.nodes[n].paused_until[TAKEOVERD] > w.now);
+}
+
 /* Whether both may rightly be seen to answer at this moment (I1, I2). */
 static bool dual_excused(void)
 {
     const int64_t two_beats = 2 * settings.heartbeat_interval + 30 * ms;
 
-    if (partitioned() || w.now - w.partition_end <= two_beats)
+    if (w.now - w.partition_end <= two_beats)
         return true;
     if (w.freeze_end > 0 && w.now - w.freeze_end <= settings.address_lease + two_beats)
         return true;
-    /* In this version nothing but takeoverd takes an address away: where it is stopped, the address outlives the
-     * lease. And a stall while no heartbeat passes at all cannot be told from the peer's end by either side. */
-    for (int n = 0; n < 2; n++)
-        if (!w.nodes[n].alive[TAKEOVERD] || w.nodes[n].paused_until[TAKEOVERD] > w.now)
-            return true;
     return w.trouble_end > 0 && w.now - w.trouble_end <= two_beats;
+}
+
+/* Two faults at once that this version does not promise to survive without a moment of two owners. Nothing but takeoverd
+ * takes an address away yet: where it is stopped, the address outlives the lease, and where nobody can ask either (no
+ * search, no ARP, a machine that stood still), nobody knows. And where no heartbeat passes, an address that goes (a
+ * stall, a handover, an address that cannot be added) looks like the node's end, and whoever claims is not heard. */
+static void note_trouble(void)
+{
+    const bool blind = arp_cut() || w.search_off;
+
+    if (partitioned())
+        w.partition_end = w.now;
+    if (blind)
+        w.blind_end = w.now;
+    for (int n = 0; n < 2; n++) {
+        const bool unseen = w.now - MAX(w.blind_end, w.freeze_end) < 2 * NS_PER_S;
+        w.unsteered[n] = takeoverd_stopped(n) && (w.unsteered[n] || unseen);
+        if (w.unsteered[n])
+            w.trouble_end = w.now;
+    }
+    if (heartbeats_cut() &&
+        (w.now - MAX(w.stall_end, w.plane_lost) < 2 * NS_PER_S || w.nodes[0].claim_broken || w.nodes[1].claim_broken))
+        w.in_the_dark = true;
+    w.in_the_dark = w.in_the_dark && heartbeats_cut();
+    if (w.in_the_dark)
+        w.trouble_end = w.now;
+}
+
+static bool healthy(int n)
+{
+    const struct node *node = &w.nodes[n];
+
+    for (int c = 0; c < CHANNELS; c++)
+        if (!node->carrier[c] || !node->router[c])
+            return false;
+    for (int p = 0; p < PROCESSES; p++)
+        if (!node->alive[p])
+            return false;
+    return node->power && !node->claim_broken && !node->arbiter.held && !node->arbiter.stopping &&
+           node->arbiter.no_claim_before < w.now - 9 * NS_PER_S;
+}
+
+/* I3 for a world that is not healed: it has been left alone for long enough, and a node is without any fault. */
+static void judge_service(void)
+{
+    const int64_t bound = settings.claim_time + settings.search_time + 2 * settings.handover_time + NS_PER_S;
+
+    if (answers(0) || answers(1) || w.loss_percent > 0 || !(healthy(0) || healthy(1)))
+        w.unserved_since = w.now;
+    if (w.now - MAX(w.unserved_since, w.quiet_since) > bound)
+        violation("I3: nobody holds the addresses, though node %d has no fault", healthy(0) ? 0 : 1);
 }
 
 static void judge(void)
 {
-    if (partitioned())
-        w.partition_end = w.now;
-    bool troubled = heartbeats_cut();
-    for (int n = 0; n < 2; n++)
-        troubled = troubled || !w.nodes[n].alive[TAKEOVERD] || w.nodes[n].paused_until[TAKEOVERD] > w.now ||
-                   w.nodes[n].disk_lost;
-    if (troubled)
-        w.trouble_end = w.now;
+    note_trouble();
     if (answers(0) && answers(1) && !dual_excused())
         violation("I1: both nodes hold the active addresses");
-    for (int n = 0; n < 2; n++)
-        if (w.nodes[n].plane && w.nodes[n].power && w.nodes[n].said_released)
+    for (int n = 0; n < 2; n++) {
+        const struct node *node = &w.nodes[n];
+        if (!node->power || !node->plane)
+            continue;
+        if (node->said_released)
             violation("I7: node %d holds an address after its takeoverd said released", n);
+        if (node->alive[ARBITERD] && node->arbiter.released && !phase_serves(node->arbiter.phase))
+            violation("I7: node %d holds an address that its arbiter believes to be released", n);
+    }
+    judge_service();
 }
 
 static void set_plane(int n, bool up, int64_t epoch)
@@ -354,6 +418,8 @@ static void set_plane(int n, bool up, int64_t epoch)
     }
     if (node->plane != up)
         tell("node %d: plane %s (epoch %" PRId64 ")", n, up ? "UP" : "down", epoch);
+    if (node->plane && !up)
+        w.plane_lost = w.now;
     node->plane = up;
     node->plane_epoch = epoch;
 }
@@ -578,7 +644,7 @@ static void test_network(int n)
     for (int c = 0; c < CHANNELS; c++) {
         struct link_message *link = &node->links[c];
         const struct link_message before = *link;
-        const bool answered = node->carrier[c] && node->router[c];
+        const bool answered = node->carrier[c] && node->router[c] && w.now >= node->router_from[c];
         if (answered) {
             link->evidence_ns = w.now;
             link->usable = true;
@@ -611,7 +677,7 @@ static void search(int n, bool quick)
     for (int c = 0; c < CHANNELS; c++) {
         struct search_message *s = &node->searches[c];
         const struct search_message before = *s;
-        if (holds || !node->carrier[c]) {
+        if (holds || !node->carrier[c] || w.search_off) {
             *s = (struct search_message){.state = SEARCH_STATE_IDLE, .answered_ns = s->answered_ns};
         } else if (w.now - s->asked_ns >= interval || s->state == SEARCH_STATE_IDLE) {
             if (s->state == SEARCH_STATE_IDLE) {
@@ -645,7 +711,11 @@ static void on_tick(int n)
     const int64_t silent_for = w.now - node->heard;
     const bool missed = node->ever_heard && silent_for > settings.heartbeat_interval * 3 / 2 &&
                         silent_for < 5 * NS_PER_S;
-    const bool quick = missed || node->role.suspicious || node->role.searching;
+    bool mute = false; /* R4: the search quickens, as long as something answered lately and no lease stands behind it */
+    for (int c = 0; c < CHANNELS; c++)
+        mute = mute || (w.now - node->backed > settings.heartbeat_interval * 3 / 2 && node->searches[c].answered_ns > 0 &&
+                        w.now - node->searches[c].answered_ns < 5 * NS_PER_S);
+    const bool quick = missed || mute || node->role.suspicious || node->role.searching;
     const int64_t interval = quick ? settings.heartbeat_interval / 5 : settings.heartbeat_interval;
 
     notice_stall(node);
@@ -693,6 +763,9 @@ static void note_claim(int n, int64_t epoch)
     node->last_claim = epoch;
     if (w.claim_count < ARRAY_LENGTH(w.claims))
         w.claims[w.claim_count++] = epoch;
+    if (!w.healed && chance(6)) /* the worst moment */
+        push((struct event){.at = w.now + between(100000, 3 * ms), .what = FAULT, .node = n, .process = ARBITERD,
+                            .incarnation = chance(50) ? -3 : -4});
 }
 
 static void show_role(int n, const struct role_message *role)
@@ -728,6 +801,9 @@ static void step(int n, struct arbiter_event *event)
         const struct arbiter_transition *t = &effects.transitions[i];
         tell("node %d: %s -> %s  %s (epoch %" PRId64 ")", n, phase_names[t->from], phase_names[t->to], t->rule,
              t->epoch);
+        if (strcmp(t->rule, "R9-yield") == 0 && phase_serves(w.nodes[!n].arbiter.phase) &&
+            w.nodes[!n].alive[ARBITERD] && w.nodes[!n].arbiter.epoch < t->epoch)
+            violation("R9: node %d gave way to a lower epoch", n);
         if ((t->to == PHASE_CLAIMING && t->from != t->to) || strcmp(t->rule, "R11-raised") == 0)
             note_claim(n, t->epoch);
         if (phase_serves(t->from) != phase_serves(t->to)) {
@@ -753,6 +829,7 @@ static void start_arbiterd(int n)
     struct arbiter_event start = {.kind = EVENT_START, .durable = &node->disk, .lost = node->disk_lost};
 
     own.first_named = own.sorts_first = n == 0;
+    own.searched[0] = own.searched[1] = !w.search_off;
     arbiter_init(&node->arbiter, &own);
     node->shown = (struct role_message){0};
     start.change = w.now / 1000;
@@ -825,10 +902,24 @@ static void kill_process(int n, enum process process, int64_t back_after)
 {
     struct node *node = &w.nodes[n];
 
-    tell("node %d: process %d killed", n, process);
+    tell("node %d: process %d killed for %" PRId64 " ms", n, process, back_after / ms);
+    w.stall_end = MAX(w.stall_end, w.now + back_after);
+    w.quiet_since = MAX(w.quiet_since, w.now); /* it may stay away for good */
     node->alive[process] = false;
     node->incarnation[process]++;
     push((struct event){.at = w.now + back_after, .what = RESTART, .node = n, .process = process, .incarnation = -1});
+}
+
+/* SIGSTOP, and SIGCONT: often just about when the peer takes over. */
+static void stop_process(int n, enum process process)
+{
+    const int64_t about = settings.address_lease + settings.takeover_after;
+    const int64_t duration = chance(60) ? between(about - 60 * ms, about + 60 * ms) : between(10 * ms, 1500 * ms);
+
+    tell("node %d: process %d stands still for %" PRId64 " ms", n, process, duration / ms);
+    w.nodes[n].paused_until[process] = w.now + duration;
+    w.stall_end = MAX(w.stall_end, w.now + duration);
+    w.quiet_since = MAX(w.quiet_since, w.now + duration);
 }
 
 static void power_off(int n)
@@ -879,7 +970,10 @@ static void freeze(int n, int64_t duration)
 {
     tell("node %d: the machine stands still for %" PRId64 " ms", n, duration / ms);
     w.nodes[n].frozen_until = w.now + duration;
-    w.freeze_end = MAX(w.freeze_end, w.now + duration);
+    w.stall_end = MAX(w.stall_end, w.now + duration);
+    w.quiet_since = MAX(w.quiet_since, w.now + duration);
+    if (w.nodes[n].plane || phase_serves(w.nodes[n].arbiter.phase))
+        w.freeze_end = MAX(w.freeze_end, w.now + duration);
 }
 
 static void change_network(int kind, int n, int c, bool up)
@@ -924,13 +1018,15 @@ static void inject(void)
     const int n = (int)between(0, 1), c = (int)between(0, CHANNELS - 1), kind = (int)between(0, 7);
     struct node *node = &w.nodes[n];
 
+    w.quiet_since = MAX(w.quiet_since, w.now);
     switch (between(0, 12)) {
     case 0:
     case 1:
-        kill_process(n, (enum process)between(0, PROCESSES - 1), between(5 * ms, 900 * ms));
+        kill_process(n, (enum process)between(0, PROCESSES - 1),
+                     chance(15) ? NS_PER_S * 3600 : between(5 * ms, 900 * ms));
         break;
     case 2:
-        node->paused_until[between(0, PROCESSES - 1)] = w.now + between(10 * ms, 1500 * ms);
+        stop_process(n, (enum process)between(0, PROCESSES - 1));
         break;
     case 3:
         freeze(n, between(20 * ms, 1500 * ms));
@@ -972,6 +1068,7 @@ static void heal(void)
 {
     tell("the world heals");
     w.healed = true;
+    w.quiet_since = w.now;
     w.heal_at = w.now;
     w.loss_percent = 0;
     change_network(0, 0, 0, true);
@@ -980,8 +1077,7 @@ static void heal(void)
         for (int c = 0; c < CHANNELS; c++)
             node->carrier[c] = node->router[c] = true;
         node->claim_broken = false;
-        if (!node->power)
-            power_on(n);
+        power_on(n); /* and whatever process is dead */
         send_order(n, EVENT_RESUME, false);
         if (node->services_failed > 0)
             set_services_failed(n, 0);
@@ -1059,12 +1155,18 @@ static void dispatch(struct event *e)
         schedule(e->node, TAKEOVERD, PULSE, NS_PER_S, NULL);
         break;
     case FAULT:
-        inject();
+        if (e->incarnation == -3)
+            kill_process(e->node, ARBITERD, between(5 * ms, 900 * ms));
+        else if (e->incarnation == -4 && node->power)
+            power_off(e->node);
+        else
+            inject();
         break;
     case HEAL:
         heal();
         break;
     case RESTART:
+        w.quiet_since = MAX(w.quiet_since, w.now);
         start_process(e->node, e->process);
         break;
     }
@@ -1087,8 +1189,6 @@ static void run_seed(uint64_t seed)
 {
     const bool verbose = w.verbose;
     const int64_t events = w.events, changes = w.changes;
-    const int64_t end_of_faults = 15 * NS_PER_S, settled = end_of_faults + 20 * NS_PER_S;
-
     for (size_t i = 0; i < w.count; i++)
         free(w.heap[i].payload);
     memset(&w, 0, sizeof w);
@@ -1097,12 +1197,18 @@ static void run_seed(uint64_t seed)
     w.changes = changes;
     w.seed = w.random = seed;
     w.now = NS_PER_S; /* 0 means never */
-    w.partition_end = w.trouble_end = -NS_PER_S * 3600;
+    const int64_t end_of_faults = chance(70) ? 12 * NS_PER_S : 26 * NS_PER_S;
+    const int64_t settled = end_of_faults + 20 * NS_PER_S;
+    w.search_off = chance(15);
+    w.partition_end = w.trouble_end = w.stall_end = w.blind_end = w.plane_lost = -NS_PER_S * 3600;
     change_network(0, 0, 0, true);
     for (int n = 0; n < 2; n++) {
         struct node *node = &w.nodes[n];
-        for (int c = 0; c < CHANNELS; c++)
-            node->carrier[c] = node->router[c] = true;
+        for (int c = 0; c < CHANNELS; c++) {
+            node->carrier[c] = true;
+            node->router_from[c] = w.now + (chance(50) ? between(0, 900 * ms) : 0);
+            node->router[c] = true;
+        }
         node->power = true;
         const int64_t at = between(0, chance(50) ? 50 * ms : 2000 * ms);
         for (int p = 0; p < PROCESSES; p++)
@@ -1110,7 +1216,8 @@ static void run_seed(uint64_t seed)
                 .at = w.now + at + between(0, 20 * ms), .what = RESTART, .node = n, .process = p, .incarnation = -1});
     }
     for (int64_t i = between(0, 8); i > 0; i--)
-        push((struct event){.at = w.now + between(100 * ms, end_of_faults - 2 * NS_PER_S), .what = FAULT});
+        push((struct event){.at = w.now + (chance(15) ? between(0, 700 * ms) : between(100 * ms, 9 * NS_PER_S)),
+                            .what = FAULT});
     push((struct event){.at = end_of_faults, .what = HEAL});
     while (w.count > 0 && !w.ended_badly && w.now < settled + 5 * NS_PER_S) {
         struct event e = pop();

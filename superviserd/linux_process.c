@@ -1,0 +1,440 @@
+#include "superviserd/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/sys.h"
+#include "superviserd/output.h"
+
+/* What the child tells through a pipe that exec closes: nothing is a success. */
+enum step { STEP_USER = 1, STEP_SETUP, STEP_EXEC };
+struct report {
+    int step, error;
+};
+
+struct process {
+    struct loop *loop;
+    struct process_handlers handlers;
+    bool abandoned, detached;
+    pid_t pid;
+    int pidfd, report_fd, output_fd; /* -1: closed */
+    struct loop_source *pidfd_source, *report_source, *output_source;
+    struct report report;
+    struct output output;
+    int64_t started_ns;
+    char program[96];
+};
+
+/* ------------------------------------------------------------ in the child */
+
+_Noreturn static void give_up(int fd, enum step step)
+{
+    const struct report report = {step, errno};
+
+    if (write(fd, &report, sizeof report) < 0)
+        _exit(126); /* nobody listens */
+    _exit(127);
+}
+
+/* Raw system calls: the C library's own would ask threads to follow that this child does not have. */
+static bool change_user(const struct process_user *user)
+{
+    if ((user->change_user || user->change_group) &&
+        syscall(SYS_setgroups, (size_t)user->group_count, user->groups) < 0)
+        return false;
+    if (user->change_group && syscall(SYS_setresgid, user->gid, user->gid, user->gid) < 0)
+        return false;
+    return !user->change_user || syscall(SYS_setresuid, user->uid, user->uid, user->uid) == 0;
+}
+
+static void reset_signals(void)
+{
+    sigset_t none;
+
+    for (int i = 1; i < NSIG; i++)
+        signal(i, SIG_DFL); /* refused for SIGKILL and SIGSTOP, which have no other */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static bool set_descriptors(int output)
+{
+    const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0)
+        return false;
+    if (output >= 0 && (dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0))
+        return false;
+    return close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
+}
+
+struct child {
+    const struct process_request *request;
+    const char *path;
+    pid_t parent;
+    int report, output;
+};
+
+_Noreturn static void become_program(const struct child *child)
+{
+    const struct process_request *request = child->request;
+
+    sys_leave_realtime();
+    if ((request->detached ? setsid() : setpgid(0, 0)) < 0 || !set_descriptors(child->output))
+        give_up(child->report, STEP_SETUP);
+    reset_signals();
+    if (request->user && !change_user(request->user))
+        give_up(child->report, STEP_USER);
+    /* After the change of user, which would undo it. The parent may have gone just before. */
+    if (!request->detached && (sys_die_with_parent(SIGKILL) < 0 || getppid() != child->parent))
+        give_up(child->report, STEP_SETUP);
+    execve(child->path, request->command, request->environment);
+    give_up(child->report, STEP_EXEC);
+}
+
+/* --------------------------------------------------------- starting (parent) */
+
+/* Looks `name` up in PATH. What is not found is left as it is, for execve() to name the error. */
+static void find_program(const char *name, char path[static PATH_MAX])
+{
+    const char *directory = getenv("PATH");
+
+    text_copy(path, PATH_MAX, name);
+    if (strchr(name, '/'))
+        return;
+    if (!directory || !*directory)
+        directory = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    for (size_t length; *directory; directory += length + (directory[length] == ':')) {
+        char candidate[PATH_MAX];
+        length = strcspn(directory, ":");
+        const int n = snprintf(candidate, sizeof candidate, "%.*s/%s", (int)length, directory, name);
+        if (length > 0 && n < (int)sizeof candidate && access(candidate, X_OK) == 0) {
+            text_copy(path, PATH_MAX, candidate);
+            return;
+        }
+    }
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void drop_source(struct loop_source **source)
+{
+    loop_remove(*source);
+    *source = NULL;
+}
+
+static void process_free(struct process *process)
+{
+    drop_source(&process->pidfd_source);
+    drop_source(&process->report_source);
+    drop_source(&process->output_source);
+    close_fd(&process->pidfd);
+    close_fd(&process->report_fd);
+    close_fd(&process->output_fd);
+    free(process);
+}
+
+/* Nothing may be left behind that nobody watches. */
+static int take_back(struct process *process, int error)
+{
+    if (process->pid > 0) {
+        kill(process->pid, SIGKILL);
+        waitpid(process->pid, NULL, 0);
+    }
+    process_free(process);
+    return error;
+}
+
+static void on_report(void *userdata, int fd, unsigned events);
+static void on_output(void *userdata, int fd, unsigned events);
+static void on_end(void *userdata, int fd, unsigned events);
+
+/* The reports first: of what comes in one turn, they happened first. */
+static int watch(struct process *process)
+{
+    process->pidfd = sys_process_open(process->pid);
+    if (process->pidfd < 0)
+        return process->pidfd;
+    int r =
+        loop_add_fd(process->loop, process->report_fd, EPOLLIN, on_report, process, &process->report_source);
+    if (r == 0 && process->output_fd >= 0)
+        r = loop_add_fd(process->loop, process->output_fd, EPOLLIN, on_output, process,
+                        &process->output_source);
+    if (r == 0)
+        r = loop_add_fd(process->loop, process->pidfd, EPOLLIN, on_end, process, &process->pidfd_source);
+    return r;
+}
+
+static int open_pipes(struct process *process, int child_ends[2])
+{
+    int report[2], output[2];
+
+    if (pipe2(report, O_CLOEXEC) < 0)
+        return -errno;
+    process->report_fd = report[0];
+    child_ends[0] = report[1];
+    fcntl(report[0], F_SETFL, O_NONBLOCK);
+    if (process->detached)
+        return 0;
+    if (pipe2(output, O_CLOEXEC) < 0)
+        return -errno;
+    process->output_fd = output[0];
+    child_ends[1] = output[1];
+    fcntl(output[0], F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+static int fork_child(struct process *process, const struct process_request *request, int report, int output)
+{
+    char path[PATH_MAX];
+    const struct child child = {request, path, getpid(), report, output};
+
+    find_program(request->command[0], path);
+    process->started_ns = clock_now_ns();
+    process->pid = fork();
+    if (process->pid == 0)
+        become_program(&child);
+    if (process->pid < 0)
+        return -errno;
+    if (!process->detached)
+        setpgid(process->pid, process->pid); /* both do it: whoever is first; fails harmlessly after exec */
+    return 0;
+}
+
+int process_start(struct loop *loop, const struct process_request *request,
+                  const struct process_handlers *handlers, struct process **process)
+{
+    int child_ends[2] = {-1, -1};
+    struct process *made = calloc(1, sizeof *made);
+
+    if (!made)
+        return -ENOMEM;
+    made->loop = loop;
+    made->handlers = *handlers;
+    made->detached = request->detached;
+    made->pid = made->pidfd = made->report_fd = made->output_fd = -1;
+    text_copy(made->program, sizeof made->program, request->command[0]);
+    int r = open_pipes(made, child_ends);
+    if (r == 0)
+        r = fork_child(made, request, child_ends[0], child_ends[1]);
+    close_fd(&child_ends[0]);
+    close_fd(&child_ends[1]);
+    if (r == 0)
+        r = watch(made);
+    if (r < 0)
+        return take_back(made, r);
+    *process = made;
+    return 0;
+}
+
+/* ------------------------------------------------------- what happens to it */
+
+static void failure_words(const struct process *process, char text[static PROCESS_TEXT_MAX])
+{
+    const char *reason = strerror(process->report.error);
+
+    if (process->report.step == STEP_EXEC)
+        snprintf(text, PROCESS_TEXT_MAX, "cannot start %s: %s", process->program, reason);
+    else if (process->report.step == STEP_USER)
+        snprintf(text, PROCESS_TEXT_MAX, "cannot start %s: taking its user and group: %s", process->program,
+                 reason);
+    else
+        snprintf(text, PROCESS_TEXT_MAX, "cannot start %s: preparing its process: %s", process->program,
+                 reason);
+}
+
+static void end_words(int64_t ran_ns, const siginfo_t *info, struct process_end *end)
+{
+    const bool by_itself = info->si_code == CLD_EXITED;
+
+    end->well = by_itself && info->si_status == 0;
+    snprintf(end->text, sizeof end->text, "%s %d after %" PRId64 ".%" PRId64 " s",
+             by_itself ? "ended with status" : "killed by signal", info->si_status, ran_ns / NS_PER_S,
+             ran_ns % NS_PER_S / (NS_PER_S / 10));
+}
+
+/* Kills what is left of the group while the first process, not yet reaped, keeps the group's number from
+ * being given to another one; then reaps it. False if it has not ended. */
+static bool reap(struct process *process, siginfo_t *info)
+{
+    if (waitid(P_PID, (id_t)process->pid, info, WEXITED | WNOHANG | WNOWAIT) < 0 || info->si_pid == 0)
+        return false;
+    if (!process->detached)
+        kill(-process->pid, SIGKILL);
+    return waitid(P_PID, (id_t)process->pid, info, WEXITED | WNOHANG) == 0;
+}
+
+static void hand_over_line(void *userdata, const char *line)
+{
+    const struct process *process = userdata;
+
+    if (!process->abandoned)
+        process->handlers.output(process->handlers.userdata, line);
+}
+
+/* Bytes read; 0 when nothing more can come; or a negative errno. */
+static ssize_t read_output(struct process *process)
+{
+    char bytes[8192];
+    const ssize_t n = read(process->output_fd, bytes, sizeof bytes);
+
+    if (n > 0)
+        output_feed(&process->output, bytes, (size_t)n, hand_over_line, process);
+    return n < 0 ? -errno : n;
+}
+
+static void end_output(struct process *process)
+{
+    drop_source(&process->output_source);
+    output_end(&process->output, hand_over_line, process);
+}
+
+static void on_output(void *userdata, int fd, unsigned events)
+{
+    struct process *process = userdata;
+
+    (void)fd;
+    (void)events;
+    const ssize_t r = read_output(process);
+    if (r == 0 || (r < 0 && r != -EAGAIN && r != -EINTR))
+        end_output(process);
+}
+
+/* What was printed last is worth most. Bounded by what a pipe holds. */
+static void drain_output(struct process *process)
+{
+    if (!process->output_source)
+        return;
+    for (int i = 0; i < 8 && read_output(process) > 0; i++)
+        ;
+    end_output(process);
+}
+
+/* Notes what the child reported, and tells of a start that worked. One that failed is told when the child is
+ * reaped. */
+static void on_report(void *userdata, int fd, unsigned events)
+{
+    struct process *process = userdata;
+    const ssize_t n = read(fd, &process->report, sizeof process->report);
+
+    (void)events;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    drop_source(&process->report_source);
+    if (n == 0 && !process->abandoned)
+        process->handlers.started(process->handlers.userdata, process->pid);
+}
+
+static void tell_end(const struct process *process, const siginfo_t *info)
+{
+    const struct process_handlers *handlers = &process->handlers;
+    char text[PROCESS_TEXT_MAX];
+    struct process_end end;
+
+    if (process->abandoned)
+        return;
+    if (process->report.step != 0) {
+        failure_words(process, text);
+        handlers->failed(handlers->userdata, text);
+    } else {
+        end_words(clock_now_ns() - process->started_ns, info, &end);
+        handlers->ended(handlers->userdata, &end);
+    }
+}
+
+static void on_end(void *userdata, int fd, unsigned events)
+{
+    struct process *process = userdata;
+    siginfo_t info = {0};
+
+    (void)fd;
+    (void)events;
+    if (process->report_source)
+        on_report(process, process->report_fd, 0);
+    if (!reap(process, &info))
+        return;
+    drain_output(process);
+    tell_end(process, &info);
+    process_free(process);
+}
+
+/* ---------------------------------------------------------------- ending it */
+
+void process_terminate(const struct process *process)
+{
+    kill(-process->pid, SIGTERM);
+    kill(-process->pid, SIGCONT);
+}
+
+void process_kill(const struct process *process)
+{
+    kill(-process->pid, SIGKILL);
+}
+
+void process_abandon(struct process *process)
+{
+    process->abandoned = true;
+    process_kill(process);
+}
+
+/* -------------------------------------------------------------------- users */
+
+static int find_user(const char *name, struct process_user *found)
+{
+    errno = 0;
+    const struct passwd *entry = getpwnam(name);
+    if (!entry)
+        return errno ? -errno : -ENOENT;
+    found->change_user = found->change_group = true;
+    found->uid = entry->pw_uid;
+    found->gid = entry->pw_gid;
+    return 0;
+}
+
+static int find_group(const char *name, struct process_user *found)
+{
+    errno = 0;
+    const struct group *entry = getgrnam(name);
+    if (!entry)
+        return errno ? -errno : -ENOENT;
+    found->change_group = true;
+    found->gid = entry->gr_gid;
+    return 0;
+}
+
+int process_user_find(const char *user, const char *group, struct process_user *found, const char **unknown)
+{
+    *found = (struct process_user){0};
+    *unknown = user;
+    int r = *user ? find_user(user, found) : 0;
+    if (r < 0)
+        return r;
+    *unknown = group;
+    r = *group ? find_group(group, found) : 0;
+    if (r < 0 || !*user)
+        return r;
+    found->group_count = PROCESS_GROUPS_MAX;
+    if (getgrouplist(user, found->gid, found->groups, &found->group_count) < 0) {
+        *unknown = user;
+        return -E2BIG; /* in more groups than there is room for */
+    }
+    return 0;
+}

@@ -1,0 +1,69 @@
+/* process: other people's programs, started, watched and ended without ever blocking the loop.
+ *
+ * A program is run without a shell, in a process group of its own (a session of its own, if detached), with
+ * default signals, ordinary scheduling, stdin from /dev/null and no inherited descriptors. That it could not
+ * be started is told as that, with the step that failed, and not as the end of a program that never ran. Its
+ * end is seen at once, through a descriptor of the process; whatever is left of its group then is killed, so
+ * that a new start meets nothing of the old one. It must stay in the foreground: its end is the end of its
+ * first process.
+ *
+ * Unless detached it dies with this daemon (SIGKILL to its first process, by the kernel), so that a daemon
+ * that starts anew never doubles it. Processes that it started itself are not reached by that, nor is a
+ * program that is set-uid or has file capabilities, for which Linux forgets the wish.
+ *
+ * Implemented in linux_process.c. */
+#pragma once
+#include "common/loop.h"
+
+enum { PROCESS_GROUPS_MAX = 64, PROCESS_TEXT_MAX = 160 };
+
+/* Whose rights it gets. Zeroed: this daemon's own. */
+struct process_user {
+    bool change_user, change_group;
+    unsigned uid, gid;
+    unsigned groups[PROCESS_GROUPS_MAX]; /* supplementary */
+    int group_count;
+};
+
+struct process_request {
+    char *const *command;     /* words, and NULL; the first one is looked for in PATH if it has no '/' */
+    char *const *environment; /* "NAME=value", and NULL */
+    const struct process_user *user; /* NULL: this daemon's own */
+    bool detached;                   /* outlives this daemon, and prints where this daemon does */
+};
+
+struct process_end {
+    bool well;                   /* status 0 */
+    char text[PROCESS_TEXT_MAX]; /* "killed by signal 9 after 1.2 s", "ended with status 3 after 1.2 s" */
+};
+
+/* Exactly one of `failed` and `ended` is called, as the last one; the process is freed after it. `started`
+ * comes before `ended`. None is called from within process_start(), nor after process_abandon(). */
+struct process_handlers {
+    void (*started)(void *userdata, int pid);
+    void (*failed)(void *userdata, const char *text);
+    void (*ended)(void *userdata, const struct process_end *end);
+    void (*output)(void *userdata, const char *line); /* not if detached */
+    void *userdata;
+};
+
+struct process;
+
+/* All of `request` is used during the call only; `handlers` is copied. 0 or a negative errno; on error no
+ * process was made. The caller keeps `*process` until `failed` or `ended` was called. */
+int process_start(struct loop *loop, const struct process_request *request,
+                  const struct process_handlers *handlers, struct process **process);
+
+/* Asks the whole group to end (SIGTERM, and SIGCONT so that a stopped one can). */
+void process_terminate(const struct process *process);
+
+/* Kills the whole group. */
+void process_kill(const struct process *process);
+
+/* Kills the whole group; from now on nobody is told anything, and it is freed when it has ended. */
+void process_abandon(struct process *process);
+
+/* Whose rights `user` and `group` name (empty: not to be changed; the group of `user` where only that is
+ * given). Asks the system's user database, which may block: call at start. 0; -ENOENT with what is not known
+ * in `unknown`, one of the two; or another negative errno. */
+int process_user_find(const char *user, const char *group, struct process_user *found, const char **unknown);

@@ -1,0 +1,570 @@
+#include "takeoverd/holder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/sys.h"
+#include "takeoverd/adapters.h"
+#include "takeoverd/announcer.h"
+#include "takeoverd/lease.h"
+#include "takeoverd/report.h"
+#include "takeoverd/wanted.h"
+
+enum { ROUNDS_MAX = 4, REPAIRS_MAX = 5, STOP_TRIES = 3 };
+
+static const int64_t grace_ns = NS_PER_MS;
+static const int64_t retry_after_ns = 200 * NS_PER_MS;
+static const int64_t repair_window_ns = 10 * NS_PER_S;
+static const int64_t audit_interval_ns = 10 * NS_PER_S;
+
+struct holder {
+    struct daemon *daemon;
+    struct adapters *adapters;
+    struct announcer *announcer;
+    struct report *report;
+    struct plan plan;
+    struct plan_operation *operations;
+    size_t operations_max;
+    struct loop_source *lease_timer, *retry_timer, *audit_timer;
+
+    bool active;      /* the active addresses are wanted */
+    bool waiting;     /* for the first role, while the lease of the run before stands */
+    bool lease_late;  /* its end was noticed late, and given a last chance */
+    bool blind;       /* the kernel did not tell what it has */
+    int64_t lease_ns; /* until when the active addresses may be wanted */
+    char cause[CAUSE_MAX];
+    unsigned risen;    /* channels whose adapter changed for the better since the last announcement */
+    char trouble[192]; /* what the last try failed at; empty: nothing */
+    struct address_message state; /* as published */
+
+    int64_t repairs_ns[REPAIRS_MAX]; /* a ring */
+    size_t repair_at;
+
+    int record_fd;
+    struct lease_record record; /* as written */
+};
+
+static const struct adapter *adapter_of(const struct holder *h, int channel)
+{
+    return adapters_get(h->adapters, (size_t)channel);
+}
+
+static const char *channel_name(const struct holder *h, int channel)
+{
+    return h->daemon->config->channels[channel].name;
+}
+
+/* ------------------------------------------------------------ lease record */
+
+static int open_record(struct holder *h)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/takeoverd.lease", h->daemon->run_dir);
+    h->record_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int r = h->record_fd < 0 ? -errno : sys_boot_id(h->record.boot_id);
+    if (r < 0)
+        log_error("cannot open the record of the lease, %s: %s", path, strerror(-r));
+    return r;
+}
+
+/* The lease of the run before, if it still stands; else 0. */
+static int64_t recall(struct holder *h)
+{
+    char text[LEASE_LINE_SIZE + 1];
+    struct lease_record before;
+    ssize_t n = pread(h->record_fd, text, sizeof text, 0);
+
+    if (n < 0 || lease_parse(text, (size_t)n, &before) < 0 ||
+        !lease_stands(&before, h->record.boot_id, clock_now_ns()))
+        return 0;
+    h->state.epoch = before.epoch;
+    return before.lease_ns;
+}
+
+/* Called before each change, so that what a killed run leaves does not look more rightful than it is. */
+static void remember(struct holder *h)
+{
+    char line[LEASE_LINE_SIZE];
+
+    if (h->record.lease_ns == h->lease_ns && h->record.epoch == h->state.epoch)
+        return;
+    h->record.lease_ns = h->lease_ns;
+    h->record.epoch = h->state.epoch;
+    lease_print(&h->record, line);
+    if (pwrite(h->record_fd, line, sizeof line, 0) != sizeof line)
+        log_debug("cannot write the record of the lease: %s", strerror(errno));
+}
+
+/* ----------------------------------------------------------------- telling */
+
+/* "address 192.0.2.1/24 on eth0 (channel outside)", "route default on …" */
+static void describe(const struct holder *h, const struct plan_operation *operation, char *text, size_t size)
+{
+    const bool is_address = operation->verb == PLAN_ADD_ADDRESS || operation->verb == PLAN_DELETE_ADDRESS;
+    char shown[ADDRESS_TEXT_MAX];
+    int channel;
+
+    if (is_address) {
+        const struct plan_address *item = &h->plan.addresses[operation->index];
+        struct net_address address = item->address;
+        address.prefix = operation->length;
+        net_address_print(&address, true, shown);
+        channel = item->channel;
+    } else {
+        text_copy(shown, sizeof shown, h->daemon->config->routes[operation->index].name);
+        channel = h->plan.routes[operation->index].channel;
+    }
+    snprintf(text, size, "%s %s on %s (channel %s)", is_address ? "address" : "route", shown,
+             adapter_of(h, channel)->device, channel_name(h, channel));
+}
+
+static bool adds(const struct plan_operation *operation)
+{
+    return operation->verb == PLAN_ADD_ADDRESS || operation->verb == PLAN_ADD_ROUTE;
+}
+
+static void set_trouble(struct holder *h, const struct adapters_failure *failure)
+{
+    char what[160];
+
+    describe(h, &failure->operation, what, sizeof what);
+    snprintf(h->trouble, sizeof h->trouble, "cannot %s %s: %s", adds(&failure->operation) ? "add" : "remove",
+             what, strerror(-failure->error));
+}
+
+/* What the inventory amounts to: the state, and what is wrong. */
+static enum hold_state judge(const struct holder *h, char error[static sizeof h->state.error])
+{
+    const struct plan_tally tally = plan_count(&h->plan, h->active);
+    const bool whole = h->active ? tally.active_missing + tally.routes_missing == 0 : tally.active_held == 0;
+
+    text_copy(error, sizeof h->state.error, h->trouble);
+    if (!h->blind && tally.absent >= 0)
+        snprintf(error, sizeof h->state.error,
+                 "there is no device %s (channel %s); it is taken up when it appears",
+                 adapter_of(h, tally.absent)->device, channel_name(h, tally.absent));
+    if (h->blind || !whole)
+        return HOLD_STATE_FAILED;
+    return h->active ? HOLD_STATE_HOLDING : HOLD_STATE_RELEASED;
+}
+
+/* Publishes the state: with each renewal, and when it changed. */
+static void tell(struct holder *h)
+{
+    h->state.lease_ns = h->state.state == HOLD_STATE_HOLDING ? h->lease_ns : 0;
+    bus_publish(h->daemon->bus, &address_type, NULL, &h->state, h->cause[0] ? h->cause : NULL);
+}
+
+static void log_state(const struct holder *h, int priority, const char *text)
+{
+    char addresses[32], epoch[48];
+
+    snprintf(addresses, sizeof addresses, "DUET_ADDRESSES=%s", hold_state_names[h->state.state]);
+    snprintf(epoch, sizeof epoch, "DUET_EPOCH=%" PRId64, h->state.epoch);
+    const char *const fields[] = {addresses, epoch, NULL};
+    log_fields(priority, fields, "%s", text);
+}
+
+/* "2 addresses on outside, 1 on inside" */
+static void count_text(const struct holder *h, const size_t counts[], char *text, size_t size)
+{
+    size_t used = 0;
+
+    text_copy(text, size, "no addresses");
+    for (size_t i = 0; i < h->plan.channel_count; i++) {
+        if (counts[i] == 0 || used >= size)
+            continue;
+        const char *unit = used > 0 ? "" : counts[i] == 1 ? " address" : " addresses";
+        used += (size_t)snprintf(text + used, size - used, "%s%zu%s on %s", used > 0 ? ", " : "", counts[i],
+                                 unit, channel_name(h, (int)i));
+    }
+}
+
+/* ------------------------------------------------------------------- doing */
+
+/* Active addresses held, by channel. */
+static void count_held(const struct holder *h, size_t counts[static PLAN_CHANNELS_MAX])
+{
+    memset(counts, 0, PLAN_CHANNELS_MAX * sizeof *counts);
+    for (size_t i = 0; i < h->plan.address_count; i++)
+        if (h->plan.addresses[i].active && plan_holds(&h->plan.addresses[i]))
+            counts[h->plan.addresses[i].channel]++;
+}
+
+static void look(struct holder *h, int r)
+{
+    h->blind = r < 0;
+    if (r < 0)
+        snprintf(h->trouble, sizeof h->trouble, "cannot read addresses and routes from the kernel: %s",
+                 strerror(-r));
+}
+
+/* Does what the plan says is missing. Goes on after a failure only with the next try. */
+static void carry_out(struct holder *h)
+{
+    struct adapters_failure failure;
+
+    for (int round = 0; round < ROUNDS_MAX && !h->blind; round++) {
+        const size_t count = plan_make(&h->plan, h->active, h->operations, h->operations_max);
+        if (count == 0)
+            return;
+        if (adapters_apply(h->adapters, &h->plan, h->operations, count, &failure) == 0)
+            continue;
+        set_trouble(h, &failure);
+        look(h, adapters_refresh(h->adapters, &h->plan));
+        return;
+    }
+    if (!h->blind)
+        text_copy(h->trouble, sizeof h->trouble, "the kernel's addresses do not come to rest");
+}
+
+/* "active: 2 addresses on outside, 1 on inside up in 0.8 ms, announced (epoch 17)" */
+static void log_change(const struct holder *h, const size_t changed[], int64_t took_ns, const char *more)
+{
+    const bool active = h->state.state == HOLD_STATE_HOLDING;
+    char counts[128], epoch[40] = "", text[320];
+
+    count_text(h, changed, counts, sizeof counts);
+    if (h->state.epoch != 0)
+        snprintf(epoch, sizeof epoch, " (epoch %" PRId64 ")", h->state.epoch);
+    snprintf(text, sizeof text, "%s: %s %s in %.1f ms, %s%s%s", active ? "active" : "passive", counts,
+             active ? "up" : "removed", (double)took_ns / (double)NS_PER_MS, active ? "" : "since ", more,
+             epoch);
+    log_state(h, LOG_NOTICE, text);
+}
+
+static void log_error_of(const struct holder *h)
+{
+    char text[320];
+    const char *what = h->state.state != HOLD_STATE_FAILED ? ""
+                       : h->active                         ? "not all active addresses and routes are there: "
+                                                           : "active addresses may be left: ";
+
+    snprintf(text, sizeof text, "%s%s", what, h->state.error);
+    log_state(h, h->state.state == HOLD_STATE_FAILED ? LOG_ERR : LOG_WARNING, text);
+}
+
+/* Judges, and tells of it if it changed, or if `always`. True if it changed for the better. */
+static bool show(struct holder *h, bool always)
+{
+    char error[sizeof h->state.error];
+    const enum hold_state state = judge(h, error);
+    const bool changed = state != h->state.state || h->state.changed_ns == 0;
+    const bool other_error = strcmp(error, h->state.error) != 0;
+
+    h->state.state = state;
+    text_copy(h->state.error, sizeof h->state.error, error);
+    if (changed)
+        h->state.changed_ns = clock_now_ns();
+    if (changed || other_error || always)
+        tell(h);
+    if (error[0] && (changed || other_error))
+        log_error_of(h);
+    report_tell(h->report, h->active, h->cause[0] ? h->cause : NULL);
+    return changed && state != HOLD_STATE_FAILED;
+}
+
+/* Announces where there is more than before, and what came up. Says what it did, for the log. */
+static const char *announce(struct holder *h, const size_t before[], const size_t after[])
+{
+    unsigned channels = h->risen;
+
+    h->risen = 0;
+    for (size_t i = 0; i < h->plan.channel_count; i++)
+        if (after[i] > before[i])
+            channels |= 1u << i;
+    if (!h->active)
+        announcer_stop(h->announcer);
+    if (!h->active || channels == 0)
+        return "as they were";
+    if (!announcer_start(h->announcer, channels))
+        return "not yet announced";
+    h->state.announced_ns = clock_now_ns();
+    return "announced";
+}
+
+/* Brings the kernel to what is wanted now; `why` says in the log what for; `always`: the bus waits for an
+ * answer. */
+static void settle(struct holder *h, const char *why, bool always)
+{
+    const int64_t began_ns = clock_now_ns();
+    size_t before[PLAN_CHANNELS_MAX], after[PLAN_CHANNELS_MAX];
+
+    h->trouble[0] = '\0';
+    look(h, adapters_catch_up(h->adapters, &h->plan, &h->risen));
+    count_held(h, before);
+    carry_out(h);
+    count_held(h, after);
+    const int64_t took_ns = clock_now_ns() - began_ns;
+    const char *announced = announce(h, before, after);
+    if (show(h, always))
+        log_change(h, h->active ? after : before, took_ns, h->active ? announced : why);
+    if (h->trouble[0])
+        loop_set_timer(h->retry_timer, clock_now_ns() + retry_after_ns);
+    else
+        loop_stop_timer(h->retry_timer);
+}
+
+/* -------------------------------------------------------------- repairing */
+
+/* At most REPAIRS_MAX in a window: who fights over an address shall not do it at full speed. */
+static bool may_repair(struct holder *h)
+{
+    int64_t *const oldest_ns = &h->repairs_ns[h->repair_at];
+    const int64_t now_ns = clock_now_ns();
+
+    if (*oldest_ns != 0 && now_ns - *oldest_ns < repair_window_ns) {
+        loop_set_timer(h->retry_timer, *oldest_ns + repair_window_ns);
+        return false;
+    }
+    *oldest_ns = now_ns;
+    h->repair_at = (h->repair_at + 1) % REPAIRS_MAX;
+    return true;
+}
+
+static void repair(struct holder *h, const struct plan_operation *first)
+{
+    char what[160];
+
+    describe(h, first, what, sizeof what);
+    if (may_repair(h)) {
+        log_warning("%s was %s by something else: put right", what, adds(first) ? "removed" : "added");
+        settle(h, "it was repaired", false);
+        return;
+    }
+    snprintf(h->trouble, sizeof h->trouble, "%.150s: something else keeps %s it", what,
+             adds(first) ? "removing" : "adding");
+    show(h, false);
+}
+
+/* The inventory may have changed without our doing. */
+static void compare(struct holder *h)
+{
+    struct plan_operation first;
+
+    if (h->waiting)
+        return;
+    if (h->risen)
+        settle(h, "an adapter changed", false);
+    else if (h->trouble[0])
+        return; /* a retry is under way */
+    else if (plan_make(&h->plan, h->active, &first, 1) > 0)
+        repair(h, &first);
+    else if (show(h, false))
+        log_state(h, LOG_NOTICE,
+                  h->active ? "active: all is there again" : "passive: no active address is left");
+}
+
+static void on_events(void *userdata, int fd, unsigned events)
+{
+    struct holder *h = userdata;
+
+    (void)fd;
+    (void)events;
+    if (adapters_catch_up(h->adapters, &h->plan, &h->risen) < 0)
+        settle(h, "the kernel could be read again", false);
+    else
+        compare(h);
+}
+
+/* Events are all that keeps the inventory right in between: now and then it is held against the kernel
+ * itself. */
+static void on_audit(void *userdata, int64_t now_ns)
+{
+    struct holder *h = userdata;
+
+    loop_set_timer(h->audit_timer, now_ns + audit_interval_ns);
+    if (adapters_refresh(h->adapters, &h->plan) < 0)
+        settle(h, "the kernel could be read again", false);
+    else
+        compare(h);
+}
+
+static void on_retry(void *userdata, int64_t now_ns)
+{
+    (void)now_ns;
+    settle(userdata, "it was tried again", false);
+}
+
+/* ----------------------------------------------------------------- obeying */
+
+static void become(struct holder *h, bool active, const char *why)
+{
+    h->waiting = false;
+    h->active = active;
+    settle(h, why, true);
+}
+
+static void on_lease_end(void *userdata, int64_t now_ns)
+{
+    struct holder *h = userdata;
+
+    if (now_ns < h->lease_ns)
+        return; /* renewed at the last moment */
+    if (!h->lease_late && now_ns - h->lease_ns > grace_ns) {
+        h->lease_late = true; /* this loop was held up: a renewal that is still good may wait to be read */
+        loop_set_timer(h->lease_timer, now_ns + grace_ns);
+        return;
+    }
+    h->lease_ns = 0;
+    become(h, false, "the lease ran out without a renewal by arbiterd");
+}
+
+static void set_lease(struct holder *h, int64_t lease_ns)
+{
+    h->lease_ns = lease_ns;
+    h->lease_late = false;
+    remember(h);
+    if (lease_ns != 0)
+        loop_set_timer(h->lease_timer, lease_ns + NS_PER_US); /* timers count whole microseconds */
+    else
+        loop_stop_timer(h->lease_timer);
+}
+
+/* A renewal: no question to the kernel, its state is known. */
+static void confirm(struct holder *h, bool new_epoch)
+{
+    if (new_epoch && announcer_start(h->announcer, (1u << h->plan.channel_count) - 1))
+        h->state.announced_ns = clock_now_ns();
+    tell(h);
+}
+
+static void on_role(void *userdata, const struct bus_message *message)
+{
+    struct holder *h = userdata;
+    const struct role_message *role = message->body;
+    const bool active = role->role == ROLE_ACTIVE && role->lease_ns != 0;
+    const bool new_epoch = active && role->epoch != h->state.epoch;
+
+    if (active && role->lease_ns <= clock_now_ns())
+        return; /* read too late: it gives no right, and ends none that a later one gives; the timer does */
+    text_copy(h->cause, sizeof h->cause, message->cause);
+    if (active)
+        h->state.epoch = role->epoch;
+    set_lease(h, active ? role->lease_ns : 0);
+    if (active != h->active || h->waiting)
+        become(h, active, "the role is passive");
+    else if (active)
+        confirm(h, new_epoch);
+}
+
+static void on_stop(void *userdata)
+{
+    struct holder *h = userdata;
+
+    set_lease(h, 0);
+    for (int i = 0; i < STOP_TRIES && (i == 0 || h->trouble[0]); i++)
+        become(h, false, "takeoverd stops");
+    loop_exit(h->daemon->loop, h->state.state == HOLD_STATE_RELEASED ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+/* ---------------------------------------------------------------- lifetime */
+
+static int open_plan(struct holder *h)
+{
+    const struct config *config = h->daemon->config;
+    int r = wanted_plan(config, &h->plan);
+
+    if (r < 0)
+        return r;
+    h->operations_max = 2 * h->plan.address_count + h->plan.route_count + 1;
+    h->operations = calloc(h->operations_max, sizeof *h->operations);
+    if (!h->operations)
+        return -ENOMEM;
+    r = adapters_open(config->channels, config->channel_count, &h->adapters);
+    if (r == 0)
+        r = adapters_refresh(h->adapters, &h->plan);
+    return r;
+}
+
+static int open_timers(struct holder *h)
+{
+    struct loop *loop = h->daemon->loop;
+    int r = loop_add_timer(loop, on_lease_end, h, &h->lease_timer);
+
+    if (r == 0)
+        r = loop_add_timer(loop, on_retry, h, &h->retry_timer);
+    if (r == 0)
+        r = loop_add_timer(loop, on_audit, h, &h->audit_timer);
+    if (r == 0)
+        loop_set_timer(h->audit_timer, clock_now_ns() + audit_interval_ns);
+    return r;
+}
+
+static int open_all(struct holder *h)
+{
+    struct daemon *d = h->daemon;
+    int r = open_plan(h);
+
+    if (r == 0)
+        r = open_timers(h);
+    if (r == 0)
+        r = announcer_open(d->loop, &h->plan, h->adapters, &h->announcer);
+    if (r == 0)
+        r = report_open(d->config, &h->plan, h->announcer, d->bus, &h->report);
+    if (r < 0)
+        log_error("cannot open the network interfaces of the kernel (rtnetlink, packet socket): %s",
+                  strerror(-r));
+    return r == 0 ? open_record(h) : r;
+}
+
+static void begin(struct holder *h)
+{
+    const int64_t lease_ns = recall(h);
+
+    if (lease_ns == 0) {
+        become(h, false, "everything starts passive");
+        return;
+    }
+    h->waiting = true;
+    h->lease_ns = lease_ns;
+    loop_set_timer(h->lease_timer, lease_ns + NS_PER_US);
+    log_info("the lease of the run before stands for another %" PRId64
+             " ms: keeping the addresses until then",
+             (lease_ns - clock_now_ns()) / NS_PER_MS);
+}
+
+int holder_open(struct daemon *daemon, struct holder **holder)
+{
+    struct holder *h = calloc(1, sizeof *h);
+
+    if (!h)
+        return -ENOMEM;
+    *holder = h;
+    h->daemon = daemon;
+    h->record_fd = -1;
+    int r = open_all(h);
+    if (r < 0)
+        return r;
+    begin(h);
+    daemon->on_stop = on_stop;
+    daemon->stop_userdata = h;
+    r = loop_add_fd(daemon->loop, adapters_fd(h->adapters), EPOLLIN, on_events, h, NULL);
+    if (r == 0)
+        r = bus_subscribe(daemon->bus, &role_type, "arbiterd", on_role, h);
+    if (r < 0)
+        log_error("cannot listen to arbiterd and the kernel: %s", strerror(-r));
+    return r;
+}
+
+void holder_free(struct holder *h)
+{
+    if (!h)
+        return;
+    report_free(h->report);
+    announcer_free(h->announcer);
+    adapters_free(h->adapters);
+    wanted_free(&h->plan);
+    free(h->operations);
+    if (h->record_fd >= 0)
+        close(h->record_fd);
+    free(h);
+}

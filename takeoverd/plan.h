@@ -1,0 +1,93 @@
+/* plan: what has to be done so that the adapters have what the role wants.
+ *
+ * A plan is an inventory: every address and route that the configuration names (all active addresses, this
+ * node's passive ones), and of each whether the kernel has it. The shell fills that in from a dump and keeps
+ * it right by the kernel's events. From the inventory and the role follow the operations still missing: none
+ * when all is as it should be. So a claim, a release, the cleaning up after a killed run and the repair of
+ * what somebody else removed are all the same question, asked again. What the configuration does not name is
+ * never looked at, let alone touched.
+ *
+ * The order matters. The kernel forgets every route through a device when the device's last IPv4 address
+ * goes, so one address is always added before others are deleted: in a claim one active address before the
+ * passive ones go, in a release the (one or two) passive addresses before the active ones go.
+ *
+ * When a primary IPv4 address goes, the kernel moves the routes of all its secondaries, which costs the square
+ * of their number. So a claim puts up all but one active address after the passive ones went, and secondaries
+ * are deleted before their primary.
+ *
+ * Routes need the addresses, so they are added last. A release deletes the addresses first, since those must
+ * be gone soon.
+ *
+ * Pure: no clock, no I/O, no allocation. The arrays belong to the caller, as does everything here. */
+#pragma once
+#include "common/net.h"
+
+enum { PLAN_CHANNELS_MAX = 16 };
+
+struct plan_address {
+    struct net_address address; /* with the prefix length that is wanted */
+    int channel;
+    bool active;         /* an active address, else a passive one of this node */
+    bool yields;         /* passive, and goes while the node is active (mode exchange) */
+    bool secondary;      /* the kernel holds it as a secondary of its subnet */
+    uint64_t lengths[3]; /* a bit for each prefix length under which the kernel has it */
+};
+
+struct plan_route {
+    struct net_address to, via;
+    int channel;
+    bool held;
+};
+
+struct plan {
+    size_t channel_count, address_count, route_count;
+    int links[PLAN_CHANNELS_MAX];   /* each channel's adapter, as the kernel numbers it; 0: none */
+    struct plan_address *addresses; /* sorted by plan_compare() */
+    struct plan_route *routes;
+};
+
+enum plan_verb { PLAN_ADD_ADDRESS, PLAN_DELETE_ADDRESS, PLAN_ADD_ROUTE, PLAN_DELETE_ROUTE };
+
+struct plan_operation {
+    enum plan_verb verb;
+    uint8_t length; /* addresses: the prefix length to add or delete */
+    size_t index;   /* into addresses or routes */
+};
+
+/* What the inventory amounts to under a role. */
+struct plan_tally {
+    size_t wanted, missing; /* addresses, active and passive */
+    size_t active_held;     /* active addresses that the kernel has, under whatever prefix length */
+    size_t active_missing;  /* active addresses not there as configured */
+    size_t routes_missing;
+    int absent; /* a channel whose device does not exist and that has addresses; -1: none */
+};
+
+/* The order of plan.addresses, for qsort(): channel, family, address. */
+int plan_compare(const void *a, const void *b);
+
+/* The kernel tells what it has: an address with its prefix length on the adapter `link`, or that it is gone;
+ * all of it forgotten, before a dump. True if it is one that the configuration names, and this changed the
+ * inventory. */
+bool plan_see_address(struct plan *plan, int link, const struct net_address *address, bool secondary);
+bool plan_lose_address(struct plan *plan, int link, const struct net_address *address);
+bool plan_see_route(struct plan *plan, int link, const struct net_address *to, const struct net_address *via,
+                    bool there);
+void plan_forget(struct plan *plan);
+
+/* Channel `channel` has another adapter, or none (0): what was held there is forgotten. */
+void plan_set_link(struct plan *plan, int channel, int link);
+
+/* Whether the role wants this address, and whether the kernel has it as configured. */
+bool plan_wants(const struct plan_address *address, bool active);
+bool plan_holds(const struct plan_address *address);
+
+/* Fills `operations` with what is to be done next, in order, at most `max`, and returns how many. With room
+ * for twice the addresses and all routes one call says everything, but for addresses under many wrong prefix
+ * lengths at once; after those were done, another call says the rest. */
+size_t plan_make(const struct plan *plan, bool active, struct plan_operation *operations, size_t max);
+
+/* The kernel did it. */
+void plan_done(struct plan *plan, const struct plan_operation *operation);
+
+struct plan_tally plan_count(const struct plan *plan, bool active);

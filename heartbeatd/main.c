@@ -1,0 +1,16 @@
+/* heartbeatd: hears and is heard. Publishes the topics peer, path, link, router and search; carries role to the peer. */
+#include "common/sys.h"
+#include "heartbeatd/shell.h"
+
+int main(int argc, char **argv)
+{
+    static struct shell shell;
+    struct daemon daemon;
+
+    int r = daemon_start(&daemon, "heartbeatd", argc, argv);
+    if (r == 0)
+        r = shell_open(&shell, &daemon);
+    const int code = daemon_run(&daemon, SYS_NETWORK_RAW, r);
+    shell_close(&shell);
+    return code;
+}

@@ -1,0 +1,345 @@
+#include "heartbeatd/shell.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "heartbeatd/line.h"
+#include "heartbeatd/packet.h"
+
+enum { BUDGET = 64, BUDGET_AFTER_STALL = 4096 }; /* datagrams taken from a socket at once */
+
+static const int64_t line_retry_ns = NS_PER_S;
+static const char key_context[SEAL_CONTEXT_BYTES] = "duet-hb";
+
+static void finish(struct shell *shell)
+{
+    shell_apply(shell);
+    const int64_t now_ns = clock_now_ns();
+    const int64_t wake_ns = detector_wake_ns(&shell->detector, now_ns);
+    if (wake_ns != shell->timer_ns) {
+        shell->timer_ns = wake_ns;
+        loop_set_timer(shell->timer, wake_ns);
+    }
+}
+
+/* ------------------------------------------------------------------ sockets */
+
+static void on_path(void *userdata, int fd, unsigned events)
+{
+    struct ear *ear = userdata;
+
+    (void)fd;
+    (void)events;
+    shell_read_path(ear, BUDGET);
+    finish(ear->shell);
+}
+
+static void on_arp(void *userdata, int fd, unsigned events)
+{
+    struct ear *ear = userdata;
+
+    (void)fd;
+    (void)events;
+    shell_read_arp(ear, BUDGET);
+    finish(ear->shell);
+}
+
+static void close_ear(struct ear *ear)
+{
+    loop_remove(ear->source);
+    ear->source = NULL;
+    if (ear->fd >= 0)
+        close(ear->fd);
+    ear->fd = -1;
+}
+
+/* Takes `fd` over. */
+static int open_ear(struct ear *ear, int fd, loop_fd_handler *handler)
+{
+    ear->fd = fd;
+    ear->empty_ns = clock_now_ns();
+    const int r = loop_add_fd(ear->shell->daemon->loop, fd, EPOLLIN, handler, ear, &ear->source);
+    if (r < 0)
+        close_ear(ear);
+    return r;
+}
+
+static void open_line(struct shell *shell, int64_t now_ns)
+{
+    const struct config *config = shell->daemon->config;
+    struct ear *ear = &shell->paths[PATH_RESERVED];
+    int fd;
+
+    if (!shell->detector.paths[PATH_RESERVED].configured || ear->fd >= 0 || now_ns < shell->line_retry_ns)
+        return;
+    int r = line_open(&config->nodes[config->self].reserved, &config->nodes[1 - config->self].reserved, HEARTBEAT_PORT,
+                      &fd);
+    if (r == 0)
+        r = open_ear(ear, fd, on_path);
+    if (r == 0) {
+        if (shell->line_retry_ns)
+            log_notice("the reserved line is open");
+        return;
+    }
+    if (shell->line_retry_ns == 0)
+        log_warning("cannot use the reserved line yet: %s; trying again each second; has this node its "
+                    "reserved-address?",
+                    strerror(-r));
+    shell->line_retry_ns = now_ns + line_retry_ns;
+}
+
+static int filter_arp(const struct config_channel *channel, int fd)
+{
+    const struct config_addresses *const lists[] = {&channel->active, &channel->routers};
+    const size_t most = channel->active.count + channel->routers.count;
+    size_t count = 0;
+
+    AUTO_FREE struct in_addr *senders = calloc(most + 1, sizeof *senders);
+    if (!senders)
+        return -ENOMEM;
+    for (size_t l = 0; l < ARRAY_LENGTH(lists); l++)
+        for (size_t i = 0; i < lists[l]->count; i++)
+            if (lists[l]->items[i].family == AF_INET)
+                senders[count++] = lists[l]->items[i].v4;
+    return packet_filter_senders(fd, senders, count);
+}
+
+static int open_channel(struct shell *shell, size_t i, unsigned index)
+{
+    int fd;
+
+    int r = packet_open(index, HEARTBEAT_ETHERTYPE, heartbeat_group, &fd);
+    if (r == 0)
+        r = open_ear(&shell->paths[PATH_CHANNEL + i], fd, on_path);
+    if (r == 0)
+        r = packet_open(index, PACKET_ARP, NULL, &fd);
+    if (r < 0)
+        return r;
+    r = filter_arp(&shell->daemon->config->channels[i], fd);
+    if (r < 0)
+        log_warning("cannot filter ARP on %s: %s; going on without", shell->daemon->config->channels[i].device,
+                    strerror(-r));
+    return open_ear(&shell->arps[i], fd, on_arp);
+}
+
+static void close_channel(struct shell *shell, size_t i)
+{
+    close_ear(&shell->paths[PATH_CHANNEL + i]);
+    close_ear(&shell->arps[i]);
+    shell->device_index[i] = 0;
+}
+
+/* ------------------------------------------------------------------ devices */
+
+static void take_link(struct shell *shell, size_t i, const struct links_event *event)
+{
+    const char *device = shell->daemon->config->channels[i].device;
+    const bool present = event->present && strcmp(device, event->device) == 0;
+
+    if (present && shell->device_index[i] != event->index) {
+        close_channel(shell, i);
+        const int r = open_channel(shell, i, event->index);
+        if (r < 0)
+            log_error("cannot open packet sockets on %s: %s; heartbeatd needs CAP_NET_RAW", device, strerror(-r));
+        shell->device_index[i] = event->index;
+    } else if (!present && shell->device_index[i] == event->index) {
+        close_channel(shell, i); /* removed, or it has another name now */
+    } else if (!present) {
+        return; /* some other device */
+    }
+    const struct link_event link = {present, event->carrier, event->mac, event->frames};
+    detector_link(&shell->detector, i, present ? &link : &(struct link_event){0}, clock_now_ns(), &shell->outbox);
+}
+
+/* The reserved line's device is not in the configuration: it is the one that has the reserved address. */
+static void take_reserved_link(struct shell *shell, const struct links_event *event)
+{
+    const struct config *config = shell->daemon->config;
+    const bool carrier = event->present && event->carrier;
+
+    if (!shell->detector.paths[PATH_RESERVED].configured)
+        return;
+    if (strcmp(shell->reserved_device, event->device) != 0) {
+        char device[LINK_NAME_MAX];
+        if (links_device_of(&config->nodes[config->self].reserved, device) < 0 || strcmp(device, event->device) != 0)
+            return;
+        text_copy(shell->reserved_device, sizeof shell->reserved_device, device);
+    } else if (carrier != shell->reserved_carrier) {
+        log_notice("the reserved line's %s has %s", event->device, carrier ? "carrier" : "no carrier");
+        detector_reserved_carrier(&shell->detector, clock_now_ns());
+    }
+    shell->reserved_carrier = carrier;
+}
+
+static void on_link(void *userdata, const struct links_event *event)
+{
+    struct shell *shell = userdata;
+
+    for (size_t i = 0; i < shell->daemon->config->channel_count; i++)
+        take_link(shell, i, event);
+    take_reserved_link(shell, event);
+}
+
+static void on_links(void *userdata, int fd, unsigned events)
+{
+    struct shell *shell = userdata;
+
+    (void)fd;
+    (void)events;
+    links_read(shell->links);
+    finish(shell);
+}
+
+/* --------------------------------------------------------------------- time */
+
+static void drain(struct shell *shell, int budget)
+{
+    for (size_t i = 0; i < shell->detector.path_count; i++)
+        shell_read_path(&shell->paths[i], budget);
+    for (size_t i = 0; i < shell->daemon->config->channel_count; i++)
+        shell_read_arp(&shell->arps[i], budget);
+}
+
+static void on_time(void *userdata, int64_t now_ns)
+{
+    struct shell *shell = userdata;
+    const bool late = now_ns - shell->detector.tick_ns > shell->daemon->config->timers.heartbeat_interval;
+
+    shell->timer_ns = 0;
+    open_line(shell, now_ns);
+    drain(shell, late ? BUDGET_AFTER_STALL : BUDGET);
+    detector_tick(&shell->detector, clock_now_ns(), &shell->outbox);
+    finish(shell);
+}
+
+/* ---------------------------------------------------------------------- bus */
+
+static void on_role(void *userdata, const struct bus_message *message)
+{
+    struct shell *shell = userdata;
+
+    detector_role(&shell->detector, message->body, message->envelope->mono_ns, clock_now_ns(), &shell->outbox);
+    finish(shell);
+}
+
+static void on_address(void *userdata, const struct bus_message *message)
+{
+    struct shell *shell = userdata;
+
+    if (message->name)
+        return; /* of one channel */
+    detector_address(&shell->detector, message->body, &shell->outbox);
+    finish(shell);
+}
+
+/* ----------------------------------------------------------------- lifetime */
+
+static int add_key(struct shell *shell, const char *file)
+{
+    unsigned char key[CONFIG_KEY_BYTES];
+
+    int r = config_read_key(file, key);
+    if (r < 0) {
+        log_error("cannot use the key file %s: %s; it must be a regular file of 32 bytes that only root can read "
+                  "(duet keygen makes one)",
+                  file, strerror(-r));
+        return r;
+    }
+    r = seal_ring_add(&shell->ring, key_context, key);
+    sodium_memzero(key, sizeof key);
+    return r;
+}
+
+static int open_keys(struct shell *shell)
+{
+    const struct config *config = shell->daemon->config;
+
+    int r = seal_ring_open(&shell->ring);
+    if (r == 0)
+        r = add_key(shell, config->key_file);
+    if (r == 0 && config->old_key_file[0])
+        r = add_key(shell, config->old_key_file);
+    return r;
+}
+
+/* Channels go by four bytes of their name's hash on the wire. */
+static int check_names(const struct config *config)
+{
+    for (size_t i = 0; i < config->channel_count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (heartbeat_hash(config->channels[i].name) == heartbeat_hash(config->channels[k].name)) {
+                log_error("the channels %s and %s cannot be told apart in heartbeats: rename one of them",
+                          config->channels[i].name, config->channels[k].name);
+                return -EINVAL;
+            }
+    return 0;
+}
+
+static int open_bus(struct shell *shell)
+{
+    struct bus *bus = shell->daemon->bus;
+
+    int r = bus_subscribe(bus, &role_type, "arbiterd", on_role, shell);
+    if (r == 0)
+        r = bus_subscribe(bus, &address_type, "takeoverd", on_address, shell);
+    if (r < 0)
+        log_error("cannot subscribe to role and address: %s", strerror(-r));
+    return r;
+}
+
+static int open_links(struct shell *shell)
+{
+    int r = links_open(on_link, shell, &shell->links);
+    if (r == 0)
+        r = loop_add_fd(shell->daemon->loop, links_fd(shell->links), EPOLLIN, on_links, shell, NULL);
+    if (r < 0) {
+        log_error("cannot listen to the network devices by netlink: %s", strerror(-r));
+        return r;
+    }
+    links_read(shell->links);
+    return 0;
+}
+
+static void init_ears(struct shell *shell)
+{
+    for (size_t i = 0; i < PATHS_MAX; i++)
+        shell->paths[i] = (struct ear){.shell = shell, .index = i, .fd = -1};
+    for (size_t i = 0; i < CONFIG_CHANNELS_MAX; i++)
+        shell->arps[i] = (struct ear){.shell = shell, .index = i, .fd = -1};
+}
+
+int shell_open(struct shell *shell, struct daemon *daemon)
+{
+    const struct config *config = daemon->config;
+
+    *shell = (struct shell){.daemon = daemon};
+    init_ears(shell);
+    snprintf(shell->sessions_path, sizeof shell->sessions_path, "%s/sessions", daemon->state_dir);
+    int r = check_names(config);
+    if (r == 0)
+        r = open_keys(shell);
+    if (r < 0)
+        return r;
+    sessions_begin(shell->sessions_path, &shell->sessions);
+    detector_init(&shell->detector, config, &shell->sessions.own, &shell->sessions.peer, clock_now_ns());
+    r = open_bus(shell);
+    if (r == 0)
+        r = loop_add_timer(daemon->loop, on_time, shell, &shell->timer);
+    if (r == 0)
+        r = open_links(shell);
+    if (r == 0)
+        finish(shell);
+    return r;
+}
+
+void shell_close(struct shell *shell)
+{
+    saver_close(shell->saver);
+    links_free(shell->links);
+    seal_ring_close(&shell->ring);
+}

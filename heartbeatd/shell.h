@@ -1,0 +1,51 @@
+/* shell: the sockets, keys and timers around the detector. Each thing that happens is handed to the detector, and then
+ * the outbox is emptied: heartbeats first, requests, topics, lines of the log.
+ *
+ * Before time is judged, all sockets are drained, so that what came in time counts even if this process did not run.
+ * What is taken at once is bounded: a flood costs only itself. */
+#pragma once
+#include "common/daemon.h"
+#include "common/log.h"
+#include "common/seal.h"
+#include "heartbeatd/detector.h"
+#include "heartbeatd/links.h"
+#include "heartbeatd/sessions.h"
+
+/* A socket that is listened to. fd -1: closed. */
+struct ear {
+    struct shell *shell;
+    size_t index; /* path or channel */
+    int fd;
+    int64_t empty_ns; /* when it was last seen empty */
+    struct loop_source *source;
+};
+
+struct shell {
+    struct daemon *daemon;
+    struct detector detector;
+    struct outbox outbox;
+    struct seal_ring ring;
+    struct sessions sessions;
+    char sessions_path[PATH_MAX];
+    struct saver *saver; /* made when first needed */
+    struct links *links;
+    struct ear paths[PATHS_MAX], arps[CONFIG_CHANNELS_MAX];
+    unsigned device_index[CONFIG_CHANNELS_MAX]; /* 0: the device is absent */
+    bool reserved_carrier;
+    char reserved_device[LINK_NAME_MAX];
+    struct loop_source *timer;
+    int64_t timer_ns, line_retry_ns;
+    struct log_limit path_log, stall_log, send_log, parse_log;
+};
+
+/* Opens everything; says in the log what cannot be had. 0 or a negative errno; shell_close() follows either way. */
+int shell_open(struct shell *shell, struct daemon *daemon);
+
+/* Wipes the keys, and waits for the disk. Call after the loop has ended. */
+void shell_close(struct shell *shell);
+
+/* What shell.c and its parts share. */
+void shell_apply(struct shell *shell);             /* empties the outbox (publish.c) */
+void shell_send(struct shell *shell);              /* heartbeats and requests of the outbox (wire.c) */
+void shell_read_path(struct ear *ear, int budget); /* takes datagrams in (wire.c) */
+void shell_read_arp(struct ear *ear, int budget);

@@ -11,8 +11,10 @@ bridge family swallow frames. Nothing of it touches what duet itself configures 
 Needs root, iproute2 and nftables. Linux only.
 """
 
+import ctypes
 import os
 import signal
+import socket
 import subprocess
 import time
 
@@ -53,6 +55,40 @@ def run(*words, text=None, check=True, timeout=20):
     if check and done.returncode != 0:
         raise RuntimeError("%s: exit %d\n%s%s" % (" ".join(words), done.returncode, done.stdout, done.stderr))
     return done.stdout
+
+
+def packet_socket(namespace, device, ether_type):
+    """A packet socket on a device of a namespace; the caller closes it. The calling thread visits the namespace only for
+    as long as it takes to open it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/thread-self/ns/net") as home, open("/run/netns/" + namespace) as there:
+        if libc.setns(there.fileno(), 0x40000000) != 0:
+            raise OSError(ctypes.get_errno(), "cannot enter the namespace " + namespace)
+        try:
+            opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ether_type))
+            opened.bind((device, ether_type))
+            return opened
+        finally:
+            if libc.setns(home.fileno(), 0x40000000) != 0:
+                os._exit(1)  # this thread would go on in the wrong network
+
+
+def arp_requests(namespace, device, seconds):
+    """The ARP requests seen on a device for so long: a list of (sender MAC, sender address, destination MAC, address
+    asked for)."""
+    found = []
+    end = time.monotonic() + seconds
+    with packet_socket(namespace, device, 0x0806) as wire:
+        while (left := end - time.monotonic()) > 0:
+            wire.settimeout(left)
+            try:
+                frame = wire.recv(256)
+            except TimeoutError:
+                break
+            if len(frame) >= 42 and frame[20:22] == b"\0\1":
+                found.append((frame[6:12].hex(":"), socket.inet_ntoa(frame[28:32]), frame[0:6].hex(":"),
+                              socket.inet_ntoa(frame[38:42])))
+    return found
 
 
 def remove_stale():

@@ -2,12 +2,13 @@
  *
  *     arpwatch --device inside --address 192.0.2.10 [--every-us 3000] [--realtime yes]
  *
- * Each request is a broadcast with a sender hardware address of its own (one of TAGS) and no sender protocol address
- * (RFC 5227's probe), so that an answer names its request for certain, however late it comes, and nobody who is asked
- * remembers the asker. A request answered from two hardware addresses is a moment of dual active.
+ * Each request is a broadcast with a sender hardware address of its own (one of TAGS) and no sender protocol
+ * address (RFC 5227's probe), so that an answer names its request for certain, however late it comes, and
+ * nobody who is asked remembers the asker. A request answered from two hardware addresses is a moment of dual
+ * active.
  *
- * Prints one JSON line at each change of the answering one (`mac` null: nobody answered three requests in a row), and a
- * summary at SIGTERM, and at SIGUSR1, after which it counts anew. */
+ * Prints one JSON line at each change of the answering one (`mac` null: nobody answered three requests in a
+ * row), and a summary at SIGTERM, and at SIGUSR1, after which it counts anew. */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -150,8 +151,8 @@ static void receive_all(struct watch *watch)
     long size;
 
     while ((size = tool_receive(watch->fd, &frame, sizeof frame, &packet)) >= 0) {
-        if (size < (long)sizeof frame || packet.type == PACKET_OUTGOING || frame.operation != htons(ARPOP_REPLY) ||
-            memcmp(frame.sender_ip, &watch->address, 4) != 0)
+        if (size < (long)sizeof frame || packet.type == PACKET_OUTGOING ||
+            frame.operation != htons(ARPOP_REPLY) || memcmp(frame.sender_ip, &watch->address, 4) != 0)
             continue;
         tag_of(watch, frame.target_mac[1], tag);
         if (memcmp(tag, frame.target_mac, 6) == 0)
@@ -177,9 +178,9 @@ static void print_summary(struct watch *watch)
     printf("{\"event\": \"summary\", \"asked\": %lld, \"answered\": %lld, \"changes\": %lld, \"dual\": %lld, "
            "\"dual_first_ns\": %lld, \"dual_ms\": %.3f, \"silence_start_ns\": %lld, \"silence_ms\": %.3f, "
            "\"open_ms\": %.3f}\n",
-           (long long)watch->asked, (long long)watch->answered, (long long)watch->changes, (long long)watch->dual,
-           (long long)watch->dual_first_ns, (double)watch->dual_ns / 1e6, (long long)watch->silence_start_ns,
-           (double)watch->silence_ns / 1e6, (double)open_ns / 1e6);
+           (long long)watch->asked, (long long)watch->answered, (long long)watch->changes,
+           (long long)watch->dual, (long long)watch->dual_first_ns, (double)watch->dual_ns / 1e6,
+           (long long)watch->silence_start_ns, (double)watch->silence_ns / 1e6, (double)open_ns / 1e6);
     fflush(stdout);
     watch->asked = watch->answered = watch->changes = watch->dual = 0;
     watch->dual_first_ns = watch->dual_ns = watch->dual_since_ns = 0;
@@ -213,7 +214,8 @@ int main(int argc, char **argv)
     const char *texts[] = {NULL, NULL, "3000", NULL};
     static struct watch watch;
 
-    tool_options(argc, argv, "arpwatch --device D --address A [--every-us N] [--realtime yes]", 4, names, texts);
+    tool_options(argc, argv, "arpwatch --device D --address A [--every-us N] [--realtime yes]", 4, names,
+                 texts);
     if (!texts[0] || !texts[1] || inet_pton(AF_INET, texts[1], &watch.address) != 1) {
         fprintf(stderr, "arpwatch: wants --device and --address with an IPv4 address\n");
         return 2;

@@ -3,10 +3,11 @@
  *     flood --listen PORT-DEVICE --send DEVICE --kind KIND --ether 0x88b5|udp [--rate 10000] [--seconds 10]
  *           [--save FILE] [--load FILE]
  *
- * It first listens on PORT-DEVICE (a port of the lab's switch) until it has heard FRAMES heartbeats, or loads those that
- * an earlier run saved (how a recording of a pair with another key gets in), then sends variations of them on DEVICE
- * (the bridge) at the given rate. Kinds: replay (unchanged), truncate, garbage (random bytes behind the real header of
- * the network), flip (one bit), foreign (the datagram's first bytes changed), mixed (all of them in turn).
+ * It first listens on PORT-DEVICE (a port of the lab's switch) until it has heard FRAMES heartbeats, or loads
+ * those that an earlier run saved (how a recording of a pair with another key gets in), then sends variations
+ * of them on DEVICE (the bridge) at the given rate. Kinds: replay (unchanged), truncate, garbage (random
+ * bytes behind the real header of the network), flip (one bit), foreign (the datagram's first bytes changed),
+ * mixed (all of them in turn).
  *
  * Checksums are mended, so that the kernel hands everything over. Prints a JSON line at the end. */
 #include <arpa/inet.h>
@@ -120,7 +121,8 @@ static void vary(struct flood *flood, enum kind kind, struct frame *frame)
         mend_checksums(frame->bytes, frame->size);
 }
 
-static int64_t send_all(struct flood *flood, const char *device, enum kind kind, int64_t rate, int64_t seconds)
+static int64_t send_all(struct flood *flood, const char *device, enum kind kind, int64_t rate,
+                        int64_t seconds)
 {
     const int fd = tool_open_packet(device, SOCK_RAW, 0, NULL, NULL, NULL);
     const int64_t start_ns = tool_now_ns(), end_ns = start_ns + seconds * 1000000000;
@@ -142,7 +144,8 @@ static void save(const struct flood *flood, const char *file)
 {
     FILE *out = fopen(file, "wb");
 
-    if (!out || fwrite(flood->frames, sizeof *flood->frames, flood->count, out) != flood->count || fclose(out) != 0)
+    if (!out || fwrite(flood->frames, sizeof *flood->frames, flood->count, out) != flood->count ||
+        fclose(out) != 0)
         tool_fail("cannot write", file);
 }
 
@@ -161,7 +164,8 @@ static enum kind kind_of(const char *text)
     for (size_t i = 0; i < sizeof kind_names / sizeof *kind_names; i++)
         if (strcmp(kind_names[i], text) == 0)
             return (enum kind)i;
-    fprintf(stderr, "flood: --kind is one of replay, truncate, garbage, flip, foreign, mixed, not %s\n", text);
+    fprintf(stderr, "flood: --kind is one of replay, truncate, garbage, flip, foreign, mixed, not %s\n",
+            text);
     exit(2);
 }
 
@@ -172,8 +176,8 @@ int main(int argc, char **argv)
     static struct flood flood = {.random = 88172645463325252};
     int64_t sent = 0;
 
-    tool_options(argc, argv, "flood --listen D --send D --kind K --ether 0x88b5|udp [--rate N] [--seconds N]", 8, names,
-                 texts);
+    tool_options(argc, argv, "flood --listen D --send D --kind K --ether 0x88b5|udp [--rate N] [--seconds N]",
+                 8, names, texts);
     const enum kind kind = kind_of(texts[2]);
     flood.udp = strcmp(texts[3], "udp") == 0;
     flood.header = flood.udp ? ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr) : ETH_HLEN;
@@ -189,7 +193,8 @@ int main(int argc, char **argv)
     if (texts[6])
         save(&flood, texts[6]);
     if (texts[1])
-        sent = send_all(&flood, texts[1], kind, tool_number("rate", texts[4]), tool_number("seconds", texts[5]));
+        sent =
+            send_all(&flood, texts[1], kind, tool_number("rate", texts[4]), tool_number("seconds", texts[5]));
     printf("{\"heard\": %zu, \"sent\": %lld}\n", flood.count, (long long)sent);
     return 0;
 }

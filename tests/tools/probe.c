@@ -2,9 +2,10 @@
  *
  *     probe --device inside --to 192.0.2.10 [--every-us 200] [--realtime yes]
  *
- * It sends ICMP echo requests through the kernel as any program does, so that the client's own routes and neighbour
- * cache take part, and reads the replies with a packet socket, which tells who sent them. SIGUSR1 prints the result so
- * far (one JSON line), SIGTERM the last one. A gap is the time from one reply to the next; the longest ones are kept. */
+ * It sends ICMP echo requests through the kernel as any program does, so that the client's own routes and
+ * neighbour cache take part, and reads the replies with a packet socket, which tells who sent them. SIGUSR1
+ * prints the result so far (one JSON line), SIGTERM the last one. A gap is the time from one reply to the
+ * next; the longest ones are kept. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
@@ -34,7 +35,8 @@ struct probe {
     int send_fd, receive_fd;
     struct in_addr to;
     uint16_t id;
-    int64_t every_ns, started_ns, last_ns, silence_from_ns;
+    int64_t every_ns, started_ns, last_ns;
+    uint64_t next; /* sequence number; goes on after a snapshot */
     int64_t sent, received, refused, doubled;
     uint8_t seen[65536 / 8]; /* by sequence number: answered */
     struct gap gaps[GAPS];
@@ -56,13 +58,15 @@ static uint16_t checksum(const void *bytes, size_t size)
 
 static void send_one(struct probe *probe)
 {
-    const uint16_t sequence = (uint16_t)probe->sent++;
+    const uint16_t sequence = (uint16_t)probe->next++;
     struct icmphdr request = {.type = ICMP_ECHO, .un.echo = {htons(probe->id), htons(sequence)}};
     const struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = probe->to};
 
     request.checksum = checksum(&request, sizeof request);
+    probe->sent++;
     probe->seen[sequence / 8] &= (uint8_t) ~(1U << sequence % 8);
-    if (sendto(probe->send_fd, &request, sizeof request, MSG_DONTWAIT, (const struct sockaddr *)&to, sizeof to) < 0)
+    if (sendto(probe->send_fd, &request, sizeof request, MSG_DONTWAIT, (const struct sockaddr *)&to,
+               sizeof to) < 0)
         probe->refused++;
 }
 
@@ -137,11 +141,11 @@ static int by_length(const void *a, const void *b)
 }
 
 /* `open_ms` is the silence that has not ended: no reply since then. */
-static void print(struct probe *probe)
+static void print(struct probe *probe, int64_t now)
 {
     struct gap gaps[GAPS];
-    const int64_t now = tool_now_ns();
-    const int64_t open_ns = now - (probe->last_ns ? probe->last_ns : probe->started_ns);
+    const int64_t open_ns =
+        now - (probe->last_ns ? probe->last_ns : probe->started_ns); /* since the last reply */
     const char *comma = "";
     char mac[TOOL_MAC_TEXT];
 
@@ -150,8 +154,8 @@ static void print(struct probe *probe)
     printf("{\"sent\": %lld, \"received\": %lld, \"lost\": %lld, \"refused\": %lld, \"doubled\": %lld, ",
            (long long)probe->sent, (long long)probe->received, (long long)(probe->sent - probe->received),
            (long long)probe->refused, (long long)probe->doubled);
-    printf("\"started_ns\": %lld, \"last_ns\": %lld, \"open_ms\": %.3f, \"gaps\": [", (long long)probe->started_ns,
-           (long long)probe->last_ns, (double)open_ns / 1e6);
+    printf("\"started_ns\": %lld, \"last_ns\": %lld, \"open_ms\": %.3f, \"gaps\": [",
+           (long long)probe->started_ns, (long long)probe->last_ns, (double)open_ns / 1e6);
     for (size_t i = 0; i < GAPS && gaps[i].length_ns > 0; i++, comma = ", ")
         printf("%s{\"start_ns\": %lld, \"ms\": %.3f}", comma, (long long)gaps[i].start_ns,
                (double)gaps[i].length_ns / 1e6);
@@ -168,14 +172,15 @@ static void print(struct probe *probe)
 /* Asked for in the middle of a measurement: what was seen until now, and a fresh start. */
 static void print_and_restart(struct probe *probe)
 {
-    print(probe);
+    print(probe, tool_now_ns());
     memset(probe->gaps, 0, sizeof probe->gaps);
     probe->owner_count = 0;
     probe->received = probe->sent = probe->refused = probe->doubled = 0;
     tool_asked = false;
 }
 
-static void run(struct probe *probe)
+/* Until SIGTERM, and then for the last answers; returns when the last request was due. */
+static int64_t run(struct probe *probe)
 {
     int64_t next_ns = probe->started_ns = tool_now_ns();
 
@@ -185,16 +190,18 @@ static void run(struct probe *probe)
             print_and_restart(probe);
         if (now >= next_ns) {
             send_one(probe);
-            next_ns = now - next_ns > 100 * probe->every_ns ? now + probe->every_ns : next_ns + probe->every_ns;
+            next_ns =
+                now - next_ns > 100 * probe->every_ns ? now + probe->every_ns : next_ns + probe->every_ns;
         }
         receive_all(probe);
         tool_wait(probe->receive_fd, next_ns);
     }
-    const int64_t end_ns = tool_now_ns() + GRACE_MS * INT64_C(1000000);
+    const int64_t stopped_ns = tool_now_ns(), end_ns = stopped_ns + GRACE_MS * INT64_C(1000000);
     while (tool_now_ns() < end_ns && probe->received < probe->sent) {
         receive_all(probe);
         tool_wait(probe->receive_fd, end_ns);
     }
+    return stopped_ns;
 }
 
 static void open_sockets(struct probe *probe, const char *device)
@@ -218,7 +225,8 @@ int main(int argc, char **argv)
     const char *texts[] = {NULL, NULL, "200", NULL};
     static struct probe probe;
 
-    tool_options(argc, argv, "probe --device D --to ADDRESS [--every-us N] [--realtime yes]", 4, names, texts);
+    tool_options(argc, argv, "probe --device D --to ADDRESS [--every-us N] [--realtime yes]", 4, names,
+                 texts);
     if (!texts[0] || !texts[1] || inet_pton(AF_INET, texts[1], &probe.to) != 1) {
         fprintf(stderr, "probe: wants --device and --to with an IPv4 address\n");
         return 2;
@@ -229,7 +237,6 @@ int main(int argc, char **argv)
     open_sockets(&probe, texts[0]);
     if (texts[3])
         tool_enter_realtime();
-    run(&probe);
-    print(&probe);
+    print(&probe, run(&probe));
     return 0;
 }

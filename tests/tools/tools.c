@@ -110,8 +110,9 @@ int tool_open_packet(const char *device, int type, uint16_t ether_type, const st
                      uint8_t mac[6], int *index)
 {
     const int on = 1, buffer = RECEIVE_BUFFER;
-    const struct sockaddr_ll address = {
-        .sll_family = AF_PACKET, .sll_protocol = htons(ether_type), .sll_ifindex = (int)if_nametoindex(device)};
+    const struct sockaddr_ll address = {.sll_family = AF_PACKET,
+                                        .sll_protocol = htons(ether_type),
+                                        .sll_ifindex = (int)if_nametoindex(device)};
     const int fd = socket(AF_PACKET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0 || address.sll_ifindex == 0)
@@ -176,5 +177,6 @@ void tool_wait(int fd, int64_t until_ns)
 
 void tool_mac_print(const uint8_t mac[6], char text[static TOOL_MAC_TEXT])
 {
-    snprintf(text, TOOL_MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+    snprintf(text, TOOL_MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+             mac[5]);
 }

@@ -405,6 +405,11 @@ class Lab:
         machine = {"outside": "router", "inside": "client"}[channel]
         return self._tool(tools.ArpWatch(self.network, machine, channel, ACTIVE[channel], every_us))
 
+    def ask_once(self, channel, address):
+        """The MACs that answer for an address on a LAN."""
+        machine = {"outside": "router", "inside": "client"}[channel]
+        return tools.ask_once(self.network, machine, channel, address)
+
     def flood(self, line, **options):
         return self._tool(tools.Flood(self.network, line, **options))
 

@@ -23,6 +23,10 @@ class Tool:
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         self._rest = b""
 
+    def _note(self, line):
+        """Called with each line; returns it if it is a result."""
+        return line
+
     def _lines(self, seconds):
         """The lines that come within so long, at least one if any comes at all."""
         fd = self.process.stdout.fileno()
@@ -45,7 +49,7 @@ class Tool:
             self.process.send_signal(signal.SIGTERM)
         last = None
         for line in self._lines(seconds):
-            last = line
+            last = self._note(line) or last
         error = self.process.stderr.read().decode() if self.process.wait(seconds) != 0 else ""
         self.process.stdout.close()
         self.process.stderr.close()
@@ -110,10 +114,6 @@ class ArpWatch(Tool):
                 return line
         raise RuntimeError("arpwatch gave no summary")
 
-    def stop(self, seconds=10):
-        self.read()
-        return super().stop(seconds)
-
 
 class Flood(Tool):
     """Hostile datagrams on one line, made from heartbeats that it hears there: kinds replay, truncate, garbage, flip,
@@ -137,3 +137,11 @@ class Flood(Tool):
         """Until it ends by itself: {heard, sent}."""
         self.process.wait(seconds)
         return self.stop()
+
+
+def ask_once(network, machine, device, address, seconds=0.3):
+    """Who answers for an address: the MACs, sorted."""
+    watch = ArpWatch(network, machine, device, address, every_us=50000)
+    time.sleep(seconds)
+    watch.stop()
+    return sorted({mac for _, mac in watch.history if mac})

@@ -48,10 +48,14 @@ class Timeout(AssertionError):
 
 
 class Lab:
-    def __init__(self, prefix=None, keep=False):
-        self.keep = keep
+    def __init__(self, prefix=None, directory=None):
+        """`prefix` and `directory` give the namespaces and files other names than those of this process; the directory
+        must not exist."""
+        self.keep = False  # close() then leaves the pair running
         self.bin = os.environ["DUET_BIN"]
-        self.dir = tempfile.mkdtemp(prefix="duet-lab-")
+        if directory:
+            os.mkdir(directory, 0o700)
+        self.dir = directory or tempfile.mkdtemp(prefix="duet-lab-")
         self.network = Network(prefix)
         self.processes = {}  # node -> Popen of `duet run`
         self.tools = []
@@ -88,15 +92,16 @@ class Lab:
                 os.mkdir(os.path.join(self.dir, node, name).rstrip("/"))
             with open("%s/nodes/%d" % (self.dir, self.network.inode(node)), "w") as out:
                 out.write(node + "\n")
-        self._script("reboot", _REBOOT_SCRIPT % (self.dir, self.dir))
-        self._script("service", _SERVICE_SCRIPT % (self.dir, self.dir))
+        self.script("reboot", _REBOOT_SCRIPT % (self.dir, self.dir))
+        self.script("service", _SERVICE_SCRIPT % (self.dir, self.dir))
         self.new_key()
         self.write_config()
         self.bus = Bus({node: self.run_dir(node) for node in NODES})
         self._watcher = threading.Thread(target=self._watch_reboots, daemon=True)
         self._watcher.start()
 
-    def _script(self, name, text):
+    def script(self, name, text):
+        """Writes a program beside the pair's files."""
         path = os.path.join(self.dir, name)
         with open(path, "w") as out:
             out.write(text)
@@ -109,7 +114,7 @@ class Lab:
         self.close()
 
     def close(self):
-        """Ends what runs, removes the namespaces and the files (unless `keep`: then the pair stays as it is)."""
+        """Ends what runs, removes the namespaces and the files (with `keep` only the observers end)."""
         if self._closed:
             return
         self._closed = True

@@ -263,8 +263,8 @@ class Lab:
         self._reap(node)
 
     def reset(self, node):
-        """The quick way to a node as it is after a reboot: processes killed, passive addresses, empty run directory; but
-        the carriers stay."""
+        """The quick way to a node as it is after a reboot: processes killed, passive addresses, empty run directory;
+        but the carriers stay."""
         with self._lock:
             self.kill_duet(node)
             self.network.boot_addresses(node)
@@ -358,7 +358,7 @@ class Lab:
         return "\n".join(lines)
 
     def arp_requests(self, node, channel, seconds):
-        """The ARP requests that pass the switch port of a node: (sender MAC, sender address, destination MAC, address)."""
+        """The ARP requests that pass a node's switch port: (sender MAC, sender address, destination MAC, address)."""
         return arp_requests(self.network.ns("switch"), self.network.port(node, channel), seconds)
 
     # -------------------------------------------------------------- waiting
@@ -376,13 +376,19 @@ class Lab:
 
     def wait_settled(self, active=None, timeout=20):
         """Until exactly one serves (the one named, if given) and the other is passive."""
-        return self.wait_for(lambda: self.settled() if active is None else self.settled() == active and active, timeout,
-                             "one node active (%s), the other passive" % (active or "either"))
+        def settled():
+            found = self.settled()
+            return found if active in (None, found) else None
+
+        return self.wait_for(settled, timeout, "one node active (%s), the other passive" % (active or "either"))
 
     def wait_ready(self, active=None, timeout=40):
         """wait_settled(), and the passive node is fit to take over."""
-        return self.wait_for(lambda: self.ready() if active is None else self.ready() == active and active, timeout,
-                             "one node active (%s), the other passive and fit" % (active or "either"))
+        def ready():
+            found = self.ready()
+            return found if active in (None, found) else None
+
+        return self.wait_for(ready, timeout, "one node active (%s), the other passive and fit" % (active or "either"))
 
     def stays(self, condition, seconds, what):
         """The condition must hold for so long without a break."""

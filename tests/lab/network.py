@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 NODES = ("alpha", "beta")
@@ -58,8 +59,8 @@ def run(*words, text=None, check=True, timeout=20):
 
 
 def packet_socket(namespace, device, ether_type):
-    """A packet socket on a device of a namespace; the caller closes it. The calling thread visits the namespace only for
-    as long as it takes to open it."""
+    """A packet socket on a device of a namespace; the caller closes it. The calling thread visits the namespace only
+    for as long as it takes to open it."""
     libc = ctypes.CDLL(None, use_errno=True)
     with open("/proc/thread-self/ns/net") as home, open("/run/netns/" + namespace) as there:
         if libc.setns(there.fileno(), 0x40000000) != 0:
@@ -109,6 +110,7 @@ class Network:
         self.drops = {}  # name of a fault -> list of nftables rules
         self.power = {node: True for node in NODES}
         self.pulled = set()  # (node, line)
+        self._lock = threading.Lock()
 
     def ns(self, machine):
         return "%s-%s" % (self.prefix, machine)
@@ -137,7 +139,8 @@ class Network:
                 *["link set dev %s up" % b for b in BRIDGE.values()])
         # Indexes differ at both ends: the kernel delays the news of a carrier loss by up to a second if they do not.
         index = 100
-        for machine, line in [(n, line) for n in NODES for line in LINES] + [("router", "outside"), ("client", "inside")]:
+        wires = [(node, line) for node in NODES for line in LINES] + [("router", "outside"), ("client", "inside")]
+        for machine, line in wires:
             index += 2
             self._wire(machine, line, index)
         self.ip("router", "addr add %s/24 dev outside" % ROUTER, "addr add %s/32 dev lo" % WORLD,
@@ -195,6 +198,10 @@ class Network:
         self.ip(node, *lines)
 
     def _set_ports(self):
+        with self._lock:
+            self._bring_ports()
+
+    def _bring_ports(self):
         lines = []
         for node in NODES:
             for line in LINES:

@@ -88,8 +88,8 @@ class ArpWatch(Tool):
     (at_ns, mac). summary() and stop() return {asked, answered, dual, dual_ms, silence_ms, …}; a summary starts anew."""
 
     def __init__(self, network, machine, device, address, every_us=3000):
-        super().__init__(network.exec(machine, tool_path("arpwatch"), "--device", device, "--address", address,
-                                      "--every-us", str(every_us), "--realtime", "yes"))
+        words = [tool_path("arpwatch"), "--device", device, "--address", address, "--every-us", str(every_us)]
+        super().__init__(network.exec(machine, *words, "--realtime", "yes"))
         self.history = []
 
     def _note(self, line):

@@ -1,5 +1,5 @@
-"""What all system tests share: a fresh lab for each, a time limit, the pair's logs when one fails, and the figures that
-were measured, printed at the end."""
+"""What all system tests share: a fresh lab for each, a time limit, the pair's logs when one fails, and the figures
+that were measured, printed at the end."""
 
 import os
 import signal

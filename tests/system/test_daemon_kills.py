@@ -1,4 +1,4 @@
-"""kill -9 of each daemon in turn, on each node; `duet run` starts it again. The effects stand in docs/architecture.md."""
+"""kill -9 of each daemon in turn, on each node; `duet run` starts it again. docs/architecture.md has the effects."""
 
 import os
 import signal
@@ -14,13 +14,18 @@ from lab.network import CHANNELS
 WORST_MS = {"arbiterd": 1500, "heartbeatd": 1500, "takeoverd": 1500, "superviserd": 300}
 
 
+def service_pid(lab, node):
+    service = lab.bus.last(node, "service/guarded")
+    return service["pid"] if service and service["state"] == "running" else None
+
+
 @pytest.mark.parametrize("where", ["active", "passive"])
 @pytest.mark.parametrize("daemon", DAEMONS)
 def test_kill_of_a_daemon(lab, figures, daemon, where):
     lab.write_config(extra=lab.service("guarded"))
     active = lab.start_pair()
     lab.wait_ready(active)
-    lab.wait_for(lambda: (s := lab.bus.last(active, "service/guarded")) and s["state"] == "running", 5, "the service")
+    lab.wait_for(lambda: service_pid(lab, active), 5, "the service runs")
     victim = active if where == "active" else other(active)
     watches = [lab.arpwatch(channel) for channel in CHANNELS]
     probe = lab.probe("inside")
@@ -40,8 +45,7 @@ def test_kill_of_a_daemon(lab, figures, daemon, where):
     lab.stays(lambda: lab.settled() == after, 1, "one active")
     assert all(watch.stop()["dual"] == 0 for watch in watches)
     assert lab.reboots == []
-    assert lab.wait_for(lambda: (s := lab.bus.last(after, "service/guarded")) and s["state"] == "running" and s["pid"], 5,
-                        "the service runs") in lab.network.pids(after)
+    assert lab.wait_for(lambda: service_pid(lab, after), 5, "the service runs") in lab.network.pids(after)
     if where == "passive":
         assert after == active and gap < 100, "outsiders notice nothing"
     else:

@@ -6,6 +6,7 @@ import time
 
 from conftest import gap_ms
 from lab.lab import other
+from lab.network import LINES
 
 
 def test_switch_moves_the_role_and_back(lab):
@@ -90,12 +91,12 @@ def test_status_json_has_its_fields(lab):
     active = lab.start_pair()
     lab.wait_ready(active)
     status = lab.status(active)
-    for field in ("cluster", "node", "role", "phase", "epoch", "since", "reason", "fit", "held", "ready", "not_ready", "peer",
-                  "paths", "channels", "services", "sync", "watchdog", "daemons", "alarms"):
+    for field in ("cluster", "node", "role", "phase", "epoch", "since", "reason", "fit", "held", "ready", "not_ready",
+                  "peer", "paths", "channels", "services", "sync", "watchdog", "daemons", "alarms"):
         assert field in status, field
     assert (status["cluster"], status["node"], status["role"], status["fit"]) == ("lab", active, "active", True)
     assert status["peer"]["node"] == other(active) and status["peer"]["alive"] is True
-    assert {path["name"]: path["state"] for path in status["paths"]} == {"reserved": "up", "outside": "up", "inside": "up"}
+    assert {path["name"]: path["state"] for path in status["paths"]} == dict.fromkeys(LINES, "up")
     assert [channel["usable"] for channel in status["channels"]] == [True, True]
     assert all(address["held"] for channel in status["channels"] for address in channel["addresses"]
                if address["address"].startswith(("203.0.113.10", "192.0.2.10")))

@@ -167,9 +167,13 @@ def test_L8_takeover_brings_addresses_services_and_the_network_test(lab):
     lab.wait_for(lambda: lab.serves(survivor), 3, "%s takes over" % survivor)
     for channel in CHANNELS:
         assert lab.kernel_addresses(survivor, channel) == [ACTIVE[channel]]
-    service = lab.wait_for(lambda: (s := lab.bus.last(survivor, "service/guarded")) and s["state"] == "running" and s, 5,
-                           "the service runs on %s" % survivor)
-    assert service["pid"] in lab.network.pids(survivor)
+
+    def service_pid():
+        service = lab.bus.last(survivor, "service/guarded")
+        return service["state"] == "running" and service["pid"]
+
+    pid = lab.wait_for(service_pid, 5, "the service runs on %s" % survivor)
+    assert pid in lab.network.pids(survivor)
     tested = [r for r in lab.arp_requests(survivor, "outside", 1.5)
               if r[0] == mac(survivor, "outside") and r[3] == ROUTER]
     assert len(tested) >= 3, "the network test runs"

@@ -36,7 +36,7 @@ def test_L8_service_runs_on_the_active_node_only(lab):
     assert lab.duet(active, "switch").returncode == 0
     lab.wait_settled(other(active))
     lab.wait_for(lambda: running(lab, other(active)), 5, "it runs on the new active node")
-    lab.wait_for(lambda: lab.bus.last(active, "service/guarded")["state"] == "stopped", 5, "and no longer on the old one")
+    lab.wait_for(lambda: lab.bus.last(active, "service/guarded")["state"] == "stopped", 5, "no longer on the old one")
 
 
 @pytest.mark.parametrize("action", ["reboot", "demote"])

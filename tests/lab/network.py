@@ -67,6 +67,7 @@ def packet_socket(namespace, device, ether_type):
             raise OSError(ctypes.get_errno(), "cannot enter the namespace " + namespace)
         try:
             opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ether_type))
+            opened.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
             opened.bind((device, ether_type))
             return opened
         finally:
@@ -76,17 +77,17 @@ def packet_socket(namespace, device, ether_type):
 
 def arp_requests(namespace, device, seconds):
     """The ARP requests seen on a device for so long: a list of (sender MAC, sender address, destination MAC, address
-    asked for)."""
+    asked for). Listens to all protocols: a port of a bridge shows a single one to nobody."""
     found = []
     end = time.monotonic() + seconds
-    with packet_socket(namespace, device, 0x0806) as wire:
+    with packet_socket(namespace, device, 0x0003) as wire:
         while (left := end - time.monotonic()) > 0:
             wire.settimeout(left)
             try:
                 frame = wire.recv(256)
             except TimeoutError:
                 break
-            if len(frame) >= 42 and frame[20:22] == b"\0\1":
+            if len(frame) >= 42 and frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\1":
                 found.append((frame[6:12].hex(":"), socket.inet_ntoa(frame[28:32]), frame[0:6].hex(":"),
                               socket.inet_ntoa(frame[38:42])))
     return found

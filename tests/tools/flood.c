@@ -37,6 +37,7 @@ struct flood {
     size_t count;
     size_t header; /* bytes before the datagram itself */
     bool udp;
+    uint16_t ether_type;
     uint64_t random;
 };
 
@@ -50,14 +51,15 @@ static uint32_t random_number(struct flood *flood)
 
 static bool is_heartbeat(const struct flood *flood, const uint8_t *bytes, long size)
 {
-    if (size <= (long)flood->header)
+    if (size <= (long)flood->header || (bytes[12] << 8 | bytes[13]) != flood->ether_type)
         return false;
     return !flood->udp || (bytes[ETH_HLEN] == 0x45 && bytes[ETH_HLEN + 9] == IPPROTO_UDP);
 }
 
-static void listen_for_frames(struct flood *flood, const char *device, uint16_t ether_type)
+/* All protocols are listened to: a port of a bridge shows a single one to nobody. */
+static void listen_for_frames(struct flood *flood, const char *device)
 {
-    const int fd = tool_open_packet(device, SOCK_RAW, ether_type, NULL, NULL, NULL);
+    const int fd = tool_open_packet(device, SOCK_RAW, ETH_P_ALL, NULL, NULL, NULL);
     const int64_t end_ns = tool_now_ns() + LISTEN_S * INT64_C(1000000000);
     struct tool_packet packet;
 
@@ -180,12 +182,13 @@ int main(int argc, char **argv)
                  8, names, texts);
     const enum kind kind = kind_of(texts[2]);
     flood.udp = strcmp(texts[3], "udp") == 0;
+    flood.ether_type = flood.udp ? ETH_P_IP : (uint16_t)strtol(texts[3], NULL, 16);
     flood.header = flood.udp ? ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr) : ETH_HLEN;
     tool_catch_signals();
     if (texts[7])
         load(&flood, texts[7]);
     else if (texts[0])
-        listen_for_frames(&flood, texts[0], flood.udp ? ETH_P_IP : (uint16_t)strtol(texts[3], NULL, 16));
+        listen_for_frames(&flood, texts[0]);
     if (flood.count == 0) {
         fprintf(stderr, "flood: heard no heartbeat to vary\n");
         return EXIT_FAILURE;

@@ -19,7 +19,7 @@ class Bus:
 
     def __init__(self, run_dirs):
         self._last = {}
-        self.changes = []  # (mono_ns, node, role, phase, epoch, reason), in the order of arrival
+        self.changes = []  # (mono_ns, node, role, phase, epoch, reason), in the order of arrival; role off: forgotten
         self._lock = threading.Condition()
         self._stop = threading.Event()
         self._context = zmq.Context()
@@ -81,6 +81,7 @@ class Bus:
         with self._lock:
             for key in [key for key in self._last if key[0] == node]:
                 del self._last[key]
+            self.changes.append((now_ns(), node, "off", "off", 0, "its processes were ended"))
 
     def last(self, node, topic, fresh_s=2.5):
         """The latest message of a topic, or None if none came of late."""

@@ -22,6 +22,10 @@ class Tool:
     def __init__(self, words):
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         self._rest = b""
+        first = next(self._lines(10), None)
+        if first != {"event": "ready"}:
+            self.kill()
+            raise RuntimeError("%s does not run: %s" % (words, self.process.stderr.read().decode()))
 
     def _note(self, line):
         """Called with each line; returns it if it is a result."""
@@ -89,8 +93,8 @@ class ArpWatch(Tool):
 
     def __init__(self, network, machine, device, address, every_us=3000):
         words = [tool_path("arpwatch"), "--device", device, "--address", address, "--every-us", str(every_us)]
-        super().__init__(network.exec(machine, *words, "--realtime", "yes"))
         self.history = []
+        super().__init__(network.exec(machine, *words, "--realtime", "yes"))
 
     def _note(self, line):
         if line["event"] == "owner":

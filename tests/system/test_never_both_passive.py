@@ -22,10 +22,12 @@ def kill_daemon(lab, node, daemon):
 
 
 def one_is_active_and_never_two(lab, watches, timeout):
+    """Within `timeout`; then it must stay so."""
     active = lab.wait_settled(timeout=timeout)
-    time.sleep(0.1)
+    time.sleep(0.05)
+    lab.stays(lambda: lab.settled() == active and {lab.node_of(watch.owner) for watch in watches} == {active}, 1,
+              "%s is active, and outsiders see it" % active)
     for watch in watches:
-        assert lab.node_of(watch.owner) == active
         seen = watch.stop()
         assert seen["dual"] == 0, seen
     return active

@@ -30,6 +30,11 @@ def never_dual(watches):
         assert seen["dual"] == 0, "two nodes answered on %s: %s" % (channel, seen)
 
 
+def service_state(lab, node):
+    service = lab.bus.last(node, "service/guarded")
+    return service and service["state"]
+
+
 def test_L1_exactly_one_is_active(lab):
     watches = watch_all(lab)
     active = lab.start_pair()
@@ -162,18 +167,13 @@ def test_L8_takeover_brings_addresses_services_and_the_network_test(lab):
     active = lab.start_pair()
     survivor = other(active)
     lab.wait_ready(active)
-    assert lab.bus.last(survivor, "service/guarded")["state"] == "stopped"
+    lab.wait_for(lambda: service_state(lab, survivor) == "stopped", 3, "no service on %s yet" % survivor)
     lab.power_off(active)
     lab.wait_for(lambda: lab.serves(survivor), 3, "%s takes over" % survivor)
     for channel in CHANNELS:
         assert lab.kernel_addresses(survivor, channel) == [ACTIVE[channel]]
-
-    def service_pid():
-        service = lab.bus.last(survivor, "service/guarded")
-        return service["state"] == "running" and service["pid"]
-
-    pid = lab.wait_for(service_pid, 5, "the service runs on %s" % survivor)
-    assert pid in lab.network.pids(survivor)
+    lab.wait_for(lambda: service_state(lab, survivor) == "running", 5, "the service runs on %s" % survivor)
+    assert lab.bus.last(survivor, "service/guarded")["pid"] in lab.network.pids(survivor)
     tested = [r for r in lab.arp_requests(survivor, "outside", 1.5)
               if r[0] == mac(survivor, "outside") and r[3] == ROUTER]
     assert len(tested) >= 3, "the network test runs"

@@ -13,6 +13,11 @@ def running(lab, node):
     return service if service and service["state"] == "running" and service["pid"] else None
 
 
+def state(lab, node):
+    service = lab.bus.last(node, "service/guarded")
+    return service and service["state"]
+
+
 def start(lab, **keys):
     lab.write_config(timers={"settle-time": "1s"}, extra=lab.service("guarded", **keys))
     active = lab.start_pair()
@@ -32,11 +37,11 @@ def test_L11_service_that_dies_is_started_again(lab):
 
 def test_L8_service_runs_on_the_active_node_only(lab):
     active = start(lab)
-    assert lab.bus.last(other(active), "service/guarded")["state"] == "stopped"
+    lab.wait_for(lambda: state(lab, other(active)) == "stopped", 3, "it does not run on the passive one")
     assert lab.duet(active, "switch").returncode == 0
     lab.wait_settled(other(active))
     lab.wait_for(lambda: running(lab, other(active)), 5, "it runs on the new active node")
-    lab.wait_for(lambda: lab.bus.last(active, "service/guarded")["state"] == "stopped", 5, "no longer on the old one")
+    lab.wait_for(lambda: state(lab, active) == "stopped", 5, "no longer on the old one")
 
 
 @pytest.mark.parametrize("action", ["reboot", "demote"])
@@ -73,6 +78,6 @@ def test_R7_service_that_fails_on_both_is_no_ping_pong(lab):
 def test_R7_ignored_failure_is_an_alarm_only(lab):
     active = start(lab, on_failure="ignore")
     lab.break_service(active)
-    lab.wait_for(lambda: lab.bus.last(active, "service/guarded")["state"] == "failed", 10, "it failed for good")
+    lab.wait_for(lambda: state(lab, active) == "failed", 10, "it failed for good")
     lab.stays(lambda: lab.settled() == active, 2, "no change of role")
     assert lab.reboots == []

@@ -224,6 +224,7 @@ int main(int argc, char **argv)
     watch.fd = tool_open_packet(texts[0], SOCK_RAW, ETH_P_ARP, NULL, watch.own, &watch.index);
     if (texts[3])
         tool_enter_realtime();
+    tool_ready();
     run(&watch, tool_number("every-us", texts[2]) * 1000);
     return 0;
 }

@@ -185,6 +185,7 @@ int main(int argc, char **argv)
     flood.ether_type = flood.udp ? ETH_P_IP : (uint16_t)strtol(texts[3], NULL, 16);
     flood.header = flood.udp ? ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr) : ETH_HLEN;
     tool_catch_signals();
+    tool_ready();
     if (texts[7])
         load(&flood, texts[7]);
     else if (texts[0])

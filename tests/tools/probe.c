@@ -237,6 +237,7 @@ int main(int argc, char **argv)
     open_sockets(&probe, texts[0]);
     if (texts[3])
         tool_enter_realtime();
+    tool_ready();
     print(&probe, run(&probe));
     return 0;
 }

@@ -88,6 +88,12 @@ void tool_catch_signals(void)
     sigaction(SIGUSR1, &action, NULL);
 }
 
+void tool_ready(void)
+{
+    puts("{\"event\": \"ready\"}");
+    fflush(stdout);
+}
+
 void tool_enter_realtime(void)
 {
     const struct sched_param param = {.sched_priority = 2};

@@ -27,6 +27,9 @@ int64_t tool_number(const char *name, const char *text);
 extern volatile bool tool_stopped, tool_asked;
 void tool_catch_signals(void);
 
+/* Says on stdout that from now on signals are heeded and nothing is missed. */
+void tool_ready(void);
+
 /* SCHED_RR, if allowed: a stalled observer would see outages of its own. */
 void tool_enter_realtime(void);
 

@@ -41,6 +41,8 @@ class Teller:
         return "\033[%sm%s\033[0m" % (code, text) if self.colours else text
 
     def title(self, text):
+        """The next scene; a person gets a moment to read the last one."""
+        time.sleep(1.5 if self.colours else 0)
         print("\n" + self._paint("1", text), flush=True)
 
     def say(self, text):
@@ -123,8 +125,8 @@ class Story:
         self.tell.say("%s and the router no longer hear each other, though the carrier is up" % victim)
         self.lab.wait_for(lambda: self.lab.serves(other(victim)), 10, "%s serves" % other(victim))
         self.tell.say("%s asked the router in vain; %s still reaches it, so it gets the role" % (victim, other(victim)))
+        self.why(victim)
         self.tell.say("the client missed %.0f ms" % self.measured("router silent for the active node"))
-        self.why(other(victim))
         self.lab.wait_for(lambda: self.lab.reboots, 15, "%s restarts itself" % victim)
         self.tell.say("only now, with its peer serving, %s restarts itself" % victim)
         self.lab.network.hear_router_for(victim)

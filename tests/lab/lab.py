@@ -119,6 +119,8 @@ class Lab:
             return
         self._closed = True
         self._stop.set()
+        if hasattr(self, "_watcher"):
+            self._watcher.join(timeout=15)
         if hasattr(self, "bus"):
             self.bus.close()
         for tool in self.tools:

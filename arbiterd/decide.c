@@ -691,8 +691,8 @@ void arbiter_step(struct arbiter *a, const struct arbiter_event *event, struct a
     for (int i = 0; a->loaded && i < 8 && (row = first_row(a)); i++) {
         apply_row(a, row, effects);
         update_all(a);
+        number_change(a);
     }
-    number_change(a);
     update_lease(a);
     save_if_needed(a, effects);
 }

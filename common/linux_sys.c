@@ -19,6 +19,7 @@ static int write_word(const char *path, const char *word)
     return fd < 0 || write(fd, word, strlen(word)) < 0 ? -errno : 0;
 }
 
+static bool lock_needs_privilege;
 static struct rlimit stack_before = {.rlim_cur = 8 * 1024 * 1024, .rlim_max = RLIM_INFINITY};
 
 int sys_enter_realtime(const char **missing)
@@ -32,6 +33,9 @@ int sys_enter_realtime(const char **missing)
     setrlimit(RLIMIT_STACK, &stack);
     if (write_word("/proc/self/oom_score_adj", "-1000") < 0 && (r = -errno))
         *missing = "the OOM killer's exemption";
+    /* With MCL_FUTURE each new mapping counts: against this limit, unless the process keeps CAP_IPC_LOCK. */
+    const struct rlimit unlimited = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    lock_needs_privilege = setrlimit(RLIMIT_MEMLOCK, &unlimited) < 0;
     if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0 && (r = -errno))
         *missing = "locked memory";
     if (sched_setscheduler(0, SCHED_RR, &priority) < 0 && (r = -errno))
@@ -51,7 +55,7 @@ void sys_leave_realtime(void)
 
 int sys_drop_privileges(unsigned privileges)
 {
-    cap_value_t kept[2];
+    cap_value_t kept[3];
     int count = 0;
 
     if (privileges & SYS_EVERYTHING)
@@ -60,6 +64,8 @@ int sys_drop_privileges(unsigned privileges)
         kept[count++] = CAP_NET_ADMIN;
     if (privileges & SYS_NETWORK_RAW)
         kept[count++] = CAP_NET_RAW;
+    if (lock_needs_privilege)
+        kept[count++] = CAP_IPC_LOCK;
     for (cap_value_t cap = 0; cap <= CAP_LAST_CAP; cap++) {
         bool keep = false;
         for (int i = 0; i < count; i++)
@@ -69,8 +75,11 @@ int sys_drop_privileges(unsigned privileges)
     }
     cap_t set = cap_init();
     int r = set ? 0 : -ENOMEM;
-    if (r == 0 && (cap_set_flag(set, CAP_PERMITTED, count, kept, CAP_SET) < 0 ||
-                   cap_set_flag(set, CAP_EFFECTIVE, count, kept, CAP_SET) < 0 || cap_set_proc(set) < 0))
+    if (r == 0 && count > 0 &&
+        (cap_set_flag(set, CAP_PERMITTED, count, kept, CAP_SET) < 0 ||
+         cap_set_flag(set, CAP_EFFECTIVE, count, kept, CAP_SET) < 0))
+        r = -errno;
+    if (r == 0 && cap_set_proc(set) < 0)
         r = -errno;
     if (set)
         cap_free(set);

@@ -21,6 +21,28 @@ static int write_word(const char *path, const char *word)
 
 static struct rlimit stack_before = {.rlim_cur = 8 * 1024 * 1024, .rlim_max = RLIM_INFINITY};
 
+static bool is_permitted(cap_value_t capability)
+{
+    cap_flag_value_t value = CAP_CLEAR;
+    cap_t set = cap_get_proc();
+
+    if (set) {
+        cap_get_flag(set, capability, CAP_PERMITTED, &value);
+        cap_free(set);
+    }
+    return value == CAP_SET;
+}
+
+/* What is mapped later is locked as well only where no limit can turn an allocation down for it. */
+static int lock_memory(void)
+{
+    struct rlimit limit = {0};
+
+    getrlimit(RLIMIT_MEMLOCK, &limit);
+    const bool unlimited = is_permitted(CAP_IPC_LOCK) || limit.rlim_cur == RLIM_INFINITY;
+    return mlockall(MCL_CURRENT | MCL_ONFAULT | (unlimited ? MCL_FUTURE : 0)) < 0 ? -errno : 0;
+}
+
 int sys_enter_realtime(const char **missing)
 {
     const struct sched_param priority = {.sched_priority = 10};
@@ -32,7 +54,8 @@ int sys_enter_realtime(const char **missing)
     setrlimit(RLIMIT_STACK, &stack);
     if (write_word("/proc/self/oom_score_adj", "-1000") < 0 && (r = -errno))
         *missing = "the OOM killer's exemption";
-    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0 && (r = -errno))
+    const int locked = lock_memory();
+    if (locked < 0 && (r = locked))
         *missing = "locked memory";
     if (sched_setscheduler(0, SCHED_RR, &priority) < 0 && (r = -errno))
         *missing = "real-time scheduling";
@@ -51,7 +74,7 @@ void sys_leave_realtime(void)
 
 int sys_drop_privileges(unsigned privileges)
 {
-    cap_value_t kept[2];
+    cap_value_t kept[3];
     int count = 0;
 
     if (privileges & SYS_EVERYTHING)
@@ -60,6 +83,8 @@ int sys_drop_privileges(unsigned privileges)
         kept[count++] = CAP_NET_ADMIN;
     if (privileges & SYS_NETWORK_RAW)
         kept[count++] = CAP_NET_RAW;
+    if (is_permitted(CAP_IPC_LOCK))
+        kept[count++] = CAP_IPC_LOCK; /* without it, memory that is locked could not grow any more */
     for (cap_value_t cap = 0; cap <= CAP_LAST_CAP; cap++) {
         bool keep = false;
         for (int i = 0; i < count; i++)

@@ -168,9 +168,13 @@ static void save_sessions(struct shell *shell)
 {
     shell->sessions.peer = shell->detector.peer.session;
     /* Made only now, after privileges were dropped, so that the thread has none either. */
-    if (!shell->saver && saver_open(shell->sessions_path, &shell->saver) < 0)
+    const int r = shell->saver ? 0 : saver_open(shell->sessions_path, &shell->saver);
+    if (r == 0) {
+        saver_put(shell->saver, &shell->sessions);
         return;
-    saver_put(shell->saver, &shell->sessions);
+    }
+    log_warning("no thread to write session counters with (%s): writing them in between", strerror(-r));
+    sessions_save(shell->sessions_path, &shell->sessions);
 }
 
 void shell_apply(struct shell *shell)

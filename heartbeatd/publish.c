@@ -151,7 +151,8 @@ static void write_note(struct shell *shell, const struct note *note)
         note_search(channel);
         break;
     case NOTE_OLD_START:
-        log_warning("the peer knows a later session of this node than the one on its disk: counting on from there");
+        log_warning("the peer knows a later session of this node than this one: counting on from there; if this comes "
+                    "again, another heartbeatd runs under this node's name");
         break;
     }
 }

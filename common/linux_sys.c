@@ -19,8 +19,30 @@ static int write_word(const char *path, const char *word)
     return fd < 0 || write(fd, word, strlen(word)) < 0 ? -errno : 0;
 }
 
-static bool lock_needs_privilege;
 static struct rlimit stack_before = {.rlim_cur = 8 * 1024 * 1024, .rlim_max = RLIM_INFINITY};
+
+static bool is_permitted(cap_value_t capability)
+{
+    cap_flag_value_t value = CAP_CLEAR;
+    cap_t set = cap_get_proc();
+
+    if (set) {
+        cap_get_flag(set, capability, CAP_PERMITTED, &value);
+        cap_free(set);
+    }
+    return value == CAP_SET;
+}
+
+/* What is mapped later is locked as well only where no limit can turn an allocation down for it. */
+static int lock_memory(void)
+{
+    struct rlimit limit = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+
+    setrlimit(RLIMIT_MEMLOCK, &limit); /* where allowed */
+    getrlimit(RLIMIT_MEMLOCK, &limit);
+    const bool unlimited = is_permitted(CAP_IPC_LOCK) || limit.rlim_cur == RLIM_INFINITY;
+    return mlockall(MCL_CURRENT | MCL_ONFAULT | (unlimited ? MCL_FUTURE : 0)) < 0 ? -errno : 0;
+}
 
 int sys_enter_realtime(const char **missing)
 {
@@ -33,10 +55,8 @@ int sys_enter_realtime(const char **missing)
     setrlimit(RLIMIT_STACK, &stack);
     if (write_word("/proc/self/oom_score_adj", "-1000") < 0 && (r = -errno))
         *missing = "the OOM killer's exemption";
-    /* With MCL_FUTURE each new mapping counts: against this limit, unless the process keeps CAP_IPC_LOCK. */
-    const struct rlimit unlimited = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
-    lock_needs_privilege = setrlimit(RLIMIT_MEMLOCK, &unlimited) < 0;
-    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0 && (r = -errno))
+    const int locked = lock_memory();
+    if (locked < 0 && (r = locked))
         *missing = "locked memory";
     if (sched_setscheduler(0, SCHED_RR, &priority) < 0 && (r = -errno))
         *missing = "real-time scheduling";
@@ -64,8 +84,8 @@ int sys_drop_privileges(unsigned privileges)
         kept[count++] = CAP_NET_ADMIN;
     if (privileges & SYS_NETWORK_RAW)
         kept[count++] = CAP_NET_RAW;
-    if (lock_needs_privilege)
-        kept[count++] = CAP_IPC_LOCK;
+    if (is_permitted(CAP_IPC_LOCK))
+        kept[count++] = CAP_IPC_LOCK; /* without it, memory that is locked could not grow any more */
     for (cap_value_t cap = 0; cap <= CAP_LAST_CAP; cap++) {
         bool keep = false;
         for (int i = 0; i < count; i++)
@@ -75,11 +95,8 @@ int sys_drop_privileges(unsigned privileges)
     }
     cap_t set = cap_init();
     int r = set ? 0 : -ENOMEM;
-    if (r == 0 && count > 0 &&
-        (cap_set_flag(set, CAP_PERMITTED, count, kept, CAP_SET) < 0 ||
-         cap_set_flag(set, CAP_EFFECTIVE, count, kept, CAP_SET) < 0))
-        r = -errno;
-    if (r == 0 && cap_set_proc(set) < 0)
+    if (r == 0 && (cap_set_flag(set, CAP_PERMITTED, count, kept, CAP_SET) < 0 ||
+                   cap_set_flag(set, CAP_EFFECTIVE, count, kept, CAP_SET) < 0 || cap_set_proc(set) < 0))
         r = -errno;
     if (set)
         cap_free(set);

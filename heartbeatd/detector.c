@@ -8,6 +8,7 @@ static const int64_t doubt_fresh_ns = 5 * NS_PER_S; /* a silence that began long
 static const int64_t at_once_every_ns = 2 * NS_PER_MS;
 static const int64_t stall_slack_ns = 5 * NS_PER_MS;
 static const int64_t slow_every_ns = 4 * NS_PER_S / 5; /* a little faster than the bus re-sends what is old */
+static const int64_t renew_every_ns = 10 * NS_PER_S;
 static const int64_t late_window_ns = 5 * NS_PER_S;
 
 static uint32_t all_paths(const struct detector *d)
@@ -145,14 +146,17 @@ static void welcome(struct detector *d, const struct heartbeat_header *header, i
 }
 
 /* The peer names a session of this node: the present one, an earlier one, or one that this node has forgotten, so
- * that its counter fell behind and the peer refuses all that it sends. */
-static bool is_echo(const struct detector *d, const struct heartbeat *heartbeat, struct outbox *out)
+ * that its counter fell behind and the peer refuses all that it sends. (Or another machine speaks under this node's
+ * name: then the two must not outbid each other without end.) */
+static bool is_echo(struct detector *d, const struct heartbeat *heartbeat, int64_t now_ns, struct outbox *out)
 {
     const struct heartbeat_session *echo = &heartbeat->echo.session;
 
     if (heartbeat_session_equal(echo, &d->own.session))
         return true;
-    if (echo->start >= d->own.session.start && echo->start < (uint64_t)HEARTBEAT_NUMBER_MAX) {
+    const bool rested = d->renewed_ns == 0 || now_ns - d->renewed_ns >= renew_every_ns;
+    if (rested && echo->start >= d->own.session.start && echo->start < (uint64_t)HEARTBEAT_NUMBER_MAX) {
+        d->renewed_ns = now_ns;
         out->renew_session_after = echo->start;
         outbox_note(out, NOTE_OLD_START, 0, 0);
     }
@@ -179,7 +183,7 @@ void detector_heartbeat(struct detector *d, size_t path, const struct heartbeat_
     }
     if (verdict == PEER_NEW_SESSION)
         welcome(d, header, now_ns, out);
-    const bool echoes = is_echo(d, heartbeat, out);
+    const bool echoes = is_echo(d, heartbeat, now_ns, out);
     path_heard(&d->paths[path], header->sequence, heartbeat, echoes, received_ns);
     peer_heard(&d->peer, d->config, header, heartbeat, echoes, received_ns);
     d->doubting = d->doubting && now_ns >= doubt_ns(d);

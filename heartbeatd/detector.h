@@ -33,6 +33,7 @@ struct detector {
     bool doubting; /* the present silence has quickened us already */
     int64_t quick_since_ns, quick_until_ns;
     int64_t answered_session_ns, evidence_told_ns; /* when heartbeats were last sent at once for these reasons */
+    int64_t renewed_ns;                            /* when a new session of this node was last asked for */
     int64_t late_since_ns, late_ns, late_before_ns; /* longest delay in this and the previous few seconds */
     struct peer told;                              /* as it was last published */
 };

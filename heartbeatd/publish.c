@@ -151,7 +151,8 @@ static void write_note(struct shell *shell, const struct note *note)
         note_search(channel);
         break;
     case NOTE_OLD_START:
-        log_warning("the peer knows a later session of this node than the one on its disk: counting on from there");
+        log_warning("the peer knows a later session of this node than this one: counting on from there; if this comes "
+                    "again, another heartbeatd runs under this node's name");
         break;
     }
 }
@@ -168,9 +169,13 @@ static void save_sessions(struct shell *shell)
 {
     shell->sessions.peer = shell->detector.peer.session;
     /* Made only now, after privileges were dropped, so that the thread has none either. */
-    if (!shell->saver && saver_open(shell->sessions_path, &shell->saver) < 0)
+    const int r = shell->saver ? 0 : saver_open(shell->sessions_path, &shell->saver);
+    if (r == 0) {
+        saver_put(shell->saver, &shell->sessions);
         return;
-    saver_put(shell->saver, &shell->sessions);
+    }
+    log_warning("no thread to write session counters with (%s): writing them in between", strerror(-r));
+    sessions_save(shell->sessions_path, &shell->sessions);
 }
 
 void shell_apply(struct shell *shell)

@@ -1,30 +1,29 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "common/log.h"
-#include "common/statefile.h"
 #include "heartbeatd/sessions.h"
+
+enum { STACK_BYTES = 256 * 1024 };
 
 struct saver {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     char path[PATH_MAX];
-    char text[SESSIONS_TEXT_MAX];
+    struct sessions sessions;
     bool pending, ending;
 };
 
 /* Waits for something to write. False: the end, and nothing is left. */
-static bool take(struct saver *saver, char text[static SESSIONS_TEXT_MAX])
+static bool take(struct saver *saver, struct sessions *sessions)
 {
     pthread_mutex_lock(&saver->lock);
     while (!saver->pending && !saver->ending)
         pthread_cond_wait(&saver->changed, &saver->lock);
     const bool taken = saver->pending;
     saver->pending = false;
-    memcpy(text, saver->text, SESSIONS_TEXT_MAX);
+    *sessions = saver->sessions;
     pthread_mutex_unlock(&saver->lock);
     return taken;
 }
@@ -32,15 +31,22 @@ static bool take(struct saver *saver, char text[static SESSIONS_TEXT_MAX])
 static void *run(void *userdata)
 {
     struct saver *saver = userdata;
-    char text[SESSIONS_TEXT_MAX];
+    struct sessions sessions;
 
-    while (take(saver, text)) {
-        const int r = statefile_write(saver->path, text);
-        if (r < 0)
-            log_error("cannot write %s: %s; the peer's session is not kept; free the disk, or mend it", saver->path,
-                      strerror(-r));
-    }
+    while (take(saver, &sessions))
+        sessions_save(saver->path, &sessions);
     return NULL;
+}
+
+static int start_thread(struct saver *saver)
+{
+    pthread_attr_t attributes;
+
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    const int r = -pthread_create(&saver->thread, &attributes, run, saver);
+    pthread_attr_destroy(&attributes);
+    return r;
 }
 
 int saver_open(const char *path, struct saver **saver)
@@ -52,7 +58,7 @@ int saver_open(const char *path, struct saver **saver)
     text_copy(made->path, sizeof made->path, path);
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->changed, NULL);
-    const int r = -pthread_create(&made->thread, NULL, run, made);
+    const int r = start_thread(made);
     if (r < 0)
         free(made);
     else
@@ -63,7 +69,7 @@ int saver_open(const char *path, struct saver **saver)
 void saver_put(struct saver *saver, const struct sessions *sessions)
 {
     pthread_mutex_lock(&saver->lock);
-    sessions_print(sessions, saver->text);
+    saver->sessions = *sessions;
     saver->pending = true;
     pthread_cond_signal(&saver->changed);
     pthread_mutex_unlock(&saver->lock);

@@ -37,7 +37,7 @@ static uint64_t wall_seconds(void)
     return (uint64_t)MAX((clock_now_ns() + clock_wall_offset_ns()) / NS_PER_S, 1);
 }
 
-static int save(const char *path, const struct sessions *s)
+int sessions_save(const char *path, const struct sessions *s)
 {
     char text[SESSIONS_TEXT_MAX];
 
@@ -54,7 +54,7 @@ static void begin(const char *path, struct sessions *s, uint64_t start)
 {
     randombytes_buf(s->own.random, sizeof s->own.random);
     s->own.start = start;
-    if (save(path, s) < 0)
+    if (sessions_save(path, s) < 0)
         s->own.start = MAX(start, wall_seconds()); /* it grows from run to run also without a disk */
 }
 

@@ -24,6 +24,9 @@ void sessions_begin(const char *path, struct sessions *sessions);
 /* The same again during a run, for a counter higher than `after`. */
 void sessions_renew(const char *path, struct sessions *sessions, uint64_t after);
 
+/* Writes them now; a failure is logged. 0 or a negative errno. */
+int sessions_save(const char *path, const struct sessions *sessions);
+
 struct saver;
 
 /* A thread that writes `path`. 0 or a negative errno. */

@@ -270,13 +270,17 @@ static int open_keys(struct shell *shell)
 /* Channels go by four bytes of their name's hash on the wire. */
 static int check_names(const struct config *config)
 {
-    for (size_t i = 0; i < config->channel_count; i++)
+    for (size_t i = 0; i < config->channel_count; i++) {
+        if (config->channels[i].heartbeat_udp)
+            log_warning("channel %s: heartbeat = udp is not to be had yet; its heartbeats are Ethernet frames",
+                        config->channels[i].name);
         for (size_t k = 0; k < i; k++)
             if (heartbeat_hash(config->channels[i].name) == heartbeat_hash(config->channels[k].name)) {
                 log_error("the channels %s and %s cannot be told apart in heartbeats: rename one of them",
                           config->channels[i].name, config->channels[k].name);
                 return -EINVAL;
             }
+    }
     return 0;
 }
 

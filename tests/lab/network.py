@@ -216,6 +216,9 @@ class Network:
     def power_off(self, node):
         """Everything of a node ends at once: carriers, processes, and what its kernel knew."""
         self.power[node] = False
+        # Ports go down one after the other, some milliseconds apart, in which a node could still hand over by the last
+        # one: a single transaction silences it before.
+        self.drop("power-" + node, *self._all_of(node, LINES))
         self._set_ports()
         self.kill_all(node)
         self.ip(node, *["link set dev %s down" % line for line in LINES])
@@ -226,6 +229,7 @@ class Network:
         self.boot_addresses(node)
         self.ip(node, *["link set dev %s up" % line for line in LINES])
         self._set_ports()
+        self.heal("power-" + node)
 
     def pull_cable(self, node, line):
         """Carrier loss at the node's adapter (outside, inside or reserved)."""
@@ -255,16 +259,23 @@ class Network:
 
     def drop(self, name, *rules):
         """Swallows frames in the switch by nftables rules, until heal(name)."""
-        self.drops[name] = list(rules)
-        self._apply()
+        with self._lock:
+            self.drops[name] = list(rules)
+            self._apply()
 
     def heal(self, name=None):
-        """Takes back one fault made by drop(), or all."""
-        if name is None:
-            self.drops.clear()
-        else:
-            self.drops.pop(name, None)
-        self._apply()
+        """Takes back one fault made by drop(), or all of them (a node without power stays silent)."""
+        with self._lock:
+            if name is None:
+                self.drops = {key: rules for key, rules in self.drops.items() if key.startswith("power-")}
+            else:
+                self.drops.pop(name, None)
+            self._apply()
+
+    def _all_of(self, node, lines):
+        """Rules for everything that a node sends or should get on some lines."""
+        ports = [self.port(node, line) for line in lines]
+        return ['%s "%s" drop' % (way, port) for port in ports for way in ("iifname", "oifname")]
 
     def mute_router_for(self, node):
         """Nothing passes between the router and one node; all else does."""
@@ -295,10 +306,7 @@ class Network:
 
     def close_ports(self, node):
         """The switch keeps the node's ports closed, with carrier, as one does that still learns its topology."""
-        rules = []
-        for line in CHANNELS:
-            rules += ['iifname "%s" drop' % self.port(node, line), 'oifname "%s" drop' % self.port(node, line)]
-        self.drop("closed-" + node, *rules)
+        self.drop("closed-" + node, *self._all_of(node, CHANNELS))
 
     def open_ports(self, node):
         self.heal("closed-" + node)

@@ -78,9 +78,13 @@ static bool may_offer(const struct arbiter *a)
     return may_offer_at_all(a) && peer_eligible(a);
 }
 
+/* Where the carrier is lost there is nothing to wait for. A silent router may just have come back, and the peer heard
+ * it first: this node's own quick probes get their chance. */
 static bool peer_sees_more_network(const struct arbiter *a)
 {
-    return network_fault(a) && may_offer(a) && peer_usable(a) > own_usable(a);
+    const bool certain = carrier_lost_to_peer(a) || a->now - a->peer_ahead_since >= a->set.evidence_wait;
+
+    return may_offer(a) && a->peer_ahead_since > 0 && certain;
 }
 
 /* takeoverd had its time. After a renewal that time is short: the peer, which has just considered it, waits no longer
@@ -105,7 +109,7 @@ static bool lease_unconfirmed_and_peer_can(const struct arbiter *a)
 
 static bool peer_has_more_services(const struct arbiter *a)
 {
-    return a->services_failed > 0 && may_offer(a) && peer_usable(a) >= own_usable(a) &&
+    return a->services_failed > 0 && may_offer(a) && peer_usable(a) >= own_sound(a) &&
            a->peer.services_failed < a->services_failed;
 }
 
@@ -141,6 +145,11 @@ static bool somebody_serves(const struct arbiter *a)
     return peer_serves(a) || search_answered(a);
 }
 
+static bool offer_due(const struct arbiter *a)
+{
+    return a->peer.offer != OFFER_NONE && vacancy_due(a);
+}
+
 static bool claim_ordered(const struct arbiter *a)
 {
     return a->order == ORDER_CLAIM && !peer_serves(a) && a->disk.next_epoch > highest_epoch(a);
@@ -152,7 +161,7 @@ static bool reboot_due(const struct arbiter *a)
                             a->observed - a->peer.phase_since_ns >= NS_PER_S;
 
     return a->reboot_wanted && !a->reboot && !a->held && peer_is_up &&
-           (a->trouble != TROUBLE_NETWORK || peer_usable(a) > own_usable(a));
+           (a->trouble != TROUBLE_NETWORK || peer_usable(a) > own_sound(a));
 }
 
 static bool settled(const struct arbiter *a)
@@ -348,6 +357,8 @@ const struct arbiter_row arbiter_rows[] = {
     /* into service */
     {"claim-ordered", "the operator ordered the claim", IN(SEARCHING) | IN(PASSIVE), claim_ordered, PHASE_CLAIMING,
      begin_claim},
+    {"R2-offered", "the peer gave the role to this node", IN(SEARCHING) | IN(PASSIVE), offer_due, PHASE_CLAIMING,
+     begin_claim},
     {"R2-vacancy", "nobody serves, and this node is the better one", IN(SEARCHING) | IN(PASSIVE), vacancy_due,
      PHASE_CLAIMING, begin_claim},
     {"R3-takeover", "the active node fell silent on every path, and its addresses do not answer", IN(PASSIVE),
@@ -399,7 +410,7 @@ static void update_preference(struct arbiter *a)
         a->prefers = PREFERS_SELF;
     else if (a->offer != OFFER_NONE)
         a->prefers = PREFERS_PEER;
-    else if (!peer_linked(a))
+    else if (!peer_linked(a) || !channels_known(a))
         a->prefers = PREFERS_NONE;
     else
         a->prefers = self_preferred(a) ? PREFERS_SELF : PREFERS_PEER;
@@ -430,6 +441,14 @@ static void update_offer(struct arbiter *a)
     }
     if (a->order == ORDER_CLAIM && peer_serves(a))
         a->order = ORDER_NONE;
+}
+
+static void update_network(struct arbiter *a)
+{
+    if (!network_fault(a) || peer_usable(a) <= own_sound(a))
+        a->peer_ahead_since = 0;
+    else if (a->peer_ahead_since == 0)
+        a->peer_ahead_since = a->now;
 }
 
 static void update_trouble(struct arbiter *a)
@@ -660,6 +679,7 @@ static void update_all(struct arbiter *a)
 {
     update_release(a);
     update_offer(a);
+    update_network(a);
     update_trouble(a);
     update_hold(a);
     update_vacancy(a);

@@ -29,6 +29,7 @@ struct arbiter_settings {
     size_t channel_count;
     char channels[ARBITER_CHANNELS_MAX][32]; /* names, in the order of the configuration */
     bool searched[ARBITER_CHANNELS_MAX]; /* the search can ask there */
+    int64_t evidence_wait; /* what a few quick probes of a router take */
     int64_t heartbeat_interval, takeover_after, address_lease, search_time, claim_time, handover_time, settle_time;
 };
 
@@ -117,6 +118,7 @@ struct arbiter {
     int64_t address_heard; /* when takeoverd last spoke; 0 = not yet */
     int64_t services_failed;
     bool services_reboot;
+    int64_t peer_ahead_since; /* since when the peer has more usable channels, because of a fault here; 0 = it has not */
     int64_t vacant_since; /* since when nobody serves, as far as is known; 0 = somebody does */
 
     /* what is durable, and what is being made so */

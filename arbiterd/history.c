@@ -8,7 +8,7 @@
 
 #include "common/log.h"
 
-static const int64_t leads_for_ns = 10 * NS_PER_S, follows_for_ns = 3 * NS_PER_S;
+static const int64_t leads_for_ns = 5 * NS_PER_S, follows_for_ns = 3 * NS_PER_S;
 
 static struct change_message *change_at(struct history *h, size_t number)
 {

@@ -24,7 +24,7 @@ void history_load(struct history *history, const char *path);
 PRINTF_LIKE(4, 5)
 void history_note(struct history *history, int64_t at_ns, const char *cause, const char *format, ...);
 
-/* The role changed: opens a record, led by what was noted in the last ten seconds. */
+/* The role changed: opens a record, led by what was noted in the last five seconds. */
 void history_change(struct history *history, const struct change_message *change);
 
 /* Closes, and writes down, the record that has been open long enough. */

@@ -107,9 +107,40 @@ int64_t peer_usable(const struct arbiter *a)
     return count;
 }
 
+/* Not usable, and looked at: a listener that has just started knows no faults. */
+static bool channel_faulty(const struct arbiter *a, size_t channel)
+{
+    return !a->links[channel].usable && a->links[channel].fault_ns > 0;
+}
+
+int64_t own_sound(const struct arbiter *a)
+{
+    int64_t count = 0;
+
+    for (size_t i = 0; i < a->set.channel_count; i++)
+        count += !channel_faulty(a, i);
+    return count;
+}
+
 bool network_fault(const struct arbiter *a)
 {
-    return own_usable(a) < (int64_t)a->set.channel_count;
+    return own_sound(a) < (int64_t)a->set.channel_count;
+}
+
+bool carrier_lost_to_peer(const struct arbiter *a)
+{
+    for (size_t i = 0; i < a->set.channel_count; i++)
+        if (channel_faulty(a, i) && !a->links[i].carrier && peer_channel_usable(a, i))
+            return true;
+    return false;
+}
+
+bool channels_known(const struct arbiter *a)
+{
+    for (size_t i = 0; i < a->set.channel_count; i++)
+        if (!a->links[i].usable && a->links[i].fault_ns == 0 && a->observed - a->started < a->set.search_time)
+            return false;
+    return true;
 }
 
 bool search_answered(const struct arbiter *a)

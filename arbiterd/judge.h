@@ -17,6 +17,9 @@ bool takeoverd_alive(const struct arbiter *a);
 
 /* The network. */
 int64_t own_usable(const struct arbiter *a);  /* channels */
+int64_t own_sound(const struct arbiter *a);   /* channels without a known fault */
+bool channels_known(const struct arbiter *a); /* each is usable or faulty, or it had search-time to become so */
+bool carrier_lost_to_peer(const struct arbiter *a); /* on a channel that works for the peer */
 int64_t peer_usable(const struct arbiter *a); /* by evidence newer than this node's own fault there (R6) */
 bool network_fault(const struct arbiter *a);  /* a channel of this node's does not work */
 bool search_answered(const struct arbiter *a); /* the active addresses answer from the peer, on some channel */

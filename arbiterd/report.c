@@ -31,6 +31,8 @@ static bool is_suspicious(const struct arbiter *a)
     if (a->vacant_since > 0 && !peer_alive(a) && a->observed - a->vacant_since < 2 * a->set.search_time)
         return true;
 
+    if (a->peer_ahead_since > 0 && a->now - a->peer_ahead_since < fresh)
+        return true;
     for (size_t i = 0; i < a->set.channel_count; i++)
         if (a->links[i].fault_ns > 0 && a->now - a->links[i].fault_ns < fresh)
             return true;

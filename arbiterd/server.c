@@ -122,6 +122,7 @@ static void fill_settings(const struct config *config, struct arbiter_settings *
         .sorts_first = strcmp(config->nodes[self].name, config->nodes[!self].name) < 0,
         .reboot_on_network_fault = config->on_network_fault == FAULT_REBOOT,
         .channel_count = config->channel_count,
+        .evidence_wait = 4 * t->router_interval_quick,
         .heartbeat_interval = t->heartbeat_interval,
         .takeover_after = t->takeover_after,
         .address_lease = t->address_lease,

@@ -48,16 +48,31 @@ static int64_t first_sign_ns(const struct channel *channel, int64_t now_ns)
     return sign ? sign : now_ns;
 }
 
+/* That a channel is not usable yet, after a start, is no fault before it was looked at: no carrier, or every router
+ * was asked quickly and is silent. A channel without routers merely waits for its first frame. */
+static bool is_looked_at(const struct channel *channel)
+{
+    if (!channel->carrier)
+        return channel->changed_ns > 0;
+    for (size_t i = 0; i < channel->router_count; i++)
+        if (channel->routers[i].missed < ROUTER_QUICK_PROBES)
+            return false;
+    return channel->router_count > 0;
+}
+
 static void judge_usable(struct channel *channel, int64_t now_ns, struct outbox *out)
 {
     const int64_t proof = channel->carrier ? proof_ns(channel, now_ns) : 0;
-    const bool usable = proof > 0;
+    const bool usable = proof > 0, new_fault = !usable && channel->fault_ns == 0;
 
     channel->evidence_ns = MAX(channel->evidence_ns, proof);
-    if (usable == channel->usable)
+    if (usable)
+        channel->fault_ns = 0;
+    else if (new_fault && (channel->usable || is_looked_at(channel)))
+        channel->fault_ns = first_sign_ns(channel, now_ns);
+    if (usable == channel->usable && !(new_fault && channel->fault_ns > 0))
         return;
     channel->usable = usable;
-    channel->fault_ns = usable ? 0 : first_sign_ns(channel, now_ns);
     out->publish_links |= bit(channel);
     outbox_note(out, NOTE_USABLE, channel->index, 0);
 }

@@ -102,10 +102,37 @@ static void doubt(struct detector *d, int64_t now_ns)
     quicken(d, now_ns);
 }
 
+/* R4: no lease stands behind the peer any more, and yet its addresses answered a short while ago. Both may be true for
+ * long; as long as they are, the search stays quick, so that it is not by a few lost packets that they fall silent. */
+static bool is_mute(const struct detector *d, int64_t now_ns)
+{
+    const int64_t backed_ns = MAX(d->peer.backed_ns, d->counting_since_ns);
+
+    if (own_holds(&d->own, now_ns) || now_ns - backed_ns <= interval_of(d) * 3 / 2)
+        return false;
+    for (size_t i = 0; i < d->config->channel_count; i++) {
+        const int64_t answered_ns = d->channels[i].search.answered_ns;
+        if (answered_ns > 0 && now_ns - answered_ns < doubt_fresh_ns)
+            return true;
+    }
+    return false;
+}
+
+static void watch_the_mute(struct detector *d, int64_t now_ns)
+{
+    const bool mute = is_mute(d, now_ns);
+
+    if (mute && !d->mute)
+        quicken(d, now_ns);
+    if (mute)
+        d->quick_until_ns = now_ns + quick_for_ns;
+    d->mute = mute;
+}
+
 /* Certain again: the peer is heard, and nobody suspects anything; or the time is over. */
 static void calm_down(struct detector *d, int64_t now_ns)
 {
-    const bool settled = !d->doubting && !is_suspicious(d) && now_ns - d->quick_since_ns >= 4 * interval_of(d);
+    const bool settled = !d->doubting && !d->mute && !is_suspicious(d) && now_ns - d->quick_since_ns >= 4 * interval_of(d);
 
     if (d->quick && (settled || now_ns >= d->quick_until_ns))
         d->quick = false;
@@ -358,6 +385,11 @@ void detector_fill_path(const struct detector *d, size_t path, int64_t now_ns, s
 
 /* --------------------------------------------------------------------- time */
 
+bool detector_is_stalled(const struct detector *d, int64_t now_ns)
+{
+    return now_ns - d->tick_ns > interval_of(d) + stall_slack_ns;
+}
+
 static void note_delay(struct detector *d, int64_t now_ns, struct outbox *out)
 {
     const int64_t late_ns = now_ns - d->tick_ns;
@@ -368,7 +400,7 @@ static void note_delay(struct detector *d, int64_t now_ns, struct outbox *out)
         d->late_since_ns = now_ns;
     }
     d->late_ns = MAX(d->late_ns, late_ns);
-    if (late_ns <= interval_of(d) + stall_slack_ns)
+    if (!detector_is_stalled(d, now_ns))
         return;
     d->counting_since_ns = now_ns;
     for (size_t i = 0; i < d->config->channel_count; i++)
@@ -420,6 +452,7 @@ void detector_tick(struct detector *d, int64_t now_ns, struct outbox *out)
     if (judge_alive(d, now_ns, out))
         out->publish_peer = true;
     doubt(d, now_ns);
+    watch_the_mute(d, now_ns);
     calm_down(d, now_ns);
     for (size_t i = 0; i < d->config->channel_count; i++) {
         notice_missing(d, i, now_ns);

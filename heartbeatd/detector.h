@@ -31,6 +31,7 @@ struct detector {
     int64_t tick_ns, slow_ns; /* when due: the next tick with its heartbeats, and the publishing of counters */
     bool quick, alive;
     bool doubting; /* the present silence has quickened us already */
+    bool mute;     /* the active addresses answered lately, though no lease stands behind the peer (R4) */
     int64_t quick_since_ns, quick_until_ns;
     int64_t answered_session_ns, evidence_told_ns; /* when heartbeats were last sent at once for these reasons */
     int64_t renewed_ns;                            /* when a new session of this node was last asked for */
@@ -62,6 +63,10 @@ void detector_reserved_carrier(struct detector *detector, int64_t now_ns);
 void detector_role(struct detector *detector, const struct role_message *role, int64_t sent_ns, int64_t now_ns,
                    struct outbox *out);
 void detector_address(struct detector *detector, const struct address_message *address, struct outbox *out);
+
+/* The tick is so late that nothing heard, or not heard, counts as a silence (R5): before anything is published, the
+ * sockets must be drained and detector_tick() be called. */
+bool detector_is_stalled(const struct detector *detector, int64_t now_ns);
 
 /* Time has come; the sockets have been drained. May be called at any time. */
 void detector_tick(struct detector *detector, int64_t now_ns, struct outbox *out);

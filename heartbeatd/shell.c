@@ -16,8 +16,27 @@ enum { BUDGET = 64, BUDGET_AFTER_STALL = 4096 }; /* datagrams taken from a socke
 static const int64_t line_retry_ns = NS_PER_S;
 static const char key_context[SEAL_CONTEXT_BYTES] = "duet-hb";
 
+static void drain(struct shell *shell, int budget)
+{
+    for (size_t i = 0; i < shell->detector.path_count; i++)
+        shell_read_path(&shell->paths[i], budget);
+    for (size_t i = 0; i < shell->daemon->config->channel_count; i++)
+        shell_read_arp(&shell->arps[i], budget);
+}
+
+/* After a stall something else than the timer may wake this loop first. Whatever is published then must already tell
+ * that nobody listened (R5), or old news would pass for a silence up to now. */
+static void own_up_to_a_stall(struct shell *shell)
+{
+    if (!detector_is_stalled(&shell->detector, clock_now_ns()))
+        return;
+    drain(shell, BUDGET_AFTER_STALL);
+    detector_tick(&shell->detector, clock_now_ns(), &shell->outbox);
+}
+
 static void finish(struct shell *shell)
 {
+    own_up_to_a_stall(shell);
     shell_apply(shell);
     const int64_t now_ns = clock_now_ns();
     const int64_t wake_ns = detector_wake_ns(&shell->detector, now_ns);
@@ -196,14 +215,6 @@ static void on_links(void *userdata, int fd, unsigned events)
 }
 
 /* --------------------------------------------------------------------- time */
-
-static void drain(struct shell *shell, int budget)
-{
-    for (size_t i = 0; i < shell->detector.path_count; i++)
-        shell_read_path(&shell->paths[i], budget);
-    for (size_t i = 0; i < shell->daemon->config->channel_count; i++)
-        shell_read_arp(&shell->arps[i], budget);
-}
 
 static void on_time(void *userdata, int64_t now_ns)
 {

@@ -34,6 +34,7 @@ enum what {
     PULSE,          /* takeoverd speaks once a second */
     FAULT,
     HEAL,
+    OPERATOR_RESUMES,
     RESTART,        /* a process comes up (again) */
 };
 
@@ -144,6 +145,7 @@ static const struct arbiter_settings settings = {
     .reboot_on_network_fault = false,
     .channel_count = CHANNELS,
     .channels = {"outside", "inside"},
+    .evidence_wait = 40 * NS_PER_MS,
     .heartbeat_interval = 50 * NS_PER_MS,
     .takeover_after = 300 * NS_PER_MS,
     .address_lease = 200 * NS_PER_MS,
@@ -653,11 +655,11 @@ static void test_network(int n)
             node->silent_from[c] = w.now;
         }
         link->carrier = node->carrier[c];
-        if (!answered && (!node->carrier[c] || w.now - node->silent_from[c] >= 800 * ms) && link->usable) {
+        if (!answered && (!node->carrier[c] || w.now - node->silent_from[c] >= 800 * ms) && link->fault_ns == 0) {
             link->usable = false;
             link->fault_ns = node->silent_from[c];
         }
-        if (before.usable != link->usable || before.carrier != link->carrier) {
+        if (before.usable != link->usable || before.fault_ns != link->fault_ns || before.carrier != link->carrier) {
             union payload *p = payload_new();
             p->bus.kind = EVENT_LINK;
             p->bus.channel = (size_t)c;
@@ -1078,7 +1080,7 @@ static void heal(void)
             node->carrier[c] = node->router[c] = true;
         node->claim_broken = false;
         power_on(n); /* and whatever process is dead */
-        send_order(n, EVENT_RESUME, false);
+        push((struct event){.at = w.now + NS_PER_S, .what = OPERATOR_RESUMES, .node = n, .incarnation = -1});
         if (node->services_failed > 0)
             set_services_failed(n, 0);
     }
@@ -1092,7 +1094,7 @@ static bool kept_from(struct event *e)
     struct node *node = &w.nodes[e->node];
     int64_t until = MAX(node->frozen_until, node->paused_until[e->process]);
 
-    if (e->what == FAULT || e->what == HEAL || e->what == RESTART)
+    if (e->what == FAULT || e->what == HEAL || e->what == OPERATOR_RESUMES || e->what == RESTART)
         return false;
     if (!node->power || !node->alive[e->process] ||
         (e->incarnation >= 0 && e->incarnation != node->incarnation[e->process]) || e->incarnation == -2)
@@ -1164,6 +1166,9 @@ static void dispatch(struct event *e)
         break;
     case HEAL:
         heal();
+        break;
+    case OPERATOR_RESUMES:
+        send_order(e->node, EVENT_RESUME, false);
         break;
     case RESTART:
         w.quiet_since = MAX(w.quiet_since, w.now);

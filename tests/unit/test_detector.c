@@ -462,12 +462,37 @@ static void test_changes_travel_at_once_and_renewals_do_not(void **state)
     assert_int_equal(w.nodes[ALPHA].published, 0);
 }
 
+/* As long as its arbiter renews the lease. */
+static void serve_until(int n, int64_t until_ms)
+{
+    for (int64_t at_ms = 100; at_ms < until_ms; at_ms += 100) {
+        role(n, ROLE_ACTIVE, false);
+        run_until(at_ms);
+    }
+    run_until(until_ms);
+}
+
+static void test_addresses_that_answer_without_a_lease_are_asked_for_quickly(void **state)
+{
+    (void)state;
+    w.holder = BETA;
+    serve_until(BETA, 1010);
+    assert_false(w.nodes[ALPHA].detector.quick);
+    run_until(1400); /* beta's arbiter speaks no more, its addresses still answer */
+    assert_true(w.nodes[ALPHA].detector.quick);
+    run_until(8000);
+    assert_true(w.nodes[ALPHA].detector.quick);
+    assert_int_equal(channel_at(ALPHA, OUTSIDE)->search.state, SEARCH_STATE_ANSWERED);
+    w.holder = NOBODY;
+    run_until(16000); /* nothing answers any more: certain, and calm */
+    assert_false(w.nodes[ALPHA].detector.quick);
+}
+
 static void test_silence_quickens_and_is_told(void **state)
 {
     (void)state;
     w.holder = BETA;
-    role(BETA, ROLE_ACTIVE, false);
-    run_until(1010);
+    serve_until(BETA, 1010);
     assert_int_equal(channel_at(ALPHA, OUTSIDE)->search.state, SEARCH_STATE_ANSWERED);
     assert_int_equal(channel_at(BETA, OUTSIDE)->search.state, SEARCH_STATE_IDLE);
     w.cut[BETA] = ALL_PATHS; /* power off: */
@@ -485,7 +510,7 @@ static void test_silence_quickens_and_is_told(void **state)
     assert_in_range(w.nodes[ALPHA].published, 3, 5);
     run_until(1310);
     assert_false(peer_at(ALPHA).alive);
-    run_until(3200); /* two seconds are enough */
+    run_until(9000); /* certain by then */
     assert_false(w.nodes[ALPHA].detector.quick);
 }
 
@@ -737,6 +762,7 @@ int main(void)
         TEST(test_a_forgotten_start_counter_is_found_again),
         TEST(test_backed_needs_lease_and_a_living_arbiter),
         TEST(test_changes_travel_at_once_and_renewals_do_not),
+        TEST(test_addresses_that_answer_without_a_lease_are_asked_for_quickly),
         TEST(test_silence_quickens_and_is_told),
         TEST(test_own_stall_is_no_silence),
         TEST(test_a_late_tick_within_an_interval_is_no_stall),

@@ -491,7 +491,7 @@ static void update_hold(struct arbiter *a)
  * nobody else serves (R12). */
 static void notice_lapse(struct arbiter *a)
 {
-    if (phase_serves(a->phase) && a->lapsed == 0 && a->lease > 0 && a->now > a->lease)
+    if (phase_serves(a->phase) && a->lapsed == 0 && a->lease > 0 && a->now >= a->lease)
         a->lapsed = a->now;
 }
 

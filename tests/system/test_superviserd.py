@@ -1,7 +1,7 @@
 """superviserd, the real binary: the test plays arbiterd on the bus, and watches service/NAME, reboot and the log.
 
 Proves, of docs/REQUIREMENTS: L8 (guarded daemons are started with the role), L11 (what is not there is started), L12
-(what stays down is an error), and superviserd's part of L2 (the reboot command). Needs DUET_BIN, a build directory.
+(what stays down is an error), and superviserd's part of L2 (the reboot command). Needs DUET_BIN, the folder of the built programs.
 """
 
 import json
@@ -18,7 +18,7 @@ import pytest
 import zmq
 
 BIN = os.environ.get("DUET_BIN")
-pytestmark = pytest.mark.skipif(not BIN, reason="DUET_BIN does not name the build directory")
+pytestmark = pytest.mark.skipif(not BIN, reason="DUET_BIN does not name the folder of the built programs")
 TOPICS = tomllib.loads((pathlib.Path(__file__).parents[2] / "proto/topics.toml").read_text())
 PATIENCE_S = 15  # for what takes milliseconds: the machine may stall
 
@@ -103,7 +103,7 @@ class World:
             self.listener.close()
         self.messages.clear()
         self.process = subprocess.Popen(
-            [f"{BIN}/superviserd/superviserd", "--config", str(self.dir / "duet.conf"), "--node", "alpha",
+            [f"{BIN}/superviserd", "--config", str(self.dir / "duet.conf"), "--node", "alpha",
              "--run-dir", str(self.run), "--state-dir", str(self.dir / "state")],
             stdin=subprocess.DEVNULL, stdout=self.log_file.open("ab"), stderr=subprocess.STDOUT, env=self.env, pass_fds=self.inherit)
         self.listener = self.context.socket(zmq.SUB)

@@ -1,0 +1,839 @@
+/* The decision, row by row, as a conversation: alpha is the arbiter under test, and is told what its daemons see. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arbiterd/decide.h"
+#include "arbiterd/judge.h"
+
+static struct {
+    struct arbiter arbiter;
+    struct arbiter_effects effects;
+    struct role_message role;
+    bool speaks;
+    int64_t now;
+    struct peer_message peer;
+    struct link_message links[2];
+    struct search_message searches[2];
+    struct address_message address;
+    bool deaf;           /* heartbeatd reports nothing */
+    bool takeoverd_dead; /* takeoverd obeys nothing, says nothing */
+    char rules[4096];    /* every row that applied, in order */
+    int saves;
+} w;
+
+#define MS(n) ((n) * NS_PER_MS)
+
+static const struct arbiter_settings lan = {
+    .first_named = true,
+    .sorts_first = true,
+    .reboot_on_network_fault = true,
+    .channel_count = 2,
+    .channels = {"outside", "inside"},
+    .searched = {true, true},
+    .evidence_wait = MS(40),
+    .heartbeat_interval = MS(50),
+    .takeover_after = MS(300),
+    .address_lease = MS(200),
+    .search_time = MS(600),
+    .claim_time = MS(1000),
+    .handover_time = MS(3000),
+    .settle_time = MS(5000),
+};
+
+static void step(struct arbiter_event event);
+
+static void note_effects(void)
+{
+    for (size_t i = 0; i < w.effects.transition_count; i++) {
+        strcat(w.rules, w.effects.transitions[i].rule);
+        strcat(w.rules, " ");
+    }
+    w.speaks = arbiter_role(&w.arbiter, &w.role);
+    if (w.effects.save) {
+        const struct arbiter_durable written = w.effects.durable;
+        w.saves++;
+        step((struct arbiter_event){.kind = EVENT_SAVED, .durable = &written});
+    }
+}
+
+static void step(struct arbiter_event event)
+{
+    event.now_ns = w.now;
+    arbiter_step(&w.arbiter, &event, &w.effects);
+    note_effects();
+}
+
+/* takeoverd does as it is told, and says so. */
+static void obey(void)
+{
+    const bool active = w.speaks && w.role.role == ROLE_ACTIVE && w.role.lease_ns > w.now && !w.role.searching;
+
+    if (w.takeoverd_dead)
+        return;
+    w.address.state = active ? HOLD_STATE_HOLDING : HOLD_STATE_RELEASED;
+    w.address.lease_ns = active ? w.role.lease_ns : 0;
+    w.address.epoch = active ? w.role.epoch : w.address.epoch;
+    w.address.change = w.role.change;
+    step((struct arbiter_event){.kind = EVENT_ADDRESS, .address = &w.address});
+}
+
+static void tell_links(void)
+{
+    for (size_t i = 0; i < 2; i++) {
+        step((struct arbiter_event){.kind = EVENT_LINK, .channel = i, .link = &w.links[i]});
+        step((struct arbiter_event){.kind = EVENT_SEARCH, .channel = i, .search = &w.searches[i]});
+    }
+}
+
+static void search(enum search_state state)
+{
+    for (size_t i = 0; i < 2; i++) {
+        w.searches[i].state = state;
+        w.searches[i].silent_since_ns = state == SEARCH_STATE_SILENT ? w.now : 0;
+        if (state == SEARCH_STATE_ANSWERED)
+            w.searches[i].answered_ns = w.now;
+    }
+    tell_links();
+}
+
+/* The peer's heartbeat: heard now, echoing, with these words. */
+static void peer_says(enum phase phase, int64_t epoch)
+{
+    w.peer.alive = w.peer.linked = true;
+    w.peer.heard_ns = w.peer.linked_ns = w.now;
+    if (w.peer.phase != phase)
+        w.peer.change++, w.peer.phase_since_ns = w.now;
+    w.peer.phase = phase;
+    w.peer.role = phase_serves(phase) ? ROLE_ACTIVE : ROLE_PASSIVE;
+    w.peer.epoch = epoch;
+    w.peer.next_epoch = epoch_above(false, epoch);
+    w.peer.released = !phase_serves(phase);
+    w.peer.lease_us = phase_serves(phase) ? 200000 : 0;
+    if (phase_serves(phase))
+        w.peer.backed_ns = w.now;
+    for (size_t i = 0; i < 2; i++)
+        if (w.peer.channels[i].usable)
+            w.peer.channels[i].evidence_ns = w.now;
+}
+
+static void report(void)
+{
+    if (!w.deaf)
+        step((struct arbiter_event){.kind = EVENT_PEER, .sent_ns = w.now, .peer = &w.peer});
+    else
+        step((struct arbiter_event){.kind = EVENT_TIME});
+    obey();
+}
+
+/* Time passes in heartbeat intervals; what was said last is not said again unless `repeat`. */
+static void pass(int64_t duration, bool repeat)
+{
+    for (const int64_t end = w.now + duration; w.now < end;) {
+        w.now += MS(10);
+        if (repeat)
+            peer_says(w.peer.phase, w.peer.epoch);
+        report();
+    }
+}
+
+static void begin_with(struct arbiter_durable durable)
+{
+    memset(&w, 0, sizeof w);
+    w.now = MS(10000);
+    w.peer = (struct peer_message){.name = "beta", .whole = true, .channels_count = 2, .change = 1};
+    for (size_t i = 0; i < 2; i++) {
+        text_copy(w.peer.channels[i].name, sizeof w.peer.channels[i].name, lan.channels[i]);
+        w.peer.channels[i].usable = true;
+        w.links[i] = (struct link_message){.present = true, .carrier = true, .usable = true, .evidence_ns = w.now};
+    }
+    w.address.state = HOLD_STATE_RELEASED;
+    arbiter_init(&w.arbiter, &lan);
+    step((struct arbiter_event){.kind = EVENT_START, .durable = &durable, .change = 1000});
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    begin_with((struct arbiter_durable){0});
+    return 0;
+}
+
+static void alone_and_active(void)
+{
+    search(SEARCH_STATE_SILENT);
+    pass(MS(700), false);
+    assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
+}
+
+static void active_beside_beta(void)
+{
+    alone_and_active();
+    search(SEARCH_STATE_IDLE);
+    peer_says(PHASE_PASSIVE, w.arbiter.epoch);
+    pass(MS(1100), true);
+    assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
+    w.rules[0] = '\0';
+}
+
+static void passive_beside_beta(void)
+{
+    search(SEARCH_STATE_ANSWERED);
+    peer_says(PHASE_ACTIVE, 2);
+    pass(MS(700), true);
+    assert_int_equal(w.arbiter.phase, PHASE_PASSIVE);
+    w.rules[0] = '\0';
+}
+
+static void beta_falls_silent(void)
+{
+    search(SEARCH_STATE_SILENT);
+}
+
+#define assert_rules(expected) assert_string_equal(w.rules, expected)
+
+/* ------------------------------------------------------------------- R1, R2 */
+
+static void test_R1_says_nothing_before_it_knows_what_takeoverd_holds(void **state)
+{
+    (void)state;
+    w.takeoverd_dead = true;
+    search(SEARCH_STATE_SILENT);
+    pass(MS(2000), false);
+    assert_false(w.speaks);
+    assert_int_equal(w.arbiter.phase, PHASE_SEARCHING);
+    w.takeoverd_dead = false;
+    pass(MS(20), false);
+    assert_true(w.speaks);
+}
+
+static void test_R1_resumes_under_its_own_lease(void **state)
+{
+    (void)state;
+    w.address = (struct address_message){.state = HOLD_STATE_HOLDING, .epoch = 7, .lease_ns = w.now + MS(100)};
+    step((struct arbiter_event){.kind = EVENT_ADDRESS, .address = &w.address});
+    assert_rules("R1-resume ");
+    assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
+    assert_int_equal(w.role.epoch, 7);
+    assert_true(w.role.lease_ns > w.now);
+}
+
+static void test_R1_does_not_resume_what_ran_out_or_is_the_peers(void **state)
+{
+    (void)state;
+    w.address = (struct address_message){.state = HOLD_STATE_HOLDING, .epoch = 7, .lease_ns = w.now - 1};
+    step((struct arbiter_event){.kind = EVENT_ADDRESS, .address = &w.address});
+    assert_int_equal(w.arbiter.phase, PHASE_SEARCHING);
+    w.address = (struct address_message){.state = HOLD_STATE_HOLDING, .epoch = 8, .lease_ns = w.now + MS(100)};
+    step((struct arbiter_event){.kind = EVENT_ADDRESS, .address = &w.address});
+    assert_int_equal(w.arbiter.phase, PHASE_SEARCHING);
+}
+
+static void test_R2_claims_alone_after_search_time(void **state)
+{
+    (void)state;
+    search(SEARCH_STATE_SILENT);
+    pass(MS(590), false);
+    assert_rules("");
+    pass(MS(60), false);
+    assert_rules("R2-vacancy R2-confirmed ");
+    assert_int_equal(w.role.epoch, 1);
+}
+
+static void test_R2_search_time_needs_a_usable_channel(void **state)
+{
+    (void)state;
+    w.links[0].usable = w.links[1].usable = false;
+    search(SEARCH_STATE_SILENT);
+    pass(MS(3000), false);
+    assert_rules("");
+    w.links[1].usable = true;
+    tell_links();
+    pass(MS(590), false);
+    assert_rules("");
+    pass(MS(60), false);
+    assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
+}
+
+static void test_R2_an_answered_search_bars_the_claim(void **state)
+{
+    (void)state;
+    search(SEARCH_STATE_ANSWERED);
+    pass(MS(5000), false);
+    assert_rules("R1-found ");
+    assert_int_equal(w.arbiter.phase, PHASE_PASSIVE);
+}
+
+static void test_R2_claims_only_when_the_peer_has_considered_it(void **state)
+{
+    (void)state;
+    w.peer.phase_since_ns = w.now + MS(500); /* the younger one */
+    search(SEARCH_STATE_SILENT);
+    peer_says(PHASE_SEARCHING, 0);
+    w.peer.prefers = PREFERS_PEER;
+    w.peer.phase_since_ns = w.now + MS(500);
+    pass(MS(200), true);
+    assert_int_equal(w.role.prefers, PREFERS_SELF);
+    assert_rules("");
+    w.peer.considered = w.role.change;
+    pass(MS(20), true);
+    assert_rules("R2-vacancy R2-confirmed ");
+}
+
+static void test_R2_stands_back_for_the_older_one(void **state)
+{
+    (void)state;
+    search(SEARCH_STATE_SILENT);
+    peer_says(PHASE_SEARCHING, 0);
+    w.peer.phase_since_ns = w.now - MS(500);
+    w.peer.prefers = PREFERS_SELF;
+    pass(MS(200), true);
+    assert_int_equal(w.role.prefers, PREFERS_PEER);
+    w.peer.considered = w.role.change;
+    pass(MS(3000), true);
+    assert_rules("");
+    pass(MS(1000), true); /* handover-time later still nobody */
+    assert_rules("R2-vacancy R2-confirmed ");
+}
+
+static void test_R2_a_claim_that_is_not_confirmed_is_given_up(void **state)
+{
+    (void)state;
+    pass(MS(20), false);
+    search(SEARCH_STATE_SILENT);
+    pass(MS(500), false);
+    w.takeoverd_dead = true;
+    w.address.state = HOLD_STATE_FAILED;
+    pass(MS(200), false);
+    assert_int_equal(w.arbiter.phase, PHASE_CLAIMING);
+    pass(MS(1000), false);
+    assert_int_equal(w.arbiter.phase, PHASE_RELEASING);
+    assert_false(w.role.fit);
+    w.takeoverd_dead = false;
+    pass(MS(100), false);
+    assert_rules("R2-vacancy R2-unconfirmed R13-released ");
+    pass(MS(4000), false);
+    assert_int_equal(w.arbiter.phase, PHASE_PASSIVE); /* not again before settle-time */
+    pass(MS(2500), false);
+    assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
+}
+
+/* ---------------------------------------------------------------- R3, R4, R5 */
+
+static void test_R3_takes_over_after_silence_on_every_path_and_search(void **state)
+{
+    (void)state;
+    passive_beside_beta();
+    beta_falls_silent();
+    pass(MS(290), false);
+    assert_rules("");
+    pass(MS(30), false);
+    assert_rules("R3-takeover R2-confirmed ");
+    assert_int_equal(w.role.epoch, 3);
+}
+
+static void test_R3_heartbeats_with_a_lease_bar_it(void **state)
+{
+    (void)state;
+    passive_beside_beta();
+    beta_falls_silent();
+    pass(MS(3000), true);
+    assert_rules("");
+}
+
+static void test_R3_heartbeats_without_a_lease_do_not(void **state)
+{
+    (void)state;
+    passive_beside_beta();
+    beta_falls_silent();
+    const int64_t backed = w.peer.backed_ns;
+    for (int i = 0; i < 40; i++) {
+        w.now += MS(10);
+        peer_says(PHASE_ACTIVE, 2);
+        w.peer.lease_us = 0;
+        w.peer.backed_ns = backed;
+        report();
+    }
+    assert_rules("R3-takeover R2-confirmed ");
+}
+
+static void test_R4_addresses_that_answer_bar_it_and_alarm(void **state)
+{
+    (void)state;
+    passive_beside_beta();
+    for (int i = 0; i < 30; i++) {
+        search(SEARCH_STATE_ANSWERED);
+        pass(MS(100), false);
+    }
+    assert_rules("");
+    assert_true(arbiter_alarms(&w.arbiter) & ALARM_PEER_MUTE);
+}
+
+static void test_R3_one_answering_channel_is_enough_to_bar_it(void **state)
+{
+    (void)state;
+    passive_beside_beta();
+    beta_falls_silent();
+    w.searches[1].state = SEARCH_STATE_ANSWERED;
+    w.searches[1].answered_ns = w.now;
+    tell_links();
+    pass(MS(3000), false);
+    assert_rules("");
+}
+
+static void test_R3_an_isolated_node_does_not(void **state)
+{
+    (void)state;
+    passive_beside_beta();
+    beta_falls_silent();
+    w.links[0].usable = w.links[1].usable = false;
+    tell_links();
+    pass(MS(3000), false);
+    assert_rules("");
+}
+
+static void test_R3_a_channel_that_was_not_asked_is_not_silent(void **state)
+{
+    (void)state;
+    passive_beside_beta();
+    beta_falls_silent();
+    w.searches[1].state = SEARCH_STATE_IDLE; /* its link has just come up */
+    tell_links();
+    pass(MS(1000), false);
+    assert_rules("");
+}
+
+static void test_R5_the_listeners_own_stall_is_no_silence(void **state)
+{
+    (void)state;
+    passive_beside_beta();
+    beta_falls_silent();
+    pass(MS(250), false);
+    w.peer.counting_since_ns = w.now;
+    pass(MS(290), false);
+    assert_rules("");
+    pass(MS(30), false);
+    assert_rules("R3-takeover R2-confirmed ");
+}
+
+static void test_R5_silence_of_the_listener_is_no_silence_of_the_peer(void **state)
+{
+    (void)state;
+    passive_beside_beta();
+    beta_falls_silent();
+    w.deaf = true;
+    pass(MS(3000), false);
+    assert_rules("");
+}
+
+/* ------------------------------------------------------------------- R6, R7 */
+
+static void lose(size_t channel, bool carrier)
+{
+    w.links[channel].usable = false;
+    w.links[channel].carrier = carrier;
+    w.links[channel].fault_ns = w.now;
+    tell_links();
+}
+
+static void test_R6_offers_when_only_this_node_lost_the_carrier(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    lose(0, false);
+    pass(MS(20), true);
+    assert_rules("R6-network ");
+    assert_int_equal(w.role.offer, OFFER_OFFERED);
+    assert_int_equal(w.role.role, ROLE_ACTIVE); /* until the peer has considered it */
+    w.peer.considered = w.role.change;
+    pass(MS(30), true);
+    assert_rules("R6-network R13-considered R13-released ");
+    assert_int_equal(w.role.role, ROLE_PASSIVE);
+    assert_true(w.role.released);
+    assert_false(w.role.fit);
+}
+
+static void test_R6_stays_when_both_lost_it(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    w.peer.channels[0].usable = false;
+    lose(0, false);
+    pass(MS(5000), true);
+    assert_rules("");
+    assert_true(arbiter_alarms(&w.arbiter) & ALARM_NETWORK_FAULT);
+}
+
+static void test_R6_old_evidence_of_the_peer_does_not_count(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    const int64_t old = w.peer.channels[0].evidence_ns;
+    w.now += MS(1);
+    lose(0, false);
+    for (int i = 0; i < 50; i++) {
+        w.now += MS(10);
+        peer_says(PHASE_PASSIVE, w.arbiter.epoch);
+        w.peer.channels[0].evidence_ns = old;
+        report();
+    }
+    assert_rules("");
+}
+
+static void test_R6_a_router_heard_by_the_peer_first_is_probed_once_more(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    lose(0, true);
+    pass(MS(30), true);
+    assert_rules("");
+    assert_true(w.role.suspicious);
+    pass(MS(30), true);
+    assert_rules("R6-network ");
+}
+
+static void test_R6_channels_not_looked_at_yet_are_no_fault(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    w.links[0] = w.links[1] = (struct link_message){.present = true, .carrier = true}; /* heartbeatd was restarted */
+    tell_links();
+    pass(MS(2000), true);
+    assert_rules("");
+}
+
+static void test_R6_an_unfit_or_held_pair_does_not_hand_over(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    w.peer.unfit = true;
+    lose(0, false);
+    pass(MS(1000), true);
+    assert_rules("");
+    w.peer.unfit = false;
+    step((struct arbiter_event){.kind = EVENT_HOLD});
+    pass(MS(1000), true);
+    assert_rules("");
+    step((struct arbiter_event){.kind = EVENT_RESUME});
+    pass(MS(20), true);
+    assert_rules("R6-network ");
+}
+
+static void test_R6_reboots_only_once_the_peer_has_served_for_a_second(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    lose(0, false);
+    pass(MS(20), true);
+    w.peer.considered = w.role.change;
+    pass(MS(50), true);
+    assert_int_equal(w.arbiter.phase, PHASE_PASSIVE);
+    peer_says(PHASE_ACTIVE, 2);
+    pass(MS(950), true);
+    assert_false(w.role.reboot);
+    pass(MS(100), true);
+    assert_true(w.role.reboot);
+}
+
+static void test_R6_an_offer_that_nobody_takes_is_withdrawn(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    lose(0, false);
+    pass(MS(3050), true);
+    assert_rules("R6-network R13-withdrawn ");
+    assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
+    pass(MS(4000), true);
+    assert_rules("R6-network R13-withdrawn ");
+    pass(MS(2000), true); /* settle-time later it tries again */
+    assert_rules("R6-network R13-withdrawn R6-network ");
+}
+
+static void test_R7_a_failed_service_moves_if_the_peers_has_not_failed(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    w.peer.services_failed = 1;
+    pass(MS(20), true);
+    step((struct arbiter_event){.kind = EVENT_SERVICES, .services_failed = 1});
+    pass(MS(1000), true);
+    assert_rules("");
+    w.peer.services_failed = 0;
+    pass(MS(20), true);
+    assert_rules("R7-service ");
+}
+
+/* -------------------------------------------------------------- R9, R10, R11 */
+
+static void test_R9_the_lower_epoch_yields_the_higher_one_stays(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    peer_says(PHASE_ACTIVE, 0);
+    pass(MS(100), true);
+    assert_rules("");
+    assert_true(arbiter_alarms(&w.arbiter) & ALARM_DUAL_ACTIVE);
+    peer_says(PHASE_ACTIVE, 2);
+    pass(MS(20), true);
+    assert_rules("R9-yield R13-released ");
+}
+
+static void test_R10_unfit_until_the_fault_is_gone_for_settle_time_doubled_each_time(void **state)
+{
+    (void)state;
+    int64_t settle = MS(5000);
+
+    active_beside_beta();
+    for (int i = 0; i < 3; i++, settle *= 2) {
+        lose(0, false);
+        pass(MS(20), true);
+        w.peer.considered = w.role.change;
+        pass(MS(50), true);
+        peer_says(PHASE_ACTIVE, w.arbiter.epoch + 1);
+        pass(MS(50), true);
+        assert_int_equal(w.arbiter.phase, PHASE_PASSIVE);
+        w.links[0].usable = w.links[0].carrier = true;
+        w.links[0].fault_ns = 0;
+        tell_links();
+        pass(settle - MS(100), true);
+        assert_false(w.role.fit);
+        pass(MS(200), true);
+        assert_true(w.role.fit);
+        w.peer.offer = OFFER_OFFERED; /* and back by order */
+        peer_says(PHASE_PASSIVE, w.peer.epoch);
+        w.peer.prefers = PREFERS_PEER;
+        pass(MS(20), true);
+        w.peer.considered = w.role.change;
+        pass(MS(50), true);
+        w.peer.offer = OFFER_NONE;
+        assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
+        pass(MS(500), true);
+    }
+}
+
+static void test_R11_epochs_are_odd_and_reserved_before_they_are_used(void **state)
+{
+    (void)state;
+    begin_with((struct arbiter_durable){.epoch = 6, .next_epoch = 9});
+    assert_int_equal(w.saves, 1);
+    assert_int_equal(w.arbiter.disk.next_epoch, 11); /* 9 may have been used before the restart */
+    alone_and_active();
+    assert_int_equal(w.role.epoch, 11);
+    assert_int_equal(w.arbiter.disk.next_epoch, 13);
+}
+
+static void test_R11_no_claim_while_no_epoch_is_durable(void **state)
+{
+    (void)state;
+    memset(&w.arbiter, 0, sizeof w.arbiter);
+    arbiter_init(&w.arbiter, &lan);
+    struct arbiter_durable none = {0};
+    struct arbiter_event start = {.kind = EVENT_START, .durable = &none, .now_ns = w.now, .change = 1};
+    arbiter_step(&w.arbiter, &start, &w.effects); /* and the disk never answers */
+    assert_true(w.effects.save);
+    w.speaks = true;
+    search(SEARCH_STATE_SILENT);
+    pass(MS(3000), false);
+    assert_int_equal(w.arbiter.phase, PHASE_SEARCHING);
+}
+
+static void test_R11_an_active_node_rises_above_a_passive_peer(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    peer_says(PHASE_PASSIVE, 8);
+    pass(MS(50), true);
+    assert_int_equal(w.role.epoch, 9);
+    assert_rules("R11-raised ");
+}
+
+/* ---------------------------------------------------------- R12, R13, R15 */
+
+static void test_R12_the_lease_follows_the_listeners_reports(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    assert_int_equal(w.role.lease_ns, w.now + MS(200));
+    const int64_t lease = w.role.lease_ns;
+    w.deaf = true;
+    pass(MS(150), false);
+    assert_int_equal(w.role.lease_ns, lease);
+}
+
+static void test_R12_a_lapsed_lease_waits_until_the_peer_has_considered_it(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    w.deaf = true;
+    pass(MS(300), false);
+    assert_rules("");
+    assert_true(w.role.searching);
+    w.deaf = false;
+    pass(MS(100), true);
+    assert_true(w.role.searching);
+    w.peer.considered = w.role.change;
+    pass(MS(20), true);
+    assert_rules("R12-renewed ");
+    assert_false(w.role.searching);
+    assert_true(w.role.lease_ns > w.now);
+}
+
+static void test_R12_alone_it_waits_for_a_quick_search(void **state)
+{
+    (void)state;
+    alone_and_active();
+    search(SEARCH_STATE_IDLE);
+    w.deaf = true;
+    pass(MS(300), false);
+    w.deaf = false;
+    pass(MS(50), false);
+    assert_true(w.role.searching);
+    search(SEARCH_STATE_SILENT);
+    w.searches[0].asked_ns = w.searches[1].asked_ns = w.now;
+    tell_links();
+    pass(MS(100), false);
+    assert_false(w.role.searching);
+    assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
+}
+
+static void test_R12_what_answers_after_a_stall_has_replaced_it(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    w.deaf = true;
+    pass(MS(300), false);
+    w.deaf = false;
+    search(SEARCH_STATE_ANSWERED);
+    assert_rules("R12-replaced ");
+}
+
+static void test_R13_switch_is_refused_with_its_reason(void **state)
+{
+    (void)state;
+    alone_and_active();
+    assert_string_equal(arbiter_refusal(&w.arbiter, EVENT_SWITCH, false), "the peer is not heard");
+    begin(state);
+    active_beside_beta();
+    w.peer.unfit = true;
+    pass(MS(20), true);
+    assert_string_equal(arbiter_refusal(&w.arbiter, EVENT_SWITCH, false), "the peer is unfit");
+    assert_null(arbiter_refusal(&w.arbiter, EVENT_SWITCH, true));
+}
+
+static void test_R13_stop_hands_over_and_never_claims_again(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    step((struct arbiter_event){.kind = EVENT_STOP});
+    assert_rules("R13-ordered ");
+    w.peer.considered = w.role.change;
+    pass(MS(50), true);
+    assert_int_equal(w.arbiter.phase, PHASE_PASSIVE);
+    search(SEARCH_STATE_SILENT);
+    pass(MS(20000), false); /* although nobody serves */
+    assert_int_equal(w.arbiter.phase, PHASE_PASSIVE);
+}
+
+static void test_R13_stop_alone_lets_go_at_once(void **state)
+{
+    (void)state;
+    alone_and_active();
+    w.rules[0] = '\0';
+    step((struct arbiter_event){.kind = EVENT_STOP});
+    pass(MS(20), false);
+    assert_rules("R13-stop R13-released ");
+}
+
+static void test_R15_hold_takes_effect_when_durable_and_bars_takeover(void **state)
+{
+    (void)state;
+    passive_beside_beta();
+    w.peer.held = true;
+    w.peer.hold_version = 1;
+    pass(MS(50), true);
+    assert_true(w.role.held);
+    assert_int_equal(w.arbiter.disk.hold_version, 1);
+    beta_falls_silent();
+    pass(MS(5000), false);
+    assert_rules("");
+    step((struct arbiter_event){.kind = EVENT_RESUME});
+    pass(MS(20), false);
+    assert_rules("R3-takeover R2-confirmed ");
+}
+
+static void test_R15_a_limited_hold_ends(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    step((struct arbiter_event){.kind = EVENT_HOLD, .hold_until_ns = w.now + MS(500)});
+    assert_true(w.role.held);
+    pass(MS(520), true);
+    assert_false(w.role.held);
+    assert_int_equal(w.role.hold_version, 2);
+}
+
+/* ---------------------------------------------------------------- the table */
+
+static void test_the_table_names_each_row_once_and_gives_a_reason(void **state)
+{
+    (void)state;
+    for (const struct arbiter_row *row = arbiter_rows; row->name; row++) {
+        assert_true(strlen(row->reason) > 10 && strlen(row->reason) < 128);
+        assert_true(strlen(row->name) < 32);
+        for (const struct arbiter_row *other = row + 1; other->name; other++)
+            assert_string_not_equal(row->name, other->name);
+    }
+}
+
+int main(void)
+{
+#define TEST(test) cmocka_unit_test_setup(test, begin)
+    const struct CMUnitTest tests[] = {
+        TEST(test_R1_says_nothing_before_it_knows_what_takeoverd_holds),
+        TEST(test_R1_resumes_under_its_own_lease),
+        TEST(test_R1_does_not_resume_what_ran_out_or_is_the_peers),
+        TEST(test_R2_claims_alone_after_search_time),
+        TEST(test_R2_search_time_needs_a_usable_channel),
+        TEST(test_R2_an_answered_search_bars_the_claim),
+        TEST(test_R2_claims_only_when_the_peer_has_considered_it),
+        TEST(test_R2_stands_back_for_the_older_one),
+        TEST(test_R2_a_claim_that_is_not_confirmed_is_given_up),
+        TEST(test_R3_takes_over_after_silence_on_every_path_and_search),
+        TEST(test_R3_heartbeats_with_a_lease_bar_it),
+        TEST(test_R3_heartbeats_without_a_lease_do_not),
+        TEST(test_R4_addresses_that_answer_bar_it_and_alarm),
+        TEST(test_R3_one_answering_channel_is_enough_to_bar_it),
+        TEST(test_R3_an_isolated_node_does_not),
+        TEST(test_R3_a_channel_that_was_not_asked_is_not_silent),
+        TEST(test_R5_the_listeners_own_stall_is_no_silence),
+        TEST(test_R5_silence_of_the_listener_is_no_silence_of_the_peer),
+        TEST(test_R6_offers_when_only_this_node_lost_the_carrier),
+        TEST(test_R6_stays_when_both_lost_it),
+        TEST(test_R6_old_evidence_of_the_peer_does_not_count),
+        TEST(test_R6_a_router_heard_by_the_peer_first_is_probed_once_more),
+        TEST(test_R6_channels_not_looked_at_yet_are_no_fault),
+        TEST(test_R6_an_unfit_or_held_pair_does_not_hand_over),
+        TEST(test_R6_reboots_only_once_the_peer_has_served_for_a_second),
+        TEST(test_R6_an_offer_that_nobody_takes_is_withdrawn),
+        TEST(test_R7_a_failed_service_moves_if_the_peers_has_not_failed),
+        TEST(test_R9_the_lower_epoch_yields_the_higher_one_stays),
+        TEST(test_R10_unfit_until_the_fault_is_gone_for_settle_time_doubled_each_time),
+        TEST(test_R11_epochs_are_odd_and_reserved_before_they_are_used),
+        TEST(test_R11_no_claim_while_no_epoch_is_durable),
+        TEST(test_R11_an_active_node_rises_above_a_passive_peer),
+        TEST(test_R12_the_lease_follows_the_listeners_reports),
+        TEST(test_R12_a_lapsed_lease_waits_until_the_peer_has_considered_it),
+        TEST(test_R12_alone_it_waits_for_a_quick_search),
+        TEST(test_R12_what_answers_after_a_stall_has_replaced_it),
+        TEST(test_R13_switch_is_refused_with_its_reason),
+        TEST(test_R13_stop_hands_over_and_never_claims_again),
+        TEST(test_R13_stop_alone_lets_go_at_once),
+        TEST(test_R15_hold_takes_effect_when_durable_and_bars_takeover),
+        TEST(test_R15_a_limited_hold_ends),
+        TEST(test_the_table_names_each_row_once_and_gives_a_reason),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -41,8 +41,7 @@ int seal_ring_add(struct seal_ring *ring, const char context[static SEAL_CONTEXT
 
 void seal_ring_close(struct seal_ring *ring)
 {
-    sodium_munlock(ring, sizeof *ring); /* wipes as well */
-    sodium_memzero(ring, sizeof *ring);
+    sodium_munlock(ring, sizeof *ring); /* wipes it first */
 }
 
 static size_t add_name(uint8_t *bound, const char *name)

@@ -456,7 +456,17 @@ static void test_changes_travel_at_once_and_renewals_do_not(void **state)
     assert_true(w.nodes[ALPHA].published >= 1);
     assert_int_equal(peer_at(ALPHA).phase, PHASE_ACTIVE);
     look(ALPHA), look(BETA);
-    role(BETA, ROLE_ACTIVE, false); /* a mere renewal */
+    struct role_message offering = w.nodes[BETA].detector.own.role;
+    offering.offer = OFFER_OFFERED;
+    detector_role(&w.nodes[BETA].detector, &offering, w.now, w.now, &w.nodes[BETA].out);
+    empty(BETA);
+    assert_int_equal(w.nodes[BETA].sent, 3);
+    assert_int_equal(peer_at(ALPHA).offer, OFFER_OFFERED);
+    offering.lease_ns += MS(50); /* a mere renewal */
+    empty(ALPHA);
+    look(ALPHA), look(BETA);
+    detector_role(&w.nodes[BETA].detector, &offering, w.now, w.now, &w.nodes[BETA].out);
+    empty(BETA);
     assert_int_equal(w.nodes[BETA].sent, 0);
     empty(ALPHA);
     assert_int_equal(w.nodes[ALPHA].published, 0);
@@ -506,6 +516,18 @@ static void test_own_stall_is_no_silence(void **state)
     assert_int_not_equal(channel_at(ALPHA, INSIDE)->search.state, SEARCH_STATE_SILENT);
     run_until(2000);
     assert_in_range(peer_at(ALPHA).counting_since_ns, START + MS(1400), START + MS(1401));
+}
+
+static void test_after_a_stall_the_search_counts_anew(void **state)
+{
+    (void)state;
+    run_until(1000);
+    assert_int_equal(channel_at(ALPHA, INSIDE)->search.state, SEARCH_STATE_SILENT);
+    w.nodes[ALPHA].paused_until = START + MS(1400);
+    run_until(1401);
+    assert_int_equal(channel_at(ALPHA, INSIDE)->search.state, SEARCH_STATE_ASKING);
+    assert_in_range(channel_at(ALPHA, INSIDE)->search.silent_since_ns, START + MS(1400), START + MS(1401));
+    assert_true(channel_at(ALPHA, INSIDE)->search.unanswered <= 1);
 }
 
 static void test_a_late_tick_within_an_interval_is_no_stall(void **state)
@@ -739,6 +761,7 @@ int main(void)
         TEST(test_changes_travel_at_once_and_renewals_do_not),
         TEST(test_silence_quickens_and_is_told),
         TEST(test_own_stall_is_no_silence),
+        TEST(test_after_a_stall_the_search_counts_anew),
         TEST(test_a_late_tick_within_an_interval_is_no_stall),
         TEST(test_search_verdicts),
         TEST(test_anybody_counts_while_the_peer_is_unknown),

@@ -568,6 +568,21 @@ static void test_search_verdicts(void **state)
     assert_int_equal(channel_at(ALPHA, INSIDE)->search.state, SEARCH_STATE_ASKING);
 }
 
+static void test_each_request_is_given_time(void **state)
+{
+    struct search search = {0};
+
+    (void)state;
+    search_begin(&search, START);
+    search_asked(&search, MS(2), START);
+    search_asked(&search, MS(2), START + MS(2));
+    search_asked(&search, MS(2), START + MS(4)); /* going on to ask puts nothing off */
+    assert_int_equal(search_verdict_ns(&search), START + MS(7));
+    assert_false(search_judge(&search, START + MS(7) - 1));
+    assert_true(search_judge(&search, START + MS(7)));
+    assert_int_equal(search.state, SEARCH_STATE_SILENT);
+}
+
 static void test_anybody_counts_while_the_peer_is_unknown(void **state)
 {
     (void)state;
@@ -764,6 +779,7 @@ int main(void)
         TEST(test_after_a_stall_the_search_counts_anew),
         TEST(test_a_late_tick_within_an_interval_is_no_stall),
         TEST(test_search_verdicts),
+        TEST(test_each_request_is_given_time),
         TEST(test_anybody_counts_while_the_peer_is_unknown),
         TEST(test_an_expired_lease_starts_the_search),
         TEST(test_requests_stay_polite),

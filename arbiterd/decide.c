@@ -41,7 +41,7 @@ static bool lapsed_but_alone(const struct arbiter *a)
 {
     if (a->lapsed == 0 || a->observed <= a->lapsed || peer_serves(a))
         return false;
-    if (peer_linked(a)) /* it knows that the lease ran out, and from now on waits all of takeover-after again */
+    if (peer_linked(a) && peer_arbiter_alive(a)) /* it knows that the lease ran out, and from now on waits all of takeover-after again */
         return a->peer.considered == a->change;
     const int64_t listened = a->observed - MAX(a->lapsed, a->peer.counting_since_ns);
     return (quick_search_unanswered(a) && listened >= 2 * a->set.heartbeat_interval) ||
@@ -68,9 +68,14 @@ static bool handover_ordered(const struct arbiter *a)
     return (a->order == ORDER_SWITCH || a->order == ORDER_STOP) && !a->lapsed;
 }
 
+static bool may_offer_at_all(const struct arbiter *a)
+{
+    return !a->lapsed && !a->held && a->now >= a->no_offer_before;
+}
+
 static bool may_offer(const struct arbiter *a)
 {
-    return !a->lapsed && !a->held && a->now >= a->no_offer_before && peer_eligible(a);
+    return may_offer_at_all(a) && peer_eligible(a);
 }
 
 static bool peer_sees_more_network(const struct arbiter *a)
@@ -94,7 +99,8 @@ static bool lease_unconfirmed_before_peer(const struct arbiter *a)
 
 static bool lease_unconfirmed_and_peer_can(const struct arbiter *a)
 {
-    return lease_unconfirmed(a) && may_offer(a) && peer_usable(a) > 0;
+    /* Even to an unfit one: here nothing is served at all. */
+    return lease_unconfirmed(a) && may_offer_at_all(a) && peer_able(a) && peer_usable(a) > 0;
 }
 
 static bool peer_has_more_services(const struct arbiter *a)
@@ -103,16 +109,21 @@ static bool peer_has_more_services(const struct arbiter *a)
            a->peer.services_failed < a->services_failed;
 }
 
+static bool offer_can_be_taken(const struct arbiter *a)
+{
+    const bool may_be_unfit = a->order_force || a->offering_for == TROUBLE_LEASE;
+
+    return may_be_unfit ? peer_able(a) || a->order_force : peer_eligible(a);
+}
+
 static bool offer_considered(const struct arbiter *a)
 {
-    return peer_linked(a) && a->peer.considered == a->change && (peer_eligible(a) || a->order_force);
+    return peer_linked(a) && a->peer.considered == a->change && offer_can_be_taken(a);
 }
 
 static bool offer_fails(const struct arbiter *a)
 {
-    const bool ineligible = !peer_eligible(a) && !a->order_force;
-
-    return ineligible || a->now - a->phase_since >= a->set.handover_time;
+    return !offer_can_be_taken(a) || a->now - a->phase_since >= a->set.handover_time;
 }
 
 static bool offer_fails_and_stopping(const struct arbiter *a)
@@ -680,8 +691,8 @@ void arbiter_step(struct arbiter *a, const struct arbiter_event *event, struct a
     for (int i = 0; a->loaded && i < 8 && (row = first_row(a)); i++) {
         apply_row(a, row, effects);
         update_all(a);
+        number_change(a);
     }
-    number_change(a);
     update_lease(a);
     save_if_needed(a, effects);
 }

@@ -31,18 +31,21 @@ bool peer_serves(const struct arbiter *a)
     return peer_alive(a) && (phase_serves(a->peer.phase) || still_holds);
 }
 
-const char *peer_ineligible_because(const struct arbiter *a)
+bool peer_arbiter_alive(const struct arbiter *a)
+{
+    return peer_alive(a) && a->peer.arbiter_age_us * NS_PER_US < a->set.address_lease;
+}
+
+static const char *peer_unable_because(const struct arbiter *a)
 {
     if (!peer_alive(a))
         return "the peer is not heard";
     if (!peer_linked(a))
         return "the peer does not hear this node";
-    if (a->peer.arbiter_age_us * NS_PER_US >= a->set.address_lease)
+    if (!peer_arbiter_alive(a))
         return "the peer's arbiterd does not answer";
     if (!a->peer.whole)
         return "the peer's data is not whole";
-    if (a->peer.unfit)
-        return "the peer is unfit";
     if (a->peer.next_epoch <= a->epoch)
         return "the peer has no epoch ready";
     if (!a->peer.released)
@@ -50,9 +53,21 @@ const char *peer_ineligible_because(const struct arbiter *a)
     return NULL;
 }
 
+const char *peer_ineligible_because(const struct arbiter *a)
+{
+    const char *because = peer_unable_because(a);
+
+    return because ? because : a->peer.unfit ? "the peer is unfit" : NULL;
+}
+
+bool peer_able(const struct arbiter *a)
+{
+    return peer_unable_because(a) == NULL;
+}
+
 bool peer_eligible(const struct arbiter *a)
 {
-    return peer_ineligible_because(a) == NULL;
+    return peer_able(a) && !a->peer.unfit;
 }
 
 bool takeoverd_alive(const struct arbiter *a)
@@ -214,7 +229,7 @@ static bool peer_agrees(const struct arbiter *a)
  * that says that it cannot claim is not waited for. */
 static int64_t patience(const struct arbiter *a)
 {
-    if (a->peer.next_epoch == 0)
+    if (a->peer.next_epoch == 0 || !peer_arbiter_alive(a))
         return a->set.search_time;
     return a->set.search_time + a->set.handover_time * (a->set.sorts_first ? 1 : 2);
 }

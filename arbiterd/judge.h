@@ -8,7 +8,9 @@ bool phase_serves(enum phase phase); /* claiming, active, offering: the role is 
 bool peer_alive(const struct arbiter *a);  /* a heartbeat within takeover-after of the last look */
 bool peer_linked(const struct arbiter *a); /* alive, and it echoes this node's session: it may be believed (R5) */
 bool peer_serves(const struct arbiter *a); /* alive and claiming, active or offering, or not yet off the addresses */
-bool peer_eligible(const struct arbiter *a); /* it may be offered the role */
+bool peer_arbiter_alive(const struct arbiter *a);
+bool peer_able(const struct arbiter *a);     /* it could take the role, fit or not */
+bool peer_eligible(const struct arbiter *a); /* it may be offered the role: able, and fit */
 const char *peer_ineligible_because(const struct arbiter *a); /* NULL: it is eligible */
 
 bool takeoverd_alive(const struct arbiter *a);

@@ -8,9 +8,9 @@ int main(int argc, char **argv)
 {
     static struct server server;
     struct daemon daemon;
-    int r = daemon_start(&daemon, "arbiterd", argc, argv);
+    int r = daemon_start(&daemon, "arbiterd", 0, argc, argv);
 
     if (r == 0 && (r = server_open(&server, &daemon)) < 0)
         log_error("cannot start: %s", strerror(-r));
-    return daemon_run(&daemon, 0, r);
+    return daemon_run(&daemon, r);
 }

@@ -110,7 +110,7 @@ static int open_loop(struct daemon *daemon)
     return r;
 }
 
-int daemon_start(struct daemon *daemon, const char *name, int argc, char **argv)
+int daemon_start(struct daemon *daemon, const char *name, unsigned privileges, int argc, char **argv)
 {
     struct options options;
     const char *missing;
@@ -131,6 +131,10 @@ int daemon_start(struct daemon *daemon, const char *name, int argc, char **argv)
     r = sys_enter_realtime(&missing);
     if (r < 0)
         log_warning("going on without %s: %s", missing, strerror(-r));
+    if ((r = sys_drop_privileges(privileges)) < 0) {
+        log_error("cannot give up privileges: %s", strerror(-r));
+        return r;
+    }
     r = open_loop(daemon);
     if (r == 0)
         r = bus_open(daemon->loop, daemon->run_dir, daemon->node, name, &daemon->bus);
@@ -139,10 +143,8 @@ int daemon_start(struct daemon *daemon, const char *name, int argc, char **argv)
     return r;
 }
 
-int daemon_run(struct daemon *daemon, unsigned privileges, int r)
+int daemon_run(struct daemon *daemon, int r)
 {
-    if (r == 0 && (r = sys_drop_privileges(privileges)) < 0)
-        log_error("cannot give up privileges: %s", strerror(-r));
     if (r == 0 && (r = bus_start_pulse(daemon->bus)) == 0) {
         sd_notify(0, "READY=1");
         r = loop_run(daemon->loop);

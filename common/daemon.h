@@ -3,9 +3,9 @@
  *     int main(int argc, char **argv)
  *     {
  *         struct daemon daemon;
- *         int r = daemon_start(&daemon, "arbiterd", argc, argv);
+ *         int r = daemon_start(&daemon, "arbiterd", 0, argc, argv);
  *         …open what is its own…
- *         return daemon_run(&daemon, 0, r);
+ *         return daemon_run(&daemon, r);
  *     }
  */
 #pragma once
@@ -35,11 +35,11 @@ struct options {
  * not know in argv, and returns their number; -EINVAL when a value is missing (said on stderr). */
 int options_parse(struct options *options, int argc, char **argv);
 
-/* Reads options and configuration, opens log, real-time scheduling, loop and bus, makes the directories. Says on stderr
- * what is wrong. 0 or a negative errno; either way daemon_run() follows. */
-int daemon_start(struct daemon *daemon, const char *name, int argc, char **argv);
+/* Reads options and configuration, opens log, real-time scheduling, loop and bus, makes the directories. Before the first
+ * thread is started it drops every privilege but `privileges` (enum sys_privilege). Says on stderr what is wrong. 0 or a
+ * negative errno; either way daemon_run() follows. */
+int daemon_start(struct daemon *daemon, const char *name, unsigned privileges, int argc, char **argv);
 
-/* Drops every privilege but `privileges` (enum sys_privilege), tells systemd READY=1, publishes the pulse, and turns
- * the loop until it ends; then frees everything. `r` < 0: does nothing of it but freeing. Returns main()'s exit
- * code. */
-int daemon_run(struct daemon *daemon, unsigned privileges, int r);
+/* Tells systemd READY=1, publishes the pulse, and turns the loop until it ends; then frees everything. `r` < 0: does
+ * nothing of it but freeing. Returns main()'s exit code. */
+int daemon_run(struct daemon *daemon, int r);

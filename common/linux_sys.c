@@ -36,8 +36,9 @@ static bool is_permitted(cap_value_t capability)
 /* What is mapped later is locked as well only where no limit can turn an allocation down for it. */
 static int lock_memory(void)
 {
-    struct rlimit limit = {0};
+    struct rlimit limit = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
 
+    setrlimit(RLIMIT_MEMLOCK, &limit); /* where allowed */
     getrlimit(RLIMIT_MEMLOCK, &limit);
     const bool unlimited = is_permitted(CAP_IPC_LOCK) || limit.rlim_cur == RLIM_INFINITY;
     return mlockall(MCL_CURRENT | MCL_ONFAULT | (unlimited ? MCL_FUTURE : 0)) < 0 ? -errno : 0;

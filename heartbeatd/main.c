@@ -7,10 +7,10 @@ int main(int argc, char **argv)
     static struct shell shell;
     struct daemon daemon;
 
-    int r = daemon_start(&daemon, "heartbeatd", argc, argv);
+    int r = daemon_start(&daemon, "heartbeatd", SYS_NETWORK_RAW, argc, argv);
     if (r == 0)
         r = shell_open(&shell, &daemon);
-    const int code = daemon_run(&daemon, SYS_NETWORK_RAW, r);
+    const int code = daemon_run(&daemon, r);
     shell_close(&shell);
     return code;
 }

@@ -61,9 +61,9 @@ static int open_own(void)
 
 int main(int argc, char **argv)
 {
-    int r = daemon_start(&self.daemon, "superviserd", argc, argv);
+    int r = daemon_start(&self.daemon, "superviserd", SYS_EVERYTHING, argc, argv);
 
     if (r == 0)
         r = open_own();
-    return daemon_run(&self.daemon, SYS_EVERYTHING, r);
+    return daemon_run(&self.daemon, r);
 }

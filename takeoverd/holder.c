@@ -441,12 +441,14 @@ static void on_role(void *userdata, const struct bus_message *message)
 {
     struct holder *h = userdata;
     const struct role_message *role = message->body;
-    const bool active = role->role == ROLE_ACTIVE && role->lease_ns != 0;
+    const bool active = role->role == ROLE_ACTIVE && role->lease_ns != 0 && !role->searching; /* R12: lapsed */
     const bool new_epoch = active && role->epoch != h->state.epoch;
+    const bool new_change = role->change != h->state.change;
 
     if (active && role->lease_ns <= clock_now_ns())
         return; /* read too late: it gives no right, and ends none that a later one gives; the timer does */
     text_copy(h->cause, sizeof h->cause, message->cause);
+    h->state.change = role->change;
     if (active)
         h->state.epoch = role->epoch;
     set_lease(h, active ? role->lease_ns : 0);
@@ -454,6 +456,8 @@ static void on_role(void *userdata, const struct bus_message *message)
         become(h, active, "the role is passive");
     else if (active)
         confirm(h, new_epoch);
+    else if (new_change)
+        tell(h); /* the arbiter waits to hear that this very change has been obeyed */
 }
 
 static void on_stop(void *userdata)

@@ -6,11 +6,11 @@ int main(int argc, char **argv)
 {
     struct daemon daemon;
     struct holder *holder = NULL;
-    int r = daemon_start(&daemon, "takeoverd", argc, argv);
+    int r = daemon_start(&daemon, "takeoverd", SYS_NETWORK_CONFIGURE | SYS_NETWORK_RAW, argc, argv);
 
     if (r == 0)
         r = holder_open(&daemon, &holder);
-    r = daemon_run(&daemon, SYS_NETWORK_CONFIGURE | SYS_NETWORK_RAW, r);
+    r = daemon_run(&daemon, r);
     holder_free(holder);
     return r;
 }

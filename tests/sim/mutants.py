@@ -29,9 +29,11 @@ def hunt(source, build, mutant, seeds):
         for name in ("decide.c", "judge.c", "report.c"):
             text = (source / "arbiterd" / name).read_text()
             if mutant and name == mutant["file"]:
-                if text.count(mutant["find"]) != 1:
-                    return f"the text to break occurs {text.count(mutant['find'])} times in {name}, not once"
-                text = text.replace(mutant["find"], mutant["replace"])
+                for suffix in ("", "_too"):
+                    find = mutant.get("find" + suffix)
+                    if find and text.count(find) != 1:
+                        return f"the text to break occurs {text.count(find)} times in {name}, not once: {find}"
+                    text = text.replace(find, mutant["replace" + suffix]) if find else text
             (core / name).write_text(text)
         compile_sim(source, build, core, str(core / "sim"))
         run = subprocess.run([str(core / "sim"), "--seeds", str(seeds), "--stop"], capture_output=True, text=True,

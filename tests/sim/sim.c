@@ -347,7 +347,7 @@ static void note_trouble(void)
 {
     const bool blind = arp_cut() || w.search_off;
 
-    if (partitioned())
+    if (partitioned() || (arp_cut() && w.loss_percent > 0)) /* one lossy path may seem none for a while */
         w.partition_end = w.now;
     if (blind)
         w.blind_end = w.now;
@@ -1023,7 +1023,7 @@ static void inject(void)
     case 0:
     case 1:
         kill_process(n, (enum process)between(0, PROCESSES - 1),
-                     chance(15) ? NS_PER_S * 3600 : between(5 * ms, 900 * ms));
+                     chance(30) ? NS_PER_S * 3600 : between(5 * ms, 900 * ms));
         break;
     case 2:
         stop_process(n, (enum process)between(0, PROCESSES - 1));
@@ -1197,8 +1197,9 @@ static void run_seed(uint64_t seed)
     w.changes = changes;
     w.seed = w.random = seed;
     w.now = NS_PER_S; /* 0 means never */
-    const int64_t end_of_faults = chance(70) ? 12 * NS_PER_S : 26 * NS_PER_S;
+    const int64_t end_of_faults = chance(60) ? 12 * NS_PER_S : 26 * NS_PER_S;
     const int64_t settled = end_of_faults + 20 * NS_PER_S;
+    int64_t first_start = 0;
     w.search_off = chance(15);
     w.partition_end = w.trouble_end = w.stall_end = w.blind_end = w.plane_lost = -NS_PER_S * 3600;
     change_network(0, 0, 0, true);
@@ -1210,13 +1211,20 @@ static void run_seed(uint64_t seed)
             node->router[c] = true;
         }
         node->power = true;
+        /* Some start so that each may think of itself as the older one. */
+        const bool tie = n == 1 && chance(12);
         const int64_t at = between(0, chance(50) ? 50 * ms : 2000 * ms);
-        for (int p = 0; p < PROCESSES; p++)
-            push((struct event){
-                .at = w.now + at + between(0, 20 * ms), .what = RESTART, .node = n, .process = p, .incarnation = -1});
+        for (int p = 0; p < PROCESSES; p++) {
+            int64_t start = w.now + at + between(0, 20 * ms);
+            if (tie && p == ARBITERD)
+                start = first_start + settings.heartbeat_interval + between(-ms / 2, ms / 2);
+            if (n == 0 && p == ARBITERD)
+                first_start = start;
+            push((struct event){.at = start, .what = RESTART, .node = n, .process = p, .incarnation = -1});
+        }
     }
     for (int64_t i = between(0, 8); i > 0; i--)
-        push((struct event){.at = w.now + (chance(15) ? between(0, 700 * ms) : between(100 * ms, 9 * NS_PER_S)),
+        push((struct event){.at = w.now + (chance(25) ? between(0, 700 * ms) : between(100 * ms, 9 * NS_PER_S)),
                             .what = FAULT});
     push((struct event){.at = end_of_faults, .what = HEAL});
     while (w.count > 0 && !w.ended_badly && w.now < settled + 5 * NS_PER_S) {

@@ -1,0 +1,90 @@
+"""Routers that fall silent, for one node or for both (DESIGN R6), and survivors that are alone."""
+
+import time
+
+import pytest
+from conftest import gap_ms
+from lab.lab import other
+from lab.network import CHANNELS
+
+
+def test_L10_router_that_dies_for_both_changes_nothing(lab):
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    probe = lab.probe("inside")
+    time.sleep(0.2)
+    gap_ms(probe)
+    lab.network.kill_router()
+    lab.wait_for(lambda: lab.bus.alarms(active), 5, "an alarm")
+    lab.stays(lambda: lab.serves(active) and lab.is_passive(other(active)), 6, "no change of role")
+    assert lab.reboots == []
+    assert probe.snapshot()["open_ms"] < 100, "the inside LAN is served as before"
+    assert lab.duet(active, "status").returncode == 1, "degraded"
+    lab.network.restore_router()
+    lab.wait_for(lambda: not lab.bus.alarms(active), 15, "the alarm ends")
+    assert lab.wait_ready() == active
+    assert lab.reboots == []
+
+
+@pytest.mark.parametrize("action", ["reboot", "demote"])
+def test_L10_router_silent_for_the_active_node_only(lab, action):
+    lab.write_config(on_network_fault=action, timers={"settle-time": "1s"})
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    watches = [lab.arpwatch(channel) for channel in CHANNELS]
+    lab.network.mute_router_for(active)
+    lab.wait_for(lambda: lab.serves(other(active)), 5, "handover to %s" % other(active))
+    lab.wait_settled(other(active))
+    if action == "reboot":
+        lab.wait_for(lambda: lab.reboots == [active], 5, "its reboot-command")
+    else:
+        lab.stays(lambda: lab.settled() == other(active), 3, "%s stays passive" % active)
+        assert lab.reboots == []
+        assert not lab.role(active)["fit"]
+        lab.network.hear_router_for(active)
+        lab.wait_ready(other(active))
+    assert all(watch.stop()["dual"] == 0 for watch in watches)
+
+
+def test_router_silent_for_the_passive_node_changes_nothing(lab):
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    lab.network.mute_router_for(other(active))
+    lab.wait_for(lambda: not lab.usable(other(active)), 5, "%s notices" % other(active))
+    lab.stays(lambda: lab.settled() == active, 3, "no change of role")
+    assert lab.reboots == []
+
+
+@pytest.mark.parametrize("routers", [("outside",), ()], ids=["with-router", "without-router"])
+def test_survivor_alone_stays_active(lab, routers):
+    lab.write_config(routers=routers)
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    survivor = other(active)
+    lab.power_off(active)
+    lab.wait_for(lambda: lab.serves(survivor), 3, "%s takes over" % survivor)
+    probe = lab.probe("inside")
+    time.sleep(0.3)
+    gap_ms(probe)
+    lab.stays(lambda: lab.serves(survivor), 8, "%s serves alone" % survivor)
+    assert gap_ms(probe) < 300
+    assert lab.reboots == []
+
+
+def test_survivor_alone_without_its_router_stays_active(lab):
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    survivor = other(active)
+    lab.power_off(active)
+    lab.wait_for(lambda: lab.serves(survivor), 3, "%s takes over" % survivor)
+    lab.network.kill_router()
+    lab.wait_for(lambda: lab.bus.alarms(survivor), 5, "an alarm")
+    lab.stays(lambda: lab.serves(survivor), 5, "%s serves alone" % survivor)
+    assert lab.reboots == []
+
+
+def test_cold_start_alone_becomes_active(lab):
+    lab.start("beta")
+    begin = time.monotonic()
+    lab.wait_for(lambda: lab.serves("beta"), 8, "beta serves without ever having seen a peer")
+    assert time.monotonic() - begin < 8

@@ -41,8 +41,7 @@ int seal_ring_add(struct seal_ring *ring, const char context[static SEAL_CONTEXT
 
 void seal_ring_close(struct seal_ring *ring)
 {
-    sodium_munlock(ring, sizeof *ring); /* wipes as well */
-    sodium_memzero(ring, sizeof *ring);
+    sodium_munlock(ring, sizeof *ring); /* wipes it first */
 }
 
 static size_t add_name(uint8_t *bound, const char *name)
@@ -54,7 +53,8 @@ static size_t add_name(uint8_t *bound, const char *name)
     return length + 1;
 }
 
-/* header ‖ length and name of the cluster ‖ length and name of the path ‖ direction: lengths keep it unambiguous. */
+/* header ‖ length and name of the cluster ‖ length and name of the path ‖ direction: lengths keep it
+ * unambiguous. */
 static size_t bind_place(const struct seal_place *place, const uint8_t *header, size_t header_size,
                          uint8_t bound[static BOUND_MAX])
 {
@@ -68,7 +68,8 @@ static size_t bind_place(const struct seal_place *place, const uint8_t *header, 
 }
 
 size_t seal_message(const struct seal_ring *ring, const struct seal_place *place, const uint8_t *nonce,
-                  const uint8_t *header, size_t header_size, const uint8_t *plain, size_t size, uint8_t *sealed)
+                    const uint8_t *header, size_t header_size, const uint8_t *plain, size_t size,
+                    uint8_t *sealed)
 {
     uint8_t bound[BOUND_MAX];
     unsigned long long length = 0;
@@ -79,17 +80,18 @@ size_t seal_message(const struct seal_ring *ring, const struct seal_place *place
     return (size_t)length;
 }
 
-int seal_open(const struct seal_ring *ring, uint8_t key_id, const struct seal_place *place, const uint8_t *nonce,
-              const uint8_t *header, size_t header_size, const uint8_t *sealed, size_t size, uint8_t *plain)
+int seal_open(const struct seal_ring *ring, uint8_t key_id, const struct seal_place *place,
+              const uint8_t *nonce, const uint8_t *header, size_t header_size, const uint8_t *sealed,
+              size_t size, uint8_t *plain)
 {
     uint8_t bound[BOUND_MAX];
     const size_t bound_size = bind_place(place, header, header_size, bound);
 
     /* Two keys may share an id, one time in 256. */
     for (size_t i = 0; i < ring->count; i++)
-        if (ring->keys[i].id == key_id &&
-            crypto_aead_xchacha20poly1305_ietf_decrypt(plain, NULL, NULL, sealed, size, bound, bound_size, nonce,
-                                                       ring->keys[i].direction[place->direction - 1]) == 0)
+        if (ring->keys[i].id == key_id && crypto_aead_xchacha20poly1305_ietf_decrypt(
+                                              plain, NULL, NULL, sealed, size, bound, bound_size, nonce,
+                                              ring->keys[i].direction[place->direction - 1]) == 0)
             return 0;
     return -EBADMSG;
 }

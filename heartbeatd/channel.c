@@ -193,7 +193,8 @@ static const struct net_address *next_active(struct channel *channel)
     }
 }
 
-static void send_search(struct channel *channel, const struct channel_pace *pace, int64_t now_ns, struct outbox *out)
+static void send_search(struct channel *channel, const struct channel_pace *pace, int64_t now_ns,
+                        struct outbox *out)
 {
     struct search *search = &channel->search;
     const bool unicast =
@@ -202,7 +203,8 @@ static void send_search(struct channel *channel, const struct channel_pace *pace
     if (!unicast)
         search->broadcast_ns = now_ns;
     search_asked(search, pace->quick ? pace->search_quick_ns : pace->search_calm_ns, now_ns);
-    ask(channel, &channel->config->passive, next_active(channel), unicast ? &pace->peer : &mac_broadcast, out);
+    ask(channel, &channel->config->passive, next_active(channel), unicast ? &pace->peer : &mac_broadcast,
+        out);
 }
 
 static void wish_search(struct channel *channel, const struct channel_pace *pace, int64_t now_ns,
@@ -223,7 +225,8 @@ static void wish_search(struct channel *channel, const struct channel_pace *pace
     out->publish_searches |= bit(channel);
 }
 
-static void step_search(struct channel *channel, const struct channel_pace *pace, int64_t now_ns, struct outbox *out)
+static void step_search(struct channel *channel, const struct channel_pace *pace, int64_t now_ns,
+                        struct outbox *out)
 {
     struct search *search = &channel->search;
 
@@ -242,7 +245,8 @@ static void step_search(struct channel *channel, const struct channel_pace *pace
         search->next_ns = now_ns + request_cost_ns;
 }
 
-void channel_step(struct channel *channel, const struct channel_pace *pace, int64_t now_ns, struct outbox *out)
+void channel_step(struct channel *channel, const struct channel_pace *pace, int64_t now_ns,
+                  struct outbox *out)
 {
     if (channel->carrier) {
         for (size_t i = 0; i < channel->router_count; i++)
@@ -302,8 +306,8 @@ static void hear_search(struct channel *channel, const struct channel_pace *pace
     }
 }
 
-bool channel_arp(struct channel *channel, const struct channel_pace *pace, const struct arp *arp, int64_t received_ns,
-                 int64_t now_ns, struct outbox *out)
+bool channel_arp(struct channel *channel, const struct channel_pace *pace, const struct arp *arp,
+                 int64_t received_ns, int64_t now_ns, struct outbox *out)
 {
     /* What was on its way when the carrier went proves nothing about now. */
     if (mac_equal(&arp->sender_mac, &channel->mac) || !channel->carrier || received_ns < channel->changed_ns)

@@ -1,10 +1,12 @@
 /* channel: one network adapter on which the pair serves, and whether it works.
  *
- * A channel is *usable* while its device exists, has carrier, and one of its routers answers; where no router is
- * configured, once any frame came in since the carrier did. So after the start, and after each loss of the carrier, it
- * must be proven anew. `evidence_ns` is the last proof, `fault_ns` the first sign of what makes it unusable.
+ * A channel is *usable* while its device exists, has carrier, and one of its routers answers; where no router
+ * is configured, once any frame came in since the carrier did. So after the start, and after each loss of the
+ * carrier, it must be proven anew. `evidence_ns` is the last proof, `fault_ns` the first sign of what makes
+ * it unusable.
  *
- * Routers and active addresses of IPv6 are not asked: a channel that has no other routers counts as one without.
+ * Routers and active addresses of IPv6 are not asked: a channel that has no other routers counts as one
+ * without.
  *
  * Requests are few: search and router test together send at most 100 packets a second and channel. */
 #pragma once
@@ -16,7 +18,7 @@
 struct channel {
     const struct config_channel *config;
     size_t index;
-    uint32_t id; /* heartbeat_hash() of its name */
+    uint32_t id;     /* heartbeat_hash() of its name */
     bool searchable; /* the search is on, and there are addresses to ask for */
 
     bool present, carrier, usable;
@@ -24,8 +26,8 @@ struct channel {
     int64_t changed_ns; /* carrier came or went */
     int64_t frame_ns;   /* last frame that came in */
     int64_t evidence_ns, fault_ns;
-    uint64_t frames; /* the adapter's count when carrier came */
-    int64_t count_ns; /* when to ask for that count next */
+    uint64_t frames;   /* the adapter's count when carrier came */
+    int64_t count_ns;  /* when to ask for that count next */
     int64_t budget_ns; /* virtual time up to which requests are used up */
 
     size_t router_count;
@@ -53,14 +55,15 @@ struct channel_pace {
 
 void channel_init(struct channel *channel, const struct config_channel *config, size_t index, int64_t now_ns);
 
-void channel_link(struct channel *channel, const struct link_event *event, int64_t now_ns, struct outbox *out);
+void channel_link(struct channel *channel, const struct link_event *event, int64_t now_ns,
+                  struct outbox *out);
 
 /* Some frame came in: enough for a channel without routers. */
 void channel_frame(struct channel *channel, int64_t received_ns);
 
 /* An ARP packet came in. True if it is fresh evidence: a router answered. */
-bool channel_arp(struct channel *channel, const struct channel_pace *pace, const struct arp *arp, int64_t received_ns,
-                 int64_t now_ns, struct outbox *out);
+bool channel_arp(struct channel *channel, const struct channel_pace *pace, const struct arp *arp,
+                 int64_t received_ns, int64_t now_ns, struct outbox *out);
 
 /* Signs of trouble elsewhere: asks the routers at once. */
 void channel_hint(struct channel *channel, const struct channel_pace *pace, int64_t now_ns);
@@ -69,7 +72,8 @@ void channel_hint(struct channel *channel, const struct channel_pace *pace, int6
 void channel_restart(struct channel *channel, int64_t now_ns);
 
 /* Does what is due: requests, verdicts. */
-void channel_step(struct channel *channel, const struct channel_pace *pace, int64_t now_ns, struct outbox *out);
+void channel_step(struct channel *channel, const struct channel_pace *pace, int64_t now_ns,
+                  struct outbox *out);
 
 /* When the next quick thing is due; INT64_MAX: all is calm and can wait for the next tick. */
 int64_t channel_wake_ns(const struct channel *channel, const struct channel_pace *pace, int64_t now_ns);

@@ -132,7 +132,8 @@ static void watch_the_mute(struct detector *d, int64_t now_ns)
 /* Certain again: the peer is heard, and nobody suspects anything; or the time is over. */
 static void calm_down(struct detector *d, int64_t now_ns)
 {
-    const bool settled = !d->doubting && !d->mute && !is_suspicious(d) && now_ns - d->quick_since_ns >= 4 * interval_of(d);
+    const bool doubtful = d->doubting || d->mute || is_suspicious(d);
+    const bool settled = !doubtful && now_ns - d->quick_since_ns >= 4 * interval_of(d);
 
     if (d->quick && (settled || now_ns >= d->quick_until_ns))
         d->quick = false;
@@ -159,7 +160,8 @@ void detector_fill_peer(struct detector *d, int64_t now_ns, struct peer_message 
     d->told = d->peer;
 }
 
-static void welcome(struct detector *d, const struct heartbeat_header *header, int64_t now_ns, struct outbox *out)
+static void welcome(struct detector *d, const struct heartbeat_header *header, int64_t now_ns,
+                    struct outbox *out)
 {
     peer_new_session(&d->peer, &header->session);
     for (size_t i = 0; i < d->path_count; i++)
@@ -172,9 +174,9 @@ static void welcome(struct detector *d, const struct heartbeat_header *header, i
     out->send_paths |= all_paths(d);
 }
 
-/* The peer names a session of this node: the present one, an earlier one, or one that this node has forgotten, so
- * that its counter fell behind and the peer refuses all that it sends. (Or another machine speaks under this node's
- * name: then the two must not outbid each other without end.) */
+/* The peer names a session of this node: the present one, an earlier one, or one that this node has
+ * forgotten, so that its counter fell behind and the peer refuses all that it sends. (Or another machine
+ * speaks under this node's name: then the two must not outbid each other without end.) */
 static bool is_echo(struct detector *d, const struct heartbeat *heartbeat, int64_t now_ns, struct outbox *out)
 {
     const struct heartbeat_session *echo = &heartbeat->echo.session;
@@ -190,7 +192,8 @@ static bool is_echo(struct detector *d, const struct heartbeat *heartbeat, int64
     return false;
 }
 
-static void judge_path(struct detector *d, size_t path, int64_t counting_since_ns, int64_t now_ns, struct outbox *out)
+static void judge_path(struct detector *d, size_t path, int64_t counting_since_ns, int64_t now_ns,
+                       struct outbox *out)
 {
     if (!path_judge(&d->paths[path], interval_of(d), counting_since_ns, now_ns))
         return;
@@ -199,7 +202,8 @@ static void judge_path(struct detector *d, size_t path, int64_t counting_since_n
 }
 
 void detector_heartbeat(struct detector *d, size_t path, const struct heartbeat_header *header,
-                        const struct heartbeat *heartbeat, int64_t received_ns, int64_t now_ns, struct outbox *out)
+                        const struct heartbeat *heartbeat, int64_t received_ns, int64_t now_ns,
+                        struct outbox *out)
 {
     const enum peer_verdict verdict = peer_judge(&d->peer, &d->paths[path], header);
     const bool suspected = is_suspicious(d);
@@ -242,8 +246,8 @@ static void tell_evidence(struct detector *d, int64_t now_ns, struct outbox *out
     out->send_paths |= all_paths(d);
 }
 
-void detector_arp(struct detector *d, size_t channel, const struct arp *arp, int64_t received_ns, int64_t now_ns,
-                  struct outbox *out)
+void detector_arp(struct detector *d, size_t channel, const struct arp *arp, int64_t received_ns,
+                  int64_t now_ns, struct outbox *out)
 {
     const struct channel_pace pace = pace_of(d, channel, now_ns);
     const bool usable = d->channels[channel].usable;
@@ -339,7 +343,8 @@ static void say_channels(const struct detector *d, int64_t now_ns, struct heartb
     }
 }
 
-static void say_echo(const struct detector *d, const struct path *path, int64_t now_ns, struct heartbeat_echo *echo)
+static void say_echo(const struct detector *d, const struct path *path, int64_t now_ns,
+                     struct heartbeat_echo *echo)
 {
     if (!d->peer.heard)
         return;

@@ -16,8 +16,8 @@ struct links_event {
 
 typedef void links_handler(void *userdata, const struct links_event *event);
 
-/* Listens, and asks for the present state of all devices; the handler is called from links_read(). 0 or a negative
- * errno; the caller frees with links_free(). */
+/* Listens, and asks for the present state of all devices; the handler is called from links_read(). 0 or a
+ * negative errno; the caller frees with links_free(). */
 int links_open(links_handler *handler, void *userdata, struct links **links);
 void links_free(struct links *links);
 

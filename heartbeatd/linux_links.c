@@ -53,7 +53,8 @@ static int on_message(struct nl_msg *message, void *userdata)
 
     if (header->nlmsg_type != RTM_NEWLINK && header->nlmsg_type != RTM_DELLINK)
         return NL_OK;
-    if (nlmsg_parse(header, sizeof(struct ifinfomsg), attributes, IFLA_MAX, NULL) < 0 || !attributes[IFLA_IFNAME])
+    if (nlmsg_parse(header, sizeof(struct ifinfomsg), attributes, IFLA_MAX, NULL) < 0 ||
+        !attributes[IFLA_IFNAME])
         return NL_OK;
     const struct ifinfomsg *info = nlmsg_data(header);
     if (info->ifi_family == AF_UNSPEC) /* bridges tell of their ports under a family of their own */

@@ -1,8 +1,8 @@
 /* outbox: what the core wants done, as data. Filled by the core, emptied by the shell after each event.
  *
- * Wishes are sets, not queues: two reasons to publish a topic, or to send a heartbeat on a path, are one sending. So the
- * outbox is bounded whatever happens. Requests and notes that do not fit are left out: requests are made again, and
- * notes are lines for people. */
+ * Wishes are sets, not queues: two reasons to publish a topic, or to send a heartbeat on a path, are one
+ * sending. So the outbox is bounded whatever happens. Requests and notes that do not fit are left out:
+ * requests are made again, and notes are lines for people. */
 #pragma once
 #include "heartbeatd/arp.h"
 #include "proto/heartbeat.h"

@@ -8,11 +8,12 @@ void own_set_session(struct own *own, const struct heartbeat_session *session)
 
 static bool role_differs(const struct role_message *a, const struct role_message *b)
 {
-    return a->change != b->change || a->considered != b->considered || a->role != b->role || a->phase != b->phase || a->epoch != b->epoch ||
-           a->next_epoch != b->next_epoch || a->offer != b->offer || a->prefers != b->prefers ||
-           a->released != b->released || a->held != b->held || a->hold_version != b->hold_version ||
-           a->hold_until_ns != b->hold_until_ns || a->fit != b->fit || a->whole != b->whole ||
-           a->reboot != b->reboot || a->suspicious != b->suspicious || a->services_failed != b->services_failed;
+    return a->change != b->change || a->considered != b->considered || a->role != b->role ||
+           a->phase != b->phase || a->epoch != b->epoch || a->next_epoch != b->next_epoch ||
+           a->offer != b->offer || a->prefers != b->prefers || a->released != b->released ||
+           a->held != b->held || a->hold_version != b->hold_version || a->hold_until_ns != b->hold_until_ns ||
+           a->fit != b->fit || a->whole != b->whole || a->reboot != b->reboot ||
+           a->suspicious != b->suspicious || a->services_failed != b->services_failed;
 }
 
 bool own_set_role(struct own *own, const struct role_message *role, int64_t sent_ns)
@@ -39,7 +40,8 @@ bool own_holds(const struct own *own, int64_t now_ns)
 
 bool own_serves(const struct own *own, int64_t now_ns)
 {
-    return own->role.role == ROLE_ACTIVE && own->address.state == HOLD_STATE_HOLDING && own->address.lease_ns > now_ns;
+    return own->role.role == ROLE_ACTIVE && own->address.state == HOLD_STATE_HOLDING &&
+           own->address.lease_ns > now_ns;
 }
 
 static int64_t age_us(int64_t since_ns, int64_t now_ns)

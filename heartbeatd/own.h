@@ -1,10 +1,10 @@
 /* own: what this node tells of itself: the state that arbiterd and takeoverd publish.
  *
- * heartbeatd carries the arbiter's state to the peer and adds how old it is. The lease that it shows is the one that
- * takeoverd confirmed, never the one that arbiterd only wishes for.
+ * heartbeatd carries the arbiter's state to the peer and adds how old it is. The lease that it shows is the
+ * one that takeoverd confirmed, never the one that arbiterd only wishes for.
  *
- * Sequences number the heartbeats of a session over all paths, so that session and sequence together are a nonce that
- * never comes twice. */
+ * Sequences number the heartbeats of a session over all paths, so that session and sequence together are a
+ * nonce that never comes twice. */
 #pragma once
 #include "common/base.h"
 #include "proto/heartbeat.h"

@@ -53,7 +53,8 @@ bool path_judge(struct path *path, int64_t interval_ns, int64_t counting_since_n
     enum path_state state = PATH_STATE_DOWN;
 
     if (path->heard_ns && now_ns - path->heard_ns <= heard_within_ns)
-        state = path->echoed_ns && now_ns - path->echoed_ns <= echoed_within_ns ? PATH_STATE_UP : PATH_STATE_ONE_WAY;
+        state = path->echoed_ns && now_ns - path->echoed_ns <= echoed_within_ns ? PATH_STATE_UP
+                                                                                : PATH_STATE_ONE_WAY;
     if (state == PATH_STATE_DOWN)
         path->since_ns = 0;
     else if (path->since_ns == 0)

@@ -1,8 +1,9 @@
 /* path: one way on which heartbeats travel, the reserved line or a channel.
  *
- * A path is *up* when this node hears the peer on it and the peer, by its echo, heard this node on it a moment ago;
- * *one-way* when only the first is so; *down* when nothing comes. The echo carries back the stamp that this node had put
- * into its own heartbeat, so that its age, and the round trip, are measured by this node's clock alone.
+ * A path is *up* when this node hears the peer on it and the peer, by its echo, heard this node on it a
+ * moment ago; *one-way* when only the first is so; *down* when nothing comes. The echo carries back the stamp
+ * that this node had put into its own heartbeat, so that its age, and the round trip, are measured by this
+ * node's clock alone.
  *
  * Within a session, sequences only grow on a path; what is not newer was heard before. */
 #pragma once
@@ -34,8 +35,8 @@ void path_new_session(struct path *path);
 void path_heard(struct path *path, uint64_t sequence, const struct heartbeat *heartbeat, bool echoes,
                 int64_t received_ns);
 
-/* Brings `state` up to date. Up to `counting_since_ns` this node itself did not listen: for a moment after, nothing is
- * held against the path. True if the state changed. */
+/* Brings `state` up to date. Up to `counting_since_ns` this node itself did not listen: for a moment after,
+ * nothing is held against the path. True if the state changed. */
 bool path_judge(struct path *path, int64_t interval_ns, int64_t counting_since_ns, int64_t now_ns);
 
 /* Of the last 64 heartbeats that should have come, how many did not, in permille. */

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum peer_verdict peer_judge(const struct peer *peer, const struct path *path, const struct heartbeat_header *header)
+enum peer_verdict peer_judge(const struct peer *peer, const struct path *path,
+                             const struct heartbeat_header *header)
 {
     if (header->session.start > peer->session.start)
         return PEER_NEW_SESSION;
@@ -156,10 +157,11 @@ bool peer_differs(const struct peer *a, const struct peer *b)
 {
     const struct heartbeat *x = &a->said, *y = &b->said;
 
-    return a->linked != b->linked || !heartbeat_session_equal(&a->session, &b->session) || x->role != y->role ||
-           x->phase != y->phase || x->epoch != y->epoch || x->next_epoch != y->next_epoch || x->offer != y->offer ||
-           x->prefers != y->prefers || x->released != y->released || x->held != y->held ||
-           x->hold_version != y->hold_version || x->unfit != y->unfit || x->whole != y->whole ||
-           x->services_failed != y->services_failed || x->suspicious != y->suspicious || x->change != y->change ||
-           x->considered != y->considered || (x->lease_us > 0) != (y->lease_us > 0) || channels_differ(a, b);
+    return a->linked != b->linked || !heartbeat_session_equal(&a->session, &b->session) ||
+           x->role != y->role || x->phase != y->phase || x->epoch != y->epoch ||
+           x->next_epoch != y->next_epoch || x->offer != y->offer || x->prefers != y->prefers ||
+           x->released != y->released || x->held != y->held || x->hold_version != y->hold_version ||
+           x->unfit != y->unfit || x->whole != y->whole || x->services_failed != y->services_failed ||
+           x->suspicious != y->suspicious || x->change != y->change || x->considered != y->considered ||
+           (x->lease_us > 0) != (y->lease_us > 0) || channels_differ(a, b);
 }

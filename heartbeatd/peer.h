@@ -1,11 +1,13 @@
 /* peer: the other node, as its sealed heartbeats show it.
  *
- * A session is one run of the peer's heartbeatd. Its start counter only grows, and the highest one heard is kept on disk,
- * so that what was recorded in an earlier session is refused for ever. Within a session the sequence must grow on each
- * path; and what is far behind the highest on any path was held back by somebody, and is refused as well.
+ * A session is one run of the peer's heartbeatd. Its start counter only grows, and the highest one heard is
+ * kept on disk, so that what was recorded in an earlier session is refused for ever. Within a session the
+ * sequence must grow on each path; and what is far behind the highest on any path was held back by somebody,
+ * and is refused as well.
  *
- * The same state comes on every path: only a heartbeat newer than all others replaces what is known. One that does not
- * echo this node's session is no answer to anything: it proves life (`heard_ns`, `backed_ns`), and `linked` tells. */
+ * The same state comes on every path: only a heartbeat newer than all others replaces what is known. One that
+ * does not echo this node's session is no answer to anything: it proves life (`heard_ns`, `backed_ns`), and
+ * `linked` tells. */
 #pragma once
 #include "common/config.h"
 #include "heartbeatd/path.h"
@@ -27,7 +29,8 @@ struct peer {
 enum peer_verdict { PEER_FRESH, PEER_NEW_SESSION, PEER_REPLAYED };
 
 /* Whether a heartbeat that opened is new. */
-enum peer_verdict peer_judge(const struct peer *peer, const struct path *path, const struct heartbeat_header *header);
+enum peer_verdict peer_judge(const struct peer *peer, const struct path *path,
+                             const struct heartbeat_header *header);
 
 /* The session of PEER_NEW_SESSION begins; the caller starts its paths anew. */
 void peer_new_session(struct peer *peer, const struct heartbeat_session *session);
@@ -39,5 +42,6 @@ void peer_heard(struct peer *peer, const struct config *config, const struct hea
 /* Fills in all but what the peer cannot know (`alive`, `counting_since_ns`). */
 void peer_fill(const struct peer *peer, const struct config *config, struct peer_message *message);
 
-/* What arbiterd must know at once differs between what was told (`b`) and now (`a`); not so for mere renewals. */
+/* What arbiterd must know at once differs between what was told (`b`) and now (`a`); not so for mere
+ * renewals. */
 bool peer_differs(const struct peer *a, const struct peer *b);

@@ -15,7 +15,8 @@ static void publish(struct shell *shell, const struct message_type *type, const 
     const int r = bus_publish(shell->daemon->bus, type, name, body, NULL);
 
     if (r < 0 && log_allowed(&shell->send_log, 3))
-        log_warning("cannot publish on topic %s: %s; it is sent again within a second", type->topic, strerror(-r));
+        log_warning("cannot publish on topic %s: %s; it is sent again within a second", type->topic,
+                    strerror(-r));
 }
 
 static void publish_peer(struct shell *shell, int64_t now_ns)
@@ -95,9 +96,10 @@ static void note_search(const struct channel *channel)
     else if (channel->search.state == SEARCH_STATE_ANSWERED)
         log_notice("channel %s: an active address answers from %s", channel->config->name, mac);
     else if (channel->search.state == SEARCH_STATE_CONFLICT)
-        log_warning("channel %s: an active address answers from %s, which is not the peer's: find that machine and "
-                    "take the address from it",
-                    channel->config->name, mac);
+        log_warning(
+            "channel %s: an active address answers from %s, which is not the peer's: find that machine and "
+            "take the address from it",
+            channel->config->name, mac);
 }
 
 static void note_router(const struct channel *channel, size_t i)
@@ -128,7 +130,8 @@ static void write_note(struct shell *shell, const struct note *note)
     switch (note->kind) {
     case NOTE_STALL:
         if (log_allowed(&shell->stall_log, 5))
-            log_warning("this daemon was held up for %" PRId64 " ms: silence is counted anew", note->value / NS_PER_MS);
+            log_warning("this daemon was held up for %" PRId64 " ms: silence is counted anew",
+                        note->value / NS_PER_MS);
         break;
     case NOTE_PEER_SESSION:
     case NOTE_PEER_LOST:
@@ -151,7 +154,8 @@ static void write_note(struct shell *shell, const struct note *note)
         note_search(channel);
         break;
     case NOTE_OLD_START:
-        log_warning("the peer knows a later session of this node than this one: counting on from there; if this comes "
+        log_warning("the peer knows a later session of this node than this one: counting on from there; if "
+                    "this comes "
                     "again, another heartbeatd runs under this node's name");
         break;
     }

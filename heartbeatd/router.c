@@ -27,7 +27,8 @@ bool router_is_quick(const struct router *router, const struct router_pace *pace
 
 static void plan(struct router *router, const struct router_pace *pace, int64_t now_ns)
 {
-    router->next_ns = router->asked_ns + (router_is_quick(router, pace, now_ns) ? pace->quick_ns : pace->calm_ns);
+    router->next_ns =
+        router->asked_ns + (router_is_quick(router, pace, now_ns) ? pace->quick_ns : pace->calm_ns);
 }
 
 void router_hint(struct router *router, const struct router_pace *pace, int64_t now_ns)

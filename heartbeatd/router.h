@@ -1,8 +1,9 @@
 /* router: the test whether a neighbour still answers (L9, L10, R6).
  *
- * It is asked at a calm pace. Each request that was not answered by the time of the next one is a miss. After `retries`
- * misses, or at once on a hint from elsewhere, it is asked quickly; when QUICK_PROBES of those are missed as well, it is
- * silent. One answer is enough to make it answer again. Any ARP packet from its address is an answer. */
+ * It is asked at a calm pace. Each request that was not answered by the time of the next one is a miss. After
+ * `retries` misses, or at once on a hint from elsewhere, it is asked quickly; when QUICK_PROBES of those are
+ * missed as well, it is silent. One answer is enough to make it answer again. Any ARP packet from its address
+ * is an answer. */
 #pragma once
 #include "common/net.h"
 #include "proto/topics.h"
@@ -38,7 +39,8 @@ void router_hint(struct router *router, const struct router_pace *pace, int64_t 
 
 bool router_is_quick(const struct router *router, const struct router_pace *pace, int64_t now_ns);
 
-/* A request is due: counts the miss of the one before. True if what others know of it (answering, missing) changed. */
+/* A request is due: counts the miss of the one before. True if what others know of it (answering, missing)
+ * changed. */
 bool router_ask(struct router *router, const struct router_pace *pace, int64_t now_ns);
 
 /* It answered. True if what others know of it changed. */

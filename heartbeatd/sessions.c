@@ -15,7 +15,8 @@ void sessions_print(const struct sessions *s, char text[static SESSIONS_TEXT_MAX
     char random[2 * sizeof s->peer.random + 1];
 
     sodium_bin2hex(random, sizeof random, s->peer.random, sizeof s->peer.random);
-    snprintf(text, SESSIONS_TEXT_MAX, "own %" PRIu64 "\npeer %" PRIu64 " %s\n", s->own.start, s->peer.start, random);
+    snprintf(text, SESSIONS_TEXT_MAX, "own %" PRIu64 "\npeer %" PRIu64 " %s\n", s->own.start, s->peer.start,
+             random);
 }
 
 int sessions_parse(const char *text, struct sessions *s)
@@ -24,9 +25,11 @@ int sessions_parse(const char *text, struct sessions *s)
     size_t length;
 
     *s = (struct sessions){0};
-    if (sscanf(text, "own %" SCNu64 "\npeer %" SCNu64 " %16[0-9a-f]\n", &s->own.start, &s->peer.start, random) != 3 ||
+    if (sscanf(text, "own %" SCNu64 "\npeer %" SCNu64 " %16[0-9a-f]\n", &s->own.start, &s->peer.start,
+               random) != 3 ||
         s->own.start >= (uint64_t)HEARTBEAT_NUMBER_MAX || s->peer.start > (uint64_t)HEARTBEAT_NUMBER_MAX ||
-        sodium_hex2bin(s->peer.random, sizeof s->peer.random, random, strlen(random), NULL, &length, NULL) < 0 ||
+        sodium_hex2bin(s->peer.random, sizeof s->peer.random, random, strlen(random), NULL, &length, NULL) <
+            0 ||
         length != sizeof s->peer.random)
         return -EBADMSG;
     return 0;
@@ -44,7 +47,8 @@ int sessions_save(const char *path, const struct sessions *s)
     sessions_print(s, text);
     const int r = statefile_write(path, text);
     if (r < 0)
-        log_error("cannot write %s: %s; heartbeats recorded earlier may be accepted after a restart; free the disk, "
+        log_error("cannot write %s: %s; heartbeats recorded earlier may be accepted after a restart; free "
+                  "the disk, "
                   "or mend it",
                   path, strerror(-r));
     return r;
@@ -69,9 +73,10 @@ void sessions_begin(const char *path, struct sessions *s)
         begin(path, s, s->own.start + 1);
         return;
     }
-    log_warning("no session counters in %s (%s): counting from the clock, and the first session heard of the peer "
-                "is believed",
-                path, r == -ENOENT ? "a first start?" : strerror(-r));
+    log_warning(
+        "no session counters in %s (%s): counting from the clock, and the first session heard of the peer "
+        "is believed",
+        path, r == -ENOENT ? "a first start?" : strerror(-r));
     *s = (struct sessions){0};
     begin(path, s, wall_seconds());
 }

@@ -1,8 +1,8 @@
 /* sessions: the two session counters on disk (proto/heartbeat.md, "Sessions").
  *
- * This node's own start counter is durable before its first heartbeat leaves, so it never comes twice. The peer's highest
- * session is written soon after it was heard: by a thread of its own, because a slow disk must not stop the heartbeats.
- * A crash in between lets at most the session before be heard again. */
+ * This node's own start counter is durable before its first heartbeat leaves, so it never comes twice. The
+ * peer's highest session is written soon after it was heard: by a thread of its own, because a slow disk must
+ * not stop the heartbeats. A crash in between lets at most the session before be heard again. */
 #pragma once
 #include <limits.h>
 
@@ -17,8 +17,9 @@ enum { SESSIONS_TEXT_MAX = 128 };
 void sessions_print(const struct sessions *sessions, char text[static SESSIONS_TEXT_MAX]);
 int sessions_parse(const char *text, struct sessions *sessions); /* 0 or -EBADMSG */
 
-/* Begins this run's session: its counter is one more than the one on disk; the wall clock's seconds if nothing readable
- * is there (logged). Durable on return; if it cannot be, that is logged too, and the wall clock helps. */
+/* Begins this run's session: its counter is one more than the one on disk; the wall clock's seconds if
+ * nothing readable is there (logged). Durable on return; if it cannot be, that is logged too, and the wall
+ * clock helps. */
 void sessions_begin(const char *path, struct sessions *sessions);
 
 /* The same again during a run, for a counter higher than `after`. */
@@ -32,4 +33,4 @@ struct saver;
 /* A thread that writes `path`. 0 or a negative errno. */
 int saver_open(const char *path, struct saver **saver);
 void saver_put(struct saver *saver, const struct sessions *sessions); /* soon; the latest one counts */
-void saver_close(struct saver *saver);                               /* after what was put last; NULL is ignored */
+void saver_close(struct saver *saver); /* after what was put last; NULL is ignored */

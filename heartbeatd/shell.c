@@ -96,8 +96,8 @@ static void open_line(struct shell *shell, int64_t now_ns)
 
     if (!shell->detector.paths[PATH_RESERVED].configured || ear->fd >= 0 || now_ns < shell->line_retry_ns)
         return;
-    int r = line_open(&config->nodes[config->self].reserved, &config->nodes[1 - config->self].reserved, HEARTBEAT_PORT,
-                      &fd);
+    int r = line_open(&config->nodes[config->self].reserved, &config->nodes[1 - config->self].reserved,
+                      HEARTBEAT_PORT, &fd);
     if (r == 0)
         r = open_ear(ear, fd, on_path);
     if (r == 0) {
@@ -141,8 +141,8 @@ static int open_channel(struct shell *shell, size_t i, unsigned index)
         return r;
     r = filter_arp(&shell->daemon->config->channels[i], fd);
     if (r < 0)
-        log_warning("cannot filter ARP on %s: %s; going on without", shell->daemon->config->channels[i].device,
-                    strerror(-r));
+        log_warning("cannot filter ARP on %s: %s; going on without",
+                    shell->daemon->config->channels[i].device, strerror(-r));
     return open_ear(&shell->arps[i], fd, on_arp);
 }
 
@@ -164,7 +164,8 @@ static void take_link(struct shell *shell, size_t i, const struct links_event *e
         close_channel(shell, i);
         const int r = open_channel(shell, i, event->index);
         if (r < 0)
-            log_error("cannot open packet sockets on %s: %s; heartbeatd needs CAP_NET_RAW", device, strerror(-r));
+            log_error("cannot open packet sockets on %s: %s; heartbeatd needs CAP_NET_RAW", device,
+                      strerror(-r));
         shell->device_index[i] = event->index;
     } else if (!present && shell->device_index[i] == event->index) {
         close_channel(shell, i); /* removed, or it has another name now */
@@ -172,7 +173,8 @@ static void take_link(struct shell *shell, size_t i, const struct links_event *e
         return; /* some other device */
     }
     const struct link_event link = {present, event->carrier, event->mac, event->frames};
-    detector_link(&shell->detector, i, present ? &link : &(struct link_event){0}, clock_now_ns(), &shell->outbox);
+    detector_link(&shell->detector, i, present ? &link : &(struct link_event){0}, clock_now_ns(),
+                  &shell->outbox);
 }
 
 /* The reserved line's device is not in the configuration: it is the one that has the reserved address. */
@@ -185,7 +187,8 @@ static void take_reserved_link(struct shell *shell, const struct links_event *ev
         return;
     if (strcmp(shell->reserved_device, event->device) != 0) {
         char device[LINK_NAME_MAX];
-        if (links_device_of(&config->nodes[config->self].reserved, device) < 0 || strcmp(device, event->device) != 0)
+        if (links_device_of(&config->nodes[config->self].reserved, device) < 0 ||
+            strcmp(device, event->device) != 0)
             return;
         text_copy(shell->reserved_device, sizeof shell->reserved_device, device);
     } else if (carrier != shell->reserved_carrier) {
@@ -234,7 +237,8 @@ static void on_role(void *userdata, const struct bus_message *message)
 {
     struct shell *shell = userdata;
 
-    detector_role(&shell->detector, message->body, message->envelope->mono_ns, clock_now_ns(), &shell->outbox);
+    detector_role(&shell->detector, message->body, message->envelope->mono_ns, clock_now_ns(),
+                  &shell->outbox);
     finish(shell);
 }
 
@@ -256,9 +260,10 @@ static int add_key(struct shell *shell, const char *file)
 
     int r = config_read_key(file, key);
     if (r < 0) {
-        log_error("cannot use the key file %s: %s; it must be a regular file of 32 bytes that only root can read "
-                  "(duet keygen makes one)",
-                  file, strerror(-r));
+        log_error(
+            "cannot use the key file %s: %s; it must be a regular file of 32 bytes that only root can read "
+            "(duet keygen makes one)",
+            file, strerror(-r));
         return r;
     }
     r = seal_ring_add(&shell->ring, key_context, key);
@@ -283,8 +288,9 @@ static int check_names(const struct config *config)
 {
     for (size_t i = 0; i < config->channel_count; i++) {
         if (config->channels[i].heartbeat_udp)
-            log_warning("channel %s: heartbeat = udp is not to be had yet; its heartbeats are Ethernet frames",
-                        config->channels[i].name);
+            log_warning(
+                "channel %s: heartbeat = udp is not to be had yet; its heartbeats are Ethernet frames",
+                config->channels[i].name);
         for (size_t k = 0; k < i; k++)
             if (heartbeat_hash(config->channels[i].name) == heartbeat_hash(config->channels[k].name)) {
                 log_error("the channels %s and %s cannot be told apart in heartbeats: rename one of them",

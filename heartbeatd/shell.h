@@ -1,8 +1,8 @@
-/* shell: the sockets, keys and timers around the detector. Each thing that happens is handed to the detector, and then
- * the outbox is emptied: heartbeats first, requests, topics, lines of the log.
+/* shell: the sockets, keys and timers around the detector. Each thing that happens is handed to the detector,
+ * and then the outbox is emptied: heartbeats first, requests, topics, lines of the log.
  *
- * Before time is judged, all sockets are drained, so that what came in time counts even if this process did not run.
- * What is taken at once is bounded: a flood costs only itself. */
+ * Before time is judged, all sockets are drained, so that what came in time counts even if this process did
+ * not run. What is taken at once is bounded: a flood costs only itself. */
 #pragma once
 #include "common/daemon.h"
 #include "common/log.h"
@@ -38,7 +38,8 @@ struct shell {
     struct log_limit path_log, stall_log, send_log, parse_log;
 };
 
-/* Opens everything; says in the log what cannot be had. 0 or a negative errno; shell_close() follows either way. */
+/* Opens everything; says in the log what cannot be had. 0 or a negative errno; shell_close() follows either
+ * way. */
 int shell_open(struct shell *shell, struct daemon *daemon);
 
 /* Wipes the keys, and waits for the disk. Call after the loop has ended. */

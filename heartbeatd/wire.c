@@ -72,7 +72,8 @@ static void send_heartbeat(struct shell *shell, size_t path)
     const int r = path == PATH_RESERVED ? send_on_line(shell) : send_on_channel(shell, path);
     detector_sent(&shell->detector, path, r == 0);
     if (r < 0 && log_allowed(&shell->send_log, 3))
-        log_debug("a heartbeat on %s was refused: %s", detector_path_name(&shell->detector, path), strerror(-r));
+        log_debug("a heartbeat on %s was refused: %s", detector_path_name(&shell->detector, path),
+                  strerror(-r));
 }
 
 void shell_send(struct shell *shell)
@@ -94,7 +95,8 @@ void shell_send(struct shell *shell)
 
 /* ----------------------------------------------------------------------- in */
 
-static void take_datagram(struct shell *shell, size_t path, const uint8_t *bytes, size_t size, int64_t received_ns)
+static void take_datagram(struct shell *shell, size_t path, const uint8_t *bytes, size_t size,
+                          int64_t received_ns)
 {
     struct heartbeat_header header;
     struct heartbeat heartbeat;
@@ -107,20 +109,22 @@ static void take_datagram(struct shell *shell, size_t path, const uint8_t *bytes
         detector_refused(&shell->detector, path, REFUSED_FOREIGN);
         return;
     }
-    if (seal_open(&shell->ring, header.key_id, &place, bytes + HEARTBEAT_NONCE_AT, bytes, HEARTBEAT_HEADER_BYTES,
-                  bytes + HEARTBEAT_HEADER_BYTES, header.sealed_bytes, body) < 0) {
+    if (seal_open(&shell->ring, header.key_id, &place, bytes + HEARTBEAT_NONCE_AT, bytes,
+                  HEARTBEAT_HEADER_BYTES, bytes + HEARTBEAT_HEADER_BYTES, header.sealed_bytes, body) < 0) {
         detector_refused(&shell->detector, path, REFUSED_UNOPENED);
         return;
     }
     if (heartbeat_parse_body(header.version, body, header.sealed_bytes - SEAL_TAG_BYTES, &heartbeat) < 0) {
         detector_refused(&shell->detector, path, REFUSED_FOREIGN);
         if (log_allowed(&shell->parse_log, 1))
-            log_warning("the peer speaks heartbeat versions %u to %u, this node only %d: use programs of the same "
-                        "version, or of the one before",
-                        header.version_min, header.version_max, HEARTBEAT_VERSION);
+            log_warning(
+                "the peer speaks heartbeat versions %u to %u, this node only %d: use programs of the same "
+                "version, or of the one before",
+                header.version_min, header.version_max, HEARTBEAT_VERSION);
         return;
     }
-    detector_heartbeat(&shell->detector, path, &header, &heartbeat, received_ns, clock_now_ns(), &shell->outbox);
+    detector_heartbeat(&shell->detector, path, &header, &heartbeat, received_ns, clock_now_ns(),
+                       &shell->outbox);
 }
 
 void shell_read_path(struct ear *ear, int budget)
@@ -155,6 +159,7 @@ void shell_read_arp(struct ear *ear, int budget)
             return;
         }
         if (arp_parse(frame, (size_t)n, &arp) == 0)
-            detector_arp(&ear->shell->detector, ear->index, &arp, received_ns, clock_now_ns(), &ear->shell->outbox);
+            detector_arp(&ear->shell->detector, ear->index, &arp, received_ns, clock_now_ns(),
+                         &ear->shell->outbox);
     }
 }

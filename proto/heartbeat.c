@@ -36,7 +36,11 @@ static void put(struct writer *w, uint64_t value, unsigned bytes)
 /* A number as the format has it: 0 … HEARTBEAT_NUMBER_MAX. */
 static void put_number(struct writer *w, int64_t value)
 {
-    put(w, value < 0 ? 0 : value > HEARTBEAT_NUMBER_MAX ? (uint64_t)HEARTBEAT_NUMBER_MAX : (uint64_t)value, 8);
+    put(w,
+        value < 0                      ? 0
+        : value > HEARTBEAT_NUMBER_MAX ? (uint64_t)HEARTBEAT_NUMBER_MAX
+                                       : (uint64_t)value,
+        8);
 }
 
 static void put_bytes(struct writer *w, const uint8_t *bytes, size_t count)
@@ -96,7 +100,8 @@ static void get_session(struct reader *r, struct heartbeat_session *session)
 
 /* ------------------------------------------------------------------- header */
 
-void heartbeat_pack_header(const struct heartbeat_header *header, uint8_t bytes[static HEARTBEAT_HEADER_BYTES])
+void heartbeat_pack_header(const struct heartbeat_header *header,
+                           uint8_t bytes[static HEARTBEAT_HEADER_BYTES])
 {
     struct writer w = {bytes};
 
@@ -127,8 +132,8 @@ int heartbeat_parse_header(const uint8_t *bytes, size_t size, struct heartbeat_h
     get(&r, 2); /* reserved: whatever a later version says there */
     get_session(&r, &header->session);
     header->sequence = (uint64_t)get_number(&r);
-    if (r.bad || header->session.start == 0 || header->sequence == 0 || header->sealed_bytes < HEARTBEAT_TAG_BYTES ||
-        header->sealed_bytes > size - HEARTBEAT_HEADER_BYTES)
+    if (r.bad || header->session.start == 0 || header->sequence == 0 ||
+        header->sealed_bytes < HEARTBEAT_TAG_BYTES || header->sealed_bytes > size - HEARTBEAT_HEADER_BYTES)
         return -EBADMSG;
     return 0;
 }
@@ -175,7 +180,8 @@ static void put_echo(struct writer *w, const struct heartbeat_echo *echo)
 
 size_t heartbeat_pack_body(const struct heartbeat *h, uint8_t bytes[static HEARTBEAT_BODY_MAX])
 {
-    const size_t count = h->channel_count < HEARTBEAT_CHANNELS_MAX ? h->channel_count : HEARTBEAT_CHANNELS_MAX;
+    const size_t count =
+        h->channel_count < HEARTBEAT_CHANNELS_MAX ? h->channel_count : HEARTBEAT_CHANNELS_MAX;
     struct writer w = {bytes};
 
     put_state(&w, h);
@@ -266,7 +272,8 @@ bool heartbeat_session_equal(const struct heartbeat_session *a, const struct hea
     return a->start == b->start && memcmp(a->random, b->random, sizeof a->random) == 0;
 }
 
-void heartbeat_session_print(const struct heartbeat_session *session, char text[static HEARTBEAT_SESSION_TEXT_MAX])
+void heartbeat_session_print(const struct heartbeat_session *session,
+                             char text[static HEARTBEAT_SESSION_TEXT_MAX])
 {
     int n = snprintf(text, HEARTBEAT_SESSION_TEXT_MAX, "%016" PRIx64, session->start);
 

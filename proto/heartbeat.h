@@ -1,11 +1,13 @@
-/* heartbeat: one datagram in which a node shows itself to its peer (proto/heartbeat.md has every offset and rule).
+/* heartbeat: one datagram in which a node shows itself to its peer (proto/heartbeat.md has every offset and
+ * rule).
  *
- * A datagram is a frozen header of 40 bytes, which stays the same in every version to come, and a sealed body of the
- * version that the header names. This module is the codec alone: it turns the structs into bytes and back, by shifts,
- * so that byte order, word size and padding of the machine do not matter. It neither seals nor opens (common/seal.h)
- * nor judges whether a datagram is new (heartbeatd). No allocation, no I/O.
+ * A datagram is a frozen header of 40 bytes, which stays the same in every version to come, and a sealed body
+ * of the version that the header names. This module is the codec alone: it turns the structs into bytes and
+ * back, by shifts, so that byte order, word size and padding of the machine do not matter. It neither seals
+ * nor opens (common/seal.h) nor judges whether a datagram is new (heartbeatd). No allocation, no I/O.
  *
- * What parses can be used without a second look: enums are in range, and numbers fit the bus (HEARTBEAT_NUMBER_MAX). */
+ * What parses can be used without a second look: enums are in range, and numbers fit the bus
+ * (HEARTBEAT_NUMBER_MAX). */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,8 +32,8 @@ enum {
 /* Where heartbeats on channels go: a group address of our own (locally administered; it spells "duet"). */
 extern const uint8_t heartbeat_group[6];
 
-/* The largest number that a heartbeat carries (sessions' random part, stamps and hashes excepted): JSON readers take
- * no larger ones exactly. As a duration: "never", or not known. */
+/* The largest number that a heartbeat carries (sessions' random part, stamps and hashes excepted): JSON
+ * readers take no larger ones exactly. As a duration: "never", or not known. */
 #define HEARTBEAT_NUMBER_MAX (INT64_C(1) << 53)
 
 /* One run of a sender. `start` grows with every run and is kept on disk; 0 = none. */
@@ -92,21 +94,23 @@ struct heartbeat {
 uint32_t heartbeat_hash(const char *name);
 
 /* Writes exactly HEARTBEAT_HEADER_BYTES. */
-void heartbeat_pack_header(const struct heartbeat_header *header, uint8_t bytes[static HEARTBEAT_HEADER_BYTES]);
+void heartbeat_pack_header(const struct heartbeat_header *header,
+                           uint8_t bytes[static HEARTBEAT_HEADER_BYTES]);
 
-/* Reads the header of a datagram of `size` bytes, and checks that `sealed_bytes` fits into it (bytes beyond are padding
- * of the medium). 0 or -EBADMSG: not one of duet's, or cut off. */
+/* Reads the header of a datagram of `size` bytes, and checks that `sealed_bytes` fits into it (bytes beyond
+ * are padding of the medium). 0 or -EBADMSG: not one of duet's, or cut off. */
 int heartbeat_parse_header(const uint8_t *bytes, size_t size, struct heartbeat_header *header);
 
-/* Writes a body of version 1 and returns its length, at most HEARTBEAT_BODY_MAX. Numbers beyond HEARTBEAT_NUMBER_MAX,
- * and negative ones, are written as the nearest allowed one. */
+/* Writes a body of version 1 and returns its length, at most HEARTBEAT_BODY_MAX. Numbers beyond
+ * HEARTBEAT_NUMBER_MAX, and negative ones, are written as the nearest allowed one. */
 size_t heartbeat_pack_body(const struct heartbeat *heartbeat, uint8_t bytes[static HEARTBEAT_BODY_MAX]);
 
-/* Reads an opened body of `version`. 0; -ENOTSUP (a version that this code does not speak); -EBADMSG (wrong length, or a
- * value out of range). */
+/* Reads an opened body of `version`. 0; -ENOTSUP (a version that this code does not speak); -EBADMSG (wrong
+ * length, or a value out of range). */
 int heartbeat_parse_body(uint8_t version, const uint8_t *bytes, size_t size, struct heartbeat *heartbeat);
 
 bool heartbeat_session_equal(const struct heartbeat_session *a, const struct heartbeat_session *b);
 
 enum { HEARTBEAT_SESSION_TEXT_MAX = 33 };
-void heartbeat_session_print(const struct heartbeat_session *session, char text[static HEARTBEAT_SESSION_TEXT_MAX]);
+void heartbeat_session_print(const struct heartbeat_session *session,
+                             char text[static HEARTBEAT_SESSION_TEXT_MAX]);

@@ -1,5 +1,5 @@
-/* Any bytes as a datagram, and as an opened body: what parses stays in range, packs to the same bytes again, and goes
- * through the detector and onto the bus without a crash. */
+/* Any bytes as a datagram, and as an opened body: what parses stays in range, packs to the same bytes again,
+ * and goes through the detector and onto the bus without a crash. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +9,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char text[] = "cluster \"gate\" {}\n"
-                           "node \"alpha\" { reserved-address = \"10.91.9.1\" }\n"
-                           "node \"beta\" { reserved-address = \"10.91.9.2\" }\n"
-                           "channel \"outside\" { device = \"eth0\" active-address = {\"203.0.113.10/24\"} }\n";
+static const char text[] =
+    "cluster \"gate\" {}\n"
+    "node \"alpha\" { reserved-address = \"10.91.9.1\" }\n"
+    "node \"beta\" { reserved-address = \"10.91.9.2\" }\n"
+    "channel \"outside\" { device = \"eth0\" active-address = {\"203.0.113.10/24\"} }\n";
 
 static struct config *config;
 static struct detector detector;
@@ -49,7 +50,8 @@ static void hear(const struct heartbeat *heartbeat, const uint8_t *body)
 {
     const struct heartbeat_header header = {
         .session.start = body[0] % 4 + 1, .sequence = (uint64_t)now_ns, .version_min = 1, .version_max = 1};
-    struct envelope envelope = {.node = "alpha", .from = "heartbeatd", .seq = 1, .at = "2026-01-01T00:00:00.000000Z"};
+    struct envelope envelope = {
+        .node = "alpha", .from = "heartbeatd", .seq = 1, .at = "2026-01-01T00:00:00.000000Z"};
     struct peer_message message, parsed;
     char error[CODEC_ERROR_MAX];
 
@@ -82,15 +84,16 @@ static void try_datagram(const uint8_t *data, size_t size)
 static void try_body(const uint8_t *data, size_t size)
 {
     const struct seal_place place = {"gate", "reserved", SEAL_SECOND_TO_FIRST};
-    uint8_t header[HEARTBEAT_HEADER_BYTES] = {0}, sealed[HEARTBEAT_BODY_MAX + SEAL_TAG_BYTES], body[HEARTBEAT_BODY_MAX];
+    uint8_t header[HEARTBEAT_HEADER_BYTES] = {0}, sealed[HEARTBEAT_BODY_MAX + SEAL_TAG_BYTES],
+            body[HEARTBEAT_BODY_MAX];
     struct heartbeat heartbeat;
 
     if (size > sizeof body)
         return;
-    const size_t length = seal_message(&ring, &place, header + HEARTBEAT_NONCE_AT, header, sizeof header, data, size,
-                                       sealed);
-    if (seal_open(&ring, ring.keys[0].id, &place, header + HEARTBEAT_NONCE_AT, header, sizeof header, sealed, length,
-                  body) < 0)
+    const size_t length =
+        seal_message(&ring, &place, header + HEARTBEAT_NONCE_AT, header, sizeof header, data, size, sealed);
+    if (seal_open(&ring, ring.keys[0].id, &place, header + HEARTBEAT_NONCE_AT, header, sizeof header, sealed,
+                  length, body) < 0)
         abort();
     if (heartbeat_parse_body(HEARTBEAT_VERSION, body, size, &heartbeat) < 0)
         return;

@@ -1,5 +1,5 @@
-/* Any bytes as a message of any topic: what parses packs, and parses again to the same text. The first byte chooses the
- * type. */
+/* Any bytes as a message of any topic: what parses packs, and parses again to the same text. The first byte
+ * chooses the type. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

@@ -12,10 +12,10 @@
 #include "heartbeatd/arp.h"
 
 static const uint8_t request_bytes[ARP_FRAME_BYTES] = {
-    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 0x01, 0x08, 0x06, /* Ethernet */
-    0,    1,    0x08, 0,    6,    4,    0,    1,                            /* who has */
-    0x02, 0,    0,    0,    0,    0x01, 203,  0, 113, 11,                   /* sender */
-    0,    0,    0,    0,    0,    0,    203,  0, 113, 1,                    /* target */
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0,   0,  0, 0x01, 0x08, 0x06, /* Ethernet */
+    0,    1,    0x08, 0,    6,    4,    0,    1,                               /* who has */
+    0x02, 0,    0,    0,    0,    0x01, 203,  0, 113, 11,                      /* sender */
+    0,    0,    0,    0,    0,    0,    203,  0, 113, 1,                       /* target */
 };
 
 static void test_request_has_the_bytes_of_rfc_826(void **state)

@@ -1,5 +1,5 @@
-/* The detector, as a conversation: two of them, a network between them that can be cut, routers and third parties that
- * answer or not, and a clock that the test turns. Times are milliseconds since the start. */
+/* The detector, as a conversation: two of them, a network between them that can be cut, routers and third
+ * parties that answer or not, and a clock that the test turns. Times are milliseconds since the start. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +42,7 @@ struct node {
     struct detector detector;
     struct outbox out;
     int asked[2], unicast[2], from_active[2], sent, published; /* counted since the last look */
-    int64_t paused_until; /* this process does not run */
+    int64_t paused_until;                                      /* this process does not run */
     struct {
         size_t path;
         int64_t at;
@@ -55,9 +55,9 @@ struct node {
 static struct {
     int64_t now;
     struct node nodes[2];
-    unsigned cut[2]; /* by sender: paths on which nothing passes */
+    unsigned cut[2];     /* by sender: paths on which nothing passes */
     bool router_dead[2]; /* by asking node */
-    int holder; /* who answers for the active addresses: ALPHA, BETA, NOBODY, or 3: a stranger */
+    int holder;          /* who answers for the active addresses: ALPHA, BETA, NOBODY, or 3: a stranger */
     uint64_t starts[2];
 } w;
 
@@ -71,13 +71,15 @@ static struct mac mac_of(int node, int channel)
 static void start(int n, uint64_t peer_start)
 {
     struct node *node = &w.nodes[n];
-    struct heartbeat_session own = {.start = ++w.starts[n], .random = {(uint8_t)n, 1, 2, (uint8_t)w.starts[n]}};
+    struct heartbeat_session own = {.start = ++w.starts[n],
+                                    .random = {(uint8_t)n, 1, 2, (uint8_t)w.starts[n]}};
     struct heartbeat_session peer = {.start = peer_start, .random = {(uint8_t)!n, 1, 2, (uint8_t)peer_start}};
 
     node->queued = 0;
     node->paused_until = 0;
     outbox_empty(&node->out);
-    detector_init(&node->detector, node->config, &own, peer_start ? &peer : &(struct heartbeat_session){0}, w.now);
+    detector_init(&node->detector, node->config, &own, peer_start ? &peer : &(struct heartbeat_session){0},
+                  w.now);
     for (int c = 0; c < 2; c++) {
         const struct link_event up = {true, true, mac_of(n, c), 100};
         detector_link(&node->detector, (size_t)c, &up, w.now, &node->out);
@@ -275,7 +277,8 @@ static void test_all_is_well(void **state)
         assert_int_equal(peer.counting_since_ns, START);
         assert_int_equal(peer.channels_count, 2);
         assert_true(peer.channels[OUTSIDE].usable && peer.channels[INSIDE].usable);
-        assert_string_equal(peer.channels[OUTSIDE].mac, n == ALPHA ? "02:00:00:01:00:00" : "02:00:00:00:00:00");
+        assert_string_equal(peer.channels[OUTSIDE].mac,
+                            n == ALPHA ? "02:00:00:01:00:00" : "02:00:00:00:00:00");
     }
 }
 
@@ -285,9 +288,9 @@ static void test_calm_is_cheap(void **state)
     run_until(2000);
     look(ALPHA);
     run_until(3000);
-    assert_in_range(w.nodes[ALPHA].sent, 58, 64);             /* 20 a second on 3 paths */
-    assert_in_range(w.nodes[ALPHA].published, 19, 23);        /* one each interval */
-    assert_in_range(w.nodes[ALPHA].asked[OUTSIDE], 9, 11);    /* 5 searches, 5 router tests */
+    assert_in_range(w.nodes[ALPHA].sent, 58, 64);          /* 20 a second on 3 paths */
+    assert_in_range(w.nodes[ALPHA].published, 19, 23);     /* one each interval */
+    assert_in_range(w.nodes[ALPHA].asked[OUTSIDE], 9, 11); /* 5 searches, 5 router tests */
     assert_in_range(w.nodes[ALPHA].asked[INSIDE], 4, 6);
     assert_int_equal(w.nodes[ALPHA].unicast[INSIDE], 0);
 }
@@ -361,7 +364,8 @@ static void test_a_delayed_datagram_of_another_path_is_refused(void **state)
     (void)state;
     w.cut[BETA] = 1 << PATH_RESERVED;
     run_until(100);
-    detector_compose(&w.nodes[BETA].detector, PATH_RESERVED, w.now, &header, &heartbeat); /* somebody keeps it */
+    detector_compose(&w.nodes[BETA].detector, PATH_RESERVED, w.now, &header,
+                     &heartbeat); /* somebody keeps it */
     run_until(30000);
     hear(ALPHA, PATH_RESERVED, &header, &heartbeat);
     assert_int_equal(w.nodes[ALPHA].detector.paths[PATH_RESERVED].replayed, 1);
@@ -397,7 +401,8 @@ static void test_heartbeats_without_echo_prove_life_only(void **state)
     assert_int_equal(peer.role, ROLE_ACTIVE);
 }
 
-/* A node that lost its state file and whose clock stood at zero learns from the echo that it counts too low. */
+/* A node that lost its state file and whose clock stood at zero learns from the echo that it counts too low.
+ */
 static void test_a_forgotten_start_counter_is_found_again(void **state)
 {
     struct heartbeat_header header;
@@ -413,11 +418,14 @@ static void test_a_forgotten_start_counter_is_found_again(void **state)
     empty(BETA);
     assert_true(w.nodes[ALPHA].detector.paths[PATH_RESERVED].replayed > 0);
     detector_compose(&w.nodes[ALPHA].detector, PATH_RESERVED, w.now, &header, &heartbeat);
-    detector_heartbeat(&w.nodes[BETA].detector, PATH_RESERVED, &header, &heartbeat, w.now, w.now, &w.nodes[BETA].out);
+    detector_heartbeat(&w.nodes[BETA].detector, PATH_RESERVED, &header, &heartbeat, w.now, w.now,
+                       &w.nodes[BETA].out);
     assert_int_equal(w.nodes[BETA].out.renew_session_after, 41);
-    outbox_empty(&w.nodes[BETA].out); /* not again at once: two machines of one name must not outbid each other */
+    outbox_empty(
+        &w.nodes[BETA].out); /* not again at once: two machines of one name must not outbid each other */
     detector_compose(&w.nodes[ALPHA].detector, PATH_RESERVED, w.now, &header, &heartbeat);
-    detector_heartbeat(&w.nodes[BETA].detector, PATH_RESERVED, &header, &heartbeat, w.now, w.now, &w.nodes[BETA].out);
+    detector_heartbeat(&w.nodes[BETA].detector, PATH_RESERVED, &header, &heartbeat, w.now, w.now,
+                       &w.nodes[BETA].out);
     assert_int_equal(w.nodes[BETA].out.renew_session_after, 0);
 }
 
@@ -456,7 +464,17 @@ static void test_changes_travel_at_once_and_renewals_do_not(void **state)
     assert_true(w.nodes[ALPHA].published >= 1);
     assert_int_equal(peer_at(ALPHA).phase, PHASE_ACTIVE);
     look(ALPHA), look(BETA);
-    role(BETA, ROLE_ACTIVE, false); /* a mere renewal */
+    struct role_message offering = w.nodes[BETA].detector.own.role;
+    offering.offer = OFFER_OFFERED;
+    detector_role(&w.nodes[BETA].detector, &offering, w.now, w.now, &w.nodes[BETA].out);
+    empty(BETA);
+    assert_int_equal(w.nodes[BETA].sent, 3);
+    assert_int_equal(peer_at(ALPHA).offer, OFFER_OFFERED);
+    offering.lease_ns += MS(50); /* a mere renewal */
+    empty(ALPHA);
+    look(ALPHA), look(BETA);
+    detector_role(&w.nodes[BETA].detector, &offering, w.now, w.now, &w.nodes[BETA].out);
+    empty(BETA);
     assert_int_equal(w.nodes[BETA].sent, 0);
     empty(ALPHA);
     assert_int_equal(w.nodes[ALPHA].published, 0);
@@ -533,6 +551,18 @@ static void test_own_stall_is_no_silence(void **state)
     assert_in_range(peer_at(ALPHA).counting_since_ns, START + MS(1400), START + MS(1401));
 }
 
+static void test_after_a_stall_the_search_counts_anew(void **state)
+{
+    (void)state;
+    run_until(1000);
+    assert_int_equal(channel_at(ALPHA, INSIDE)->search.state, SEARCH_STATE_SILENT);
+    w.nodes[ALPHA].paused_until = START + MS(1400);
+    run_until(1401);
+    assert_int_equal(channel_at(ALPHA, INSIDE)->search.state, SEARCH_STATE_ASKING);
+    assert_in_range(channel_at(ALPHA, INSIDE)->search.silent_since_ns, START + MS(1400), START + MS(1401));
+    assert_true(channel_at(ALPHA, INSIDE)->search.unanswered <= 1);
+}
+
 static void test_a_late_tick_within_an_interval_is_no_stall(void **state)
 {
     (void)state;
@@ -569,6 +599,21 @@ static void test_search_verdicts(void **state)
     assert_int_equal(channel_at(ALPHA, INSIDE)->search.state, SEARCH_STATE_IDLE);
     role(ALPHA, ROLE_PASSIVE, false);
     assert_int_equal(channel_at(ALPHA, INSIDE)->search.state, SEARCH_STATE_ASKING);
+}
+
+static void test_each_request_is_given_time(void **state)
+{
+    struct search search = {0};
+
+    (void)state;
+    search_begin(&search, START);
+    search_asked(&search, MS(2), START);
+    search_asked(&search, MS(2), START + MS(2));
+    search_asked(&search, MS(2), START + MS(4)); /* going on to ask puts nothing off */
+    assert_int_equal(search_verdict_ns(&search), START + MS(7));
+    assert_false(search_judge(&search, START + MS(7) - 1));
+    assert_true(search_judge(&search, START + MS(7)));
+    assert_int_equal(search.state, SEARCH_STATE_SILENT);
 }
 
 static void test_anybody_counts_while_the_peer_is_unknown(void **state)
@@ -623,7 +668,8 @@ static void test_router_dies_and_returns(void **state)
     assert_false(channel->routers[0].answering);
     assert_false(channel->usable);
     assert_true(channel->routers[0].missed >= 23);
-    assert_in_range(channel->fault_ns, START + MS(1190), START + MS(1250)); /* the first request that was missed */
+    assert_in_range(channel->fault_ns, START + MS(1190),
+                    START + MS(1250)); /* the first request that was missed */
     assert_false(peer_at(BETA).channels[OUTSIDE].usable);
     run_until(2400);
     assert_true(channel->routers[0].missed > 40); /* quick for a second more */
@@ -765,8 +811,10 @@ int main(void)
         TEST(test_addresses_that_answer_without_a_lease_are_asked_for_quickly),
         TEST(test_silence_quickens_and_is_told),
         TEST(test_own_stall_is_no_silence),
+        TEST(test_after_a_stall_the_search_counts_anew),
         TEST(test_a_late_tick_within_an_interval_is_no_stall),
         TEST(test_search_verdicts),
+        TEST(test_each_request_is_given_time),
         TEST(test_anybody_counts_while_the_peer_is_unknown),
         TEST(test_an_expired_lease_starts_the_search),
         TEST(test_requests_stay_polite),

@@ -1,4 +1,5 @@
-/* The heartbeat datagram: vectors of a second implementation (proto/vectors), round trip, and what is refused. */
+/* The heartbeat datagram: vectors of a second implementation (proto/vectors), round trip, and what is
+ * refused. */
 #include <errno.h>
 #include <inttypes.h>
 #include <setjmp.h>
@@ -63,7 +64,8 @@ static bool next_vector(FILE *file, struct vector *v)
         if (line[0] == '\0')
             continue;
         assert_true(v->count < 96);
-        assert_int_equal(sscanf(line, "%23s %2047[^\n]", v->lines[v->count].name, v->lines[v->count].value), 2);
+        assert_int_equal(sscanf(line, "%23s %2047[^\n]", v->lines[v->count].name, v->lines[v->count].value),
+                         2);
         v->count++;
     }
     return v->count > 0;
@@ -89,7 +91,8 @@ static void assert_channels(const struct vector *v, const struct heartbeat *h)
     for (size_t i = 0; i < v->count; i++) {
         if (strcmp(v->lines[i].name, "channel") != 0)
             continue;
-        assert_int_equal(sscanf(v->lines[i].value, "%31s %31s %u %" SCNd64, name, mac_text, &usable, &age), 4);
+        assert_int_equal(sscanf(v->lines[i].value, "%31s %31s %u %" SCNd64, name, mac_text, &usable, &age),
+                         4);
         assert_int_equal(mac_parse(mac_text, &mac), 0);
         assert_true(seen < h->channel_count);
         assert_int_equal(h->channels[seen].id, heartbeat_hash(name));
@@ -114,7 +117,8 @@ static void assert_body(const struct vector *v, const struct heartbeat *h)
     SAME(whole), SAME(held), SAME(unfit), SAME(released), SAME(suspicious);
     SAME(epoch), SAME(next_epoch), SAME(arbiter_age_us), SAME(lease_us), SAME(phase_age_us);
     SAME(change), SAME(considered), SAME(hold_version), SAME(hold_left_ms), SAME(data_epoch);
-    SAME(data_generation), SAME(services_failed), SAME(late_us), SAME(config_hash), SAME(path_count), SAME(stamp);
+    SAME(data_generation), SAME(services_failed), SAME(late_us), SAME(config_hash), SAME(path_count),
+        SAME(stamp);
     assert_int_equal(h->echo.session.start, number_of(v, "echo_start"));
     assert_int_equal(bytes_of(text_of(v, "echo_random"), random, 8), 8);
     assert_memory_equal(h->echo.session.random, random, 8);
@@ -137,7 +141,8 @@ static void ring_of(const struct vector *v, struct seal_ring *ring)
 /* Opens the vector's datagram, compares every field, and makes the same bytes again. */
 static void check_vector(const struct vector *v)
 {
-    uint8_t datagram[HEARTBEAT_MAX], again[HEARTBEAT_MAX], body[HEARTBEAT_BODY_MAX], packed[HEARTBEAT_BODY_MAX];
+    uint8_t datagram[HEARTBEAT_MAX], again[HEARTBEAT_MAX], body[HEARTBEAT_BODY_MAX],
+        packed[HEARTBEAT_BODY_MAX];
     struct heartbeat_header header;
     struct heartbeat heartbeat;
     struct seal_ring ring;
@@ -154,16 +159,18 @@ static void check_vector(const struct vector *v)
     assert_int_equal(header.sequence, number_of(v, "sequence"));
     assert_int_equal(header.sealed_bytes, size - HEARTBEAT_HEADER_BYTES);
     assert_int_equal(seal_open(&ring, header.key_id, &place, datagram + HEARTBEAT_NONCE_AT, datagram,
-                               HEARTBEAT_HEADER_BYTES, datagram + HEARTBEAT_HEADER_BYTES, header.sealed_bytes, body),
+                               HEARTBEAT_HEADER_BYTES, datagram + HEARTBEAT_HEADER_BYTES, header.sealed_bytes,
+                               body),
                      0);
-    assert_int_equal(heartbeat_parse_body(header.version, body, header.sealed_bytes - SEAL_TAG_BYTES, &heartbeat), 0);
+    assert_int_equal(
+        heartbeat_parse_body(header.version, body, header.sealed_bytes - SEAL_TAG_BYTES, &heartbeat), 0);
     assert_body(v, &heartbeat);
 
     heartbeat_pack_header(&header, again);
     const size_t length = heartbeat_pack_body(&heartbeat, packed);
     assert_memory_equal(packed, body, length);
-    assert_int_equal(seal_message(&ring, &place, again + HEARTBEAT_NONCE_AT, again, HEARTBEAT_HEADER_BYTES, packed,
-                                  length, again + HEARTBEAT_HEADER_BYTES),
+    assert_int_equal(seal_message(&ring, &place, again + HEARTBEAT_NONCE_AT, again, HEARTBEAT_HEADER_BYTES,
+                                  packed, length, again + HEARTBEAT_HEADER_BYTES),
                      header.sealed_bytes);
     assert_memory_equal(again, datagram, size);
     seal_ring_close(&ring);
@@ -187,7 +194,8 @@ static void test_vectors(void **state)
 
 static struct heartbeat example(void)
 {
-    struct heartbeat h = {.role = ROLE_ACTIVE, .phase = PHASE_ACTIVE, .whole = true, .epoch = 17, .channel_count = 2};
+    struct heartbeat h = {
+        .role = ROLE_ACTIVE, .phase = PHASE_ACTIVE, .whole = true, .epoch = 17, .channel_count = 2};
 
     h.channels[0] = (struct heartbeat_channel){.id = 1, .mac = {2, 0, 0, 0, 0, 1}, .usable = true};
     h.channels[1] = (struct heartbeat_channel){.id = 2, .evidence_age_us = HEARTBEAT_NUMBER_MAX};
@@ -285,12 +293,14 @@ static struct sealed sealed_here(const struct seal_ring *ring)
     struct sealed s;
 
     memset(s.header, 7, sizeof s.header);
-    assert_int_equal(seal_message(ring, &here, s.header + HEARTBEAT_NONCE_AT, s.header, HEADER, plain, PLAIN, s.bytes),
-                     sizeof s.bytes);
+    assert_int_equal(
+        seal_message(ring, &here, s.header + HEARTBEAT_NONCE_AT, s.header, HEADER, plain, PLAIN, s.bytes),
+        sizeof s.bytes);
     return s;
 }
 
-static int try_open(const struct seal_ring *ring, uint8_t key_id, const struct seal_place *place, const struct sealed *s)
+static int try_open(const struct seal_ring *ring, uint8_t key_id, const struct seal_place *place,
+                    const struct sealed *s)
 {
     uint8_t plain[PLAIN];
     const int r = seal_open(ring, key_id, place, s->header + HEARTBEAT_NONCE_AT, s->header, HEADER, s->bytes,

@@ -80,7 +80,11 @@ static void test_a_damaged_file_falls_back_on_the_clock(void **state)
 static void test_texts_that_are_refused(void **state)
 {
     static const char *const wrong[] = {
-        "", "own 5\n", "own 5\npeer 6\n", "own x\npeer 1 0102030405060708\n", "own 5\npeer 1 01020304\n",
+        "",
+        "own 5\n",
+        "own 5\npeer 6\n",
+        "own x\npeer 1 0102030405060708\n",
+        "own 5\npeer 1 01020304\n",
         "own 99999999999999999\npeer 1 0102030405060708\n",
     };
     struct sessions sessions;

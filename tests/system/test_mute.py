@@ -4,7 +4,7 @@ import time
 
 from conftest import gap_ms
 from lab.lab import other
-from lab.network import CHANNELS
+from lab.network import CHANNELS, LINES
 
 
 def test_R4_cut_heartbeats_while_the_addresses_answer_are_no_takeover(lab):
@@ -21,6 +21,32 @@ def test_R4_cut_heartbeats_while_the_addresses_answer_are_no_takeover(lab):
     lab.network.restore_heartbeats()
     lab.wait_ready(active)
     assert all(watch.stop()["dual"] == 0 for watch in watches)
+    assert lab.reboots == []
+
+
+def test_R3_heartbeats_alone_keep_the_role(lab):
+    """The addresses fall silent for the passive node, but heartbeats come: no takeover."""
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    lab.network.drop("arp", *['ether type arp iifname "%s-%s" oifname "%s-%s" drop' % (one, lan, two, lan)
+                              for lan in ("out", "in") for one, two in (("alpha", "beta"), ("beta", "alpha"))])
+    lab.wait_for(lambda: {search["state"] for search in lab.bus.topics(other(active), "search").values()} == {"silent"},
+                 3, "%s finds nobody" % other(active))
+    lab.stays(lambda: lab.settled() == active, 3, "no takeover while heartbeats come")
+    lab.network.heal("arp")
+    lab.wait_ready(active)
+
+
+def test_R3_isolated_passive_node_does_not_take_over(lab):
+    """It hears and finds nobody, because its own cables are out."""
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    for line in LINES:
+        lab.network.pull_cable(other(active), line)
+    lab.stays(lambda: lab.serves(active) and lab.is_passive(other(active)), 3, "no takeover: it is the isolated one")
+    for line in LINES:
+        lab.network.plug_cable(other(active), line)
+    lab.wait_ready(active)
     assert lab.reboots == []
 
 

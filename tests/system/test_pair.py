@@ -119,6 +119,19 @@ def test_L5_everything_starts_passive(lab):
     assert {change[2] for change in lab.bus.changes[started:] if change[1] == back} == {"passive"}
 
 
+def test_L5_former_active_node_returns_as_passive(lab):
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    lab.power_off(active)
+    lab.wait_for(lambda: lab.serves(other(active)), 3, "%s takes over" % other(active))
+    started = len(lab.bus.changes)
+    lab.power_on(active)
+    lab.wait_settled(other(active))
+    lab.stays(lambda: lab.settled() == other(active), 1, "%s goes on" % other(active))
+    seen = {change[2] for change in lab.bus.changes[started:] if change[1] == active}
+    assert seen == {"passive"}, "passive from the first moment on, although it was active"
+
+
 def test_L6_passive_node_searches_for_the_active_addresses(lab):
     active = lab.start_pair()
     lab.wait_ready(active)
@@ -198,7 +211,7 @@ def test_L10_silent_router_reboots_the_active_node_once_its_peer_serves(lab, act
     watches = watch_all(lab)
     lab.network.mute_router_for(active)
     lab.wait_for(lambda: lab.serves(other(active)), 5, "%s serves" % other(active))
-    assert not lab.reboots, "first the peer serves, then the reboot"
+    lab.stays(lambda: not lab.reboots, 0.7, "first the peer serves for a second, then the reboot")
     lab.wait_for(lambda: lab.reboots, 15, "the reboot-command of %s" % active)
     lab.network.hear_router_for(active)
     lab.wait_ready(other(active))

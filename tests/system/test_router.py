@@ -26,6 +26,18 @@ def test_L10_router_that_dies_for_both_changes_nothing(lab):
     assert lab.reboots == []
 
 
+def test_L10_a_router_that_misses_a_few_is_no_fault(lab):
+    """Several in a row are a fault, with the default timers after 600 ms at the earliest; one or two are none."""
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    for _ in range(5):
+        lab.network.mute_router_for(active)
+        time.sleep(0.3)
+        lab.network.hear_router_for(active)
+        lab.stays(lambda: lab.settled() == active, 0.5, "no change of role for a router that missed a few")
+    assert lab.usable(active) and lab.reboots == []
+
+
 @pytest.mark.parametrize("action", ["reboot", "demote"])
 def test_L10_router_silent_for_the_active_node_only(lab, action):
     lab.write_config(on_network_fault=action, timers={"settle-time": "1s"})

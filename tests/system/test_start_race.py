@@ -24,10 +24,13 @@ def test_L1_L17_both_started_within_50_ms_fifty_times(lab, figures):
     took, epochs = [], [0]
     for turn in range(TIMES):
         begin = time.monotonic()
+        before = len(lab.bus.changes)
         start_both(lab, dice)
         active = lab.wait_settled(timeout=10)
         took.append((time.monotonic() - begin) * 1000)
         lab.stays(lambda: lab.settled() == active, 0.15, "turn %d: exactly one active" % turn)
+        claimed = {change[1] for change in lab.bus.changes[before:] if change[2] == "active"}
+        assert claimed == {active}, "turn %d: the other one never thought of itself as active" % turn
         epochs.append(lab.role(active)["epoch"])
         assert epochs[-1] > epochs[-2], "turn %d: epochs only grow" % turn
         assert {lab.node_of(watch.owner) for watch in watches} == {active}, "turn %d" % turn

@@ -15,7 +15,7 @@ def test_R4_cut_heartbeats_while_the_addresses_answer_are_no_takeover(lab):
     time.sleep(0.2)
     gap_ms(probe)
     lab.network.cut_heartbeats()
-    lab.wait_for(lambda: lab.bus.alarms(other(active)), 3, "an alarm at %s" % other(active))
+    lab.wait_for(lambda: "peer-mute" in lab.bus.alarms(other(active)), 3, "the alarm peer-mute at %s" % other(active))
     lab.stays(lambda: lab.serves(active) and not lab.serves(other(active)), 5, "no takeover")
     assert gap_ms(probe) < 200
     lab.network.restore_heartbeats()

@@ -204,12 +204,13 @@ static int order_of(int64_t own, int64_t theirs)
     return (own > theirs) - (own < theirs);
 }
 
-bool claim_ready(const struct arbiter *a)
+/* Shown to the peer by a next epoch of 0. That an epoch is just being written is no bar: it takes milliseconds. */
+bool claim_barred(const struct arbiter *a)
 {
-    return a->disk.next_epoch > highest_epoch(a) && a->now >= a->no_claim_before;
+    return a->now < a->no_claim_before;
 }
 
-/* Better is, in this order: not held, data whole, newer data, able to claim now, fitter, longer in this state, the name (R2). Data are
+/* Better is, in this order: not held, data whole, newer data, not barred from claiming, fitter, longer in this state, the name (R2). Data are
  * whole and equally new as long as there are no sync sets. */
 bool self_preferred(const struct arbiter *a)
 {
@@ -222,7 +223,7 @@ bool self_preferred(const struct arbiter *a)
     const int ranks[] = {
         order_of(p->held, a->held),
         order_of(true, p->whole),
-        order_of(claim_ready(a), p->next_epoch > 0),
+        order_of(!claim_barred(a), p->next_epoch > 0),
         order_of(p->unfit, a->trouble != TROUBLE_NONE),
         order_of(own_usable(a), peer_usable(a)),
         order_of(p->services_failed, a->services_failed),
@@ -238,7 +239,7 @@ bool may_claim(const struct arbiter *a)
 {
     const bool chain_alive = takeoverd_alive(a) && a->now - a->observed < a->set.address_lease;
 
-    return chain_alive && !a->stopping && claim_ready(a);
+    return chain_alive && !a->stopping && !claim_barred(a) && a->disk.next_epoch > highest_epoch(a);
 }
 
 bool hold_bars_claim(const struct arbiter *a)

@@ -30,7 +30,7 @@ int64_t search_clear_since(const struct arbiter *a); /* valid while clear; 0 if 
 int64_t highest_epoch(const struct arbiter *a); /* that this node knows of */
 bool role_vacant(const struct arbiter *a);
 bool self_preferred(const struct arbiter *a);
-bool claim_ready(const struct arbiter *a); /* an epoch is durable, and no failed claim bars the next one */
+bool claim_barred(const struct arbiter *a); /* a failed claim bars the next one for a while */
 bool may_claim(const struct arbiter *a); /* what every claim needs */
 bool hold_bars_claim(const struct arbiter *a); /* the operator's hold; an offer is an order and overrides it (R15) */
 bool vacancy_due(const struct arbiter *a);

@@ -1217,12 +1217,12 @@ static void run_seed(uint64_t seed)
         }
         node->power = true;
         /* Some start so that each may think of itself as the older one. */
-        const bool tie = n == 1 && chance(12);
+        const bool tie = n == 1 && chance(20);
         const int64_t at = between(0, chance(50) ? 50 * ms : 2000 * ms);
         for (int p = 0; p < PROCESSES; p++) {
             int64_t start = w.now + at + between(0, 20 * ms);
             if (tie && p == ARBITERD)
-                start = first_start + settings.heartbeat_interval + between(-ms / 2, ms / 2);
+                start = first_start + (chance(50) ? 1 : -1) * settings.heartbeat_interval + between(-ms / 2, ms / 2);
             if (n == 0 && p == ARBITERD)
                 first_start = start;
             push((struct event){.at = start, .what = RESTART, .node = n, .process = p, .incarnation = -1});

@@ -46,13 +46,22 @@ static void order_steps(const struct change_message *change, size_t order[])
     }
 }
 
+/* In words of the role: the phases before and after stand in the line of the decision. */
+static const char *what_happened(const struct change_message *change)
+{
+    if (change->to == PHASE_CLAIMING)
+        return "took the active role";
+    if (change->to == PHASE_ACTIVE)
+        return "kept the active role over a restart of its arbiterd";
+    return "gave up the active role";
+}
+
 void why_print(const struct paper *paper, const struct change_message *change)
 {
     size_t order[ARRAY_LENGTH(change->steps)], i = 0;
 
     paper_print(paper, TINT_BOLD, "%s", change->node);
-    fprintf(paper->out, " went from %s to %s at %s, epoch %" PRId64 "\n", phase_names[change->from],
-            phase_names[change->to], change->at, change->epoch);
+    fprintf(paper->out, " %s at %s, epoch %" PRId64 "\n", what_happened(change), change->at, change->epoch);
     fprintf(paper->out, "because %s\n\n", change->reason);
     order_steps(change, order);
     for (; i < change->steps_count && change->steps[order[i]].at_ns <= change->at_ns; i++)

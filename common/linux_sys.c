@@ -1,6 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/oom.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,8 +18,6 @@ static int write_word(const char *path, const char *word)
     AUTO_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
     return fd < 0 || write(fd, word, strlen(word)) < 0 ? -errno : 0;
 }
-
-static struct rlimit stack_before = {.rlim_cur = 8 * 1024 * 1024, .rlim_max = RLIM_INFINITY};
 
 static bool is_permitted(cap_value_t capability)
 {
@@ -44,15 +42,23 @@ static int lock_memory(void)
     return mlockall(MCL_CURRENT | MCL_ONFAULT | (unlimited ? MCL_FUTURE : 0)) < 0 ? -errno : 0;
 }
 
+/* For libzmq's threads and our own: what is locked should be little. */
+static void small_stacks(void)
+{
+    pthread_attr_t attributes;
+
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 256 * 1024);
+    pthread_setattr_default_np(&attributes);
+    pthread_attr_destroy(&attributes);
+}
+
 int sys_enter_realtime(const char **missing)
 {
     const struct sched_param priority = {.sched_priority = 10};
     int r = 0;
 
-    /* glibc gives each new thread a stack of this size: keep it small. */
-    getrlimit(RLIMIT_STACK, &stack_before);
-    const struct rlimit stack = {.rlim_cur = 512 * 1024, .rlim_max = stack_before.rlim_max};
-    setrlimit(RLIMIT_STACK, &stack);
+    small_stacks();
     if (write_word("/proc/self/oom_score_adj", "-1000") < 0 && (r = -errno))
         *missing = "the OOM killer's exemption";
     const int locked = lock_memory();
@@ -68,7 +74,6 @@ void sys_leave_realtime(void)
     const struct sched_param priority = {.sched_priority = 0};
 
     sched_setscheduler(0, SCHED_OTHER, &priority);
-    setrlimit(RLIMIT_STACK, &stack_before);
     munlockall();
     write_word("/proc/self/oom_score_adj", "0");
 }

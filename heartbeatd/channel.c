@@ -73,6 +73,7 @@ static void judge_usable(struct channel *channel, int64_t now_ns, struct outbox 
     if (usable == channel->usable && !(new_fault && channel->fault_ns > 0))
         return;
     channel->usable = usable;
+    channel->proven = channel->proven || usable;
     out->publish_links |= bit(channel);
     outbox_note(out, NOTE_USABLE, channel->index, 0);
 }
@@ -83,6 +84,8 @@ static void carrier_came(struct channel *channel, const struct link_event *event
 {
     channel->frames = event->frames;
     channel->count_ns = now_ns;
+    if (!channel->proven)
+        channel->fault_ns = 0; /* a device that came up after this daemon did: not looked at yet */
     for (size_t i = 0; i < channel->router_count; i++)
         router_start(&channel->routers[i], now_ns);
 }

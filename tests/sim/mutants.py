@@ -15,10 +15,13 @@ import tempfile
 import tomllib
 
 
+CORE = ("decide.c", "judge.c", "report.c", "upkeep.c")
+
+
 def compile_sim(source, build, core, out):
     """The simulator linked with the core in directory `core`."""
     command = ["cc", "-std=c17", "-O1", "-w", "-D_GNU_SOURCE", f"-I{source}", f"-I{build}", "-o", out,
-               str(source / "tests/sim/sim.c"), *(str(core / name) for name in ("decide.c", "judge.c", "report.c")),
+               str(source / "tests/sim/sim.c"), *(str(core / name) for name in CORE),
                str(build / "proto/topics.c"), str(source / "common/base.c"), str(source / "proto/codec.c"), "-ljansson"]
     subprocess.run(command, check=True)
 
@@ -26,7 +29,7 @@ def compile_sim(source, build, core, out):
 def hunt(source, build, mutant, seeds):
     with tempfile.TemporaryDirectory() as directory:
         core = pathlib.Path(directory)
-        for name in ("decide.c", "judge.c", "report.c"):
+        for name in CORE:
             text = (source / "arbiterd" / name).read_text()
             if mutant and name == mutant["file"]:
                 for suffix in ("", "_too"):

@@ -83,7 +83,7 @@ static void test_why(void **state)
     why_print(&paper, &change);
     fclose(paper.out);
     assert_string_equal(
-        text, "beta went from passive to claiming at 2026-11-22T12:11:16.123456Z, epoch 18\n"
+        text, "beta took the active role at 2026-11-22T12:11:16.123456Z, epoch 18\n"
               "because the peer fell silent\n\n"
               "     -312.4 ms  heartbeatd: the last heartbeat\n"
               "      -20.0 ms  heartbeatd: told late\n"

@@ -888,6 +888,26 @@ static void test_R15_a_limited_hold_ends(void **state)
     assert_int_equal(w.role.hold_version, 2);
 }
 
+static void test_R13_an_old_word_of_takeoverds_confirms_no_release(void **state)
+{
+    (void)state;
+    search(SEARCH_STATE_SILENT);
+    pass(MS(500), false);
+    w.takeoverd_dead = true; /* it has said released, long ago, and does not get to the claim */
+    pass(MS(200), false);
+    assert_int_equal(w.arbiter.phase, PHASE_CLAIMING);
+    peer_says(PHASE_ACTIVE, 2);
+    report();
+    assert_int_equal(w.arbiter.phase, PHASE_RELEASING);
+    step((struct arbiter_event){.kind = EVENT_ADDRESS, .address = &w.address}); /* the same again, once a second */
+    assert_int_equal(w.arbiter.phase, PHASE_RELEASING);
+    assert_false(w.role.released);
+    w.takeoverd_dead = false;
+    report();
+    assert_int_equal(w.arbiter.phase, PHASE_PASSIVE);
+    assert_true(w.role.released);
+}
+
 /* ---------------------------------------------------------------- the table */
 
 static void test_the_table_names_each_row_once_and_gives_a_reason(void **state)
@@ -949,6 +969,7 @@ int main(void)
         TEST(test_R13_switch_is_refused_with_its_reason),
         TEST(test_R13_stop_hands_over_and_never_claims_again),
         TEST(test_R13_stop_alone_lets_go_at_once),
+        TEST(test_R13_an_old_word_of_takeoverds_confirms_no_release),
         TEST(test_R15_hold_takes_effect_when_durable_and_bars_takeover),
         TEST(test_R15_a_limited_hold_ends),
         TEST(test_the_table_names_each_row_once_and_gives_a_reason),

@@ -46,13 +46,18 @@ static void take_reason(struct server *s, const struct arbiter_transition *t)
     }
 }
 
-static void note_transition(struct server *s, const struct arbiter_transition *t, const char *cause, int64_t now_ns)
+static void note_transition(struct server *s, const struct arbiter_transition *t, int64_t now_ns)
 {
+    char own[CAUSE_MAX];
+
     log_transition(t);
-    history_note(&s->history, now_ns, cause, "%s: %s; %s from %s (epoch %" PRId64 ")", t->rule, t->reason,
-                 phase_names[t->to], phase_names[t->from], t->epoch);
-    if (phase_serves(t->from) != phase_serves(t->to))
+    if (phase_serves(t->from) != phase_serves(t->to)) {
         record_change(s, t, now_ns);
+        return;
+    }
+    bus_last_cause(s->daemon->bus, own);
+    history_note(&s->history, now_ns, own, "%s: %s; %s from %s (epoch %" PRId64 ")", t->rule, t->reason,
+                 phase_names[t->to], phase_names[t->from], t->epoch);
 }
 
 static bool role_news(const struct role_message *a, const struct role_message *b)
@@ -95,7 +100,7 @@ void server_step(struct server *s, struct arbiter_event *event, const char *caus
         take_reason(s, &effects.transitions[i]);
     show_role(s, event->kind == EVENT_PEER, cause); /* what others wait for, before what people read */
     for (size_t i = 0; i < effects.transition_count; i++)
-        note_transition(s, &effects.transitions[i], cause, event->now_ns);
+        note_transition(s, &effects.transitions[i], event->now_ns);
     server_alarms(s);
     history_tick(&s->history, event->now_ns);
     /* heartbeatd's reports wake the arbiter; this does when they stay away. */

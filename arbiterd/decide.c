@@ -28,24 +28,14 @@ static bool lapsed_for_good(const struct arbiter *a)
     return a->lapsed > 0 && (a->phase != PHASE_ACTIVE || a->now - a->lapsed >= a->set.handover_time);
 }
 
-/* Some channel was asked after the lapse, and none answered. */
-static bool quick_search_unanswered(const struct arbiter *a)
-{
-    bool asked = false;
-
-    for (size_t i = 0; i < a->set.channel_count; i++)
-        asked = asked || (a->searches[i].state == SEARCH_STATE_SILENT && a->searches[i].asked_ns > a->lapsed);
-    return asked && search_clear(a);
-}
-
 static bool lapsed_but_alone(const struct arbiter *a)
 {
-    if (a->lapsed == 0 || a->observed <= a->lapsed || peer_serves(a))
+    if (a->lapsed == 0 || a->observed <= a->lapsed || a->now < a->no_renewal_before || peer_serves(a))
         return false;
     if (peer_linked(a) && peer_arbiter_alive(a)) /* it knows that the lease ran out, and from now on waits all of takeover-after again */
         return a->peer.considered == a->change;
     const int64_t listened = a->observed - MAX(a->lapsed, a->peer.counting_since_ns);
-    return (quick_search_unanswered(a) && listened >= 2 * a->set.heartbeat_interval) ||
+    return (search_unanswered_since(a, a->lapsed) && listened >= 2 * a->set.heartbeat_interval) ||
            (search_clear(a) && listened >= a->set.search_time);
 }
 
@@ -88,23 +78,32 @@ static bool peer_sees_more_network(const struct arbiter *a)
     return may_offer(a) && a->peer_ahead_since > 0 && certain;
 }
 
-/* takeoverd had its time. After a renewal that time is short: the peer, which has just considered it, waits no longer
- * than takeover-after for a lease that stands (R3). */
+/* takeoverd confirms no lease, or holds nothing under it; it had its time. After a renewal that time is short: the peer,
+ * which has just considered it, waits no longer than takeover-after for a lease that stands (R3). */
 static bool lease_unconfirmed(const struct arbiter *a)
 {
     const int64_t wait = MIN(a->set.address_lease, a->set.takeover_after - a->set.heartbeat_interval);
+    const bool none_held = a->address.state == HOLD_STATE_FAILED && a->address.held == 0;
+    const int64_t last_good = none_held ? a->address.changed_ns : a->address.lease_ns;
 
-    return !a->lapsed && a->now > MAX(a->address.lease_ns + a->set.address_lease, a->renewed + wait);
+    return !a->lapsed && a->now > MAX(last_good + a->set.address_lease, a->renewed + wait);
 }
 
-static bool lease_unconfirmed_before_peer(const struct arbiter *a)
+/* The others still serve. */
+static bool some_addresses_missing(const struct arbiter *a)
 {
-    return lease_unconfirmed(a) && peer_linked(a);
+    return a->address.state == HOLD_STATE_FAILED && a->address.held > 0 &&
+           a->now - a->address.changed_ns >= a->set.claim_time;
+}
+
+static bool addresses_missing_and_peer_can(const struct arbiter *a)
+{
+    return some_addresses_missing(a) && may_offer(a) && peer_usable(a) >= own_sound(a);
 }
 
 static bool lease_unconfirmed_and_peer_can(const struct arbiter *a)
 {
-    /* Even to an unfit one: here nothing is served at all. */
+    /* Even to an unfit one: here nothing is known to be served at all. */
     return lease_unconfirmed(a) && may_offer_at_all(a) && peer_able(a) && peer_usable(a) > 0;
 }
 
@@ -118,12 +117,13 @@ static bool offer_can_be_taken(const struct arbiter *a)
 {
     const bool may_be_unfit = a->order_force || a->offering_for == TROUBLE_LEASE;
 
-    return may_be_unfit ? peer_able(a) || a->order_force : peer_eligible(a);
+    return peer_able(a) && (may_be_unfit || !a->peer.unfit);
 }
 
 static bool offer_considered(const struct arbiter *a)
 {
-    return peer_linked(a) && a->peer.considered == a->change && offer_can_be_taken(a);
+    return peer_linked(a) && a->peer.considered == a->change && a->peer.prefers == PREFERS_SELF &&
+           a->peer.released && offer_can_be_taken(a);
 }
 
 static bool offer_fails(const struct arbiter *a)
@@ -153,7 +153,7 @@ static bool offer_due(const struct arbiter *a)
 
 static bool claim_ordered(const struct arbiter *a)
 {
-    return a->order == ORDER_CLAIM && !peer_serves(a) && a->disk.next_epoch > highest_epoch(a);
+    return a->order == ORDER_CLAIM && a->disk.next_epoch > highest_epoch(a);
 }
 
 static bool reboot_due(const struct arbiter *a)
@@ -169,7 +169,7 @@ static bool settled(const struct arbiter *a)
 {
     const int64_t wait = a->set.settle_time << MIN(a->gave_up_repeats, 4);
 
-    return a->trouble != TROUBLE_NONE && a->trouble_gone > 0 && a->now - a->trouble_gone >= wait;
+    return a->trouble != TROUBLE_NONE && !a->trouble_sticky && a->trouble_gone > 0 && a->now - a->trouble_gone >= wait;
 }
 
 static bool passive_peer_has_higher_epoch(const struct arbiter *a)
@@ -194,6 +194,7 @@ static void begin_claim(struct arbiter *a)
     a->lapsed = 0;
     a->renewed = a->now;
     a->released = false;
+    a->reboot = a->reboot_wanted = false; /* who serves now is needed */
 }
 
 static void resume(struct arbiter *a)
@@ -221,6 +222,7 @@ static void lapse(struct arbiter *a)
 {
     a->lapsed = a->now;
     a->lease = a->now;
+    a->no_renewal_before = a->now + a->set.claim_time;
 }
 
 /* This node steps back for a fault of its own: unfit, and longer so if it happens again within the hour (R10). */
@@ -231,6 +233,7 @@ static void give_up(struct arbiter *a, enum trouble trouble)
     a->gave_up_repeats = again ? a->gave_up_repeats + 1 : 0;
     a->gave_up = a->now;
     a->trouble = trouble;
+    a->trouble_sticky = false;
     a->trouble_gone = 0;
     a->reboot_wanted = trouble == TROUBLE_SERVICE ? a->services_reboot : a->set.reboot_on_network_fault;
 }
@@ -261,6 +264,11 @@ static void offer_for_network(struct arbiter *a)
 static void offer_for_lease(struct arbiter *a)
 {
     offer(a, TROUBLE_LEASE);
+}
+
+static void offer_for_addresses(struct arbiter *a)
+{
+    offer(a, TROUBLE_ADDRESSES);
 }
 
 static void offer_for_service(struct arbiter *a)
@@ -303,6 +311,7 @@ static void order_reboot(struct arbiter *a)
 static void become_fit(struct arbiter *a)
 {
     a->trouble = TROUBLE_NONE;
+    a->trouble_sticky = false;
     a->reboot_wanted = false;
     a->reboot = false;
 }
@@ -334,8 +343,10 @@ const struct arbiter_row arbiter_rows[] = {
      offer_for_network},
     {"R6-lease", "takeoverd does not confirm the lease", IN(ACTIVE), lease_unconfirmed_and_peer_can, PHASE_OFFERING,
      offer_for_lease},
-    {"R12-unconfirmed", "takeoverd does not confirm the lease, and the peer cannot help: once more, agreed with the peer",
-     IN(ACTIVE), lease_unconfirmed_before_peer, SAME, lapse},
+    {"R12-unconfirmed", "takeoverd holds nothing and the peer cannot help: once more, when nobody else serves",
+     IN(ACTIVE), lease_unconfirmed, SAME, lapse},
+    {"R6-addresses", "some active addresses cannot be held here", IN(ACTIVE), addresses_missing_and_peer_can,
+     PHASE_OFFERING, offer_for_addresses},
     {"R7-service", "a service stays down here, and is not known to fail on the peer", IN(ACTIVE),
      peer_has_more_services, PHASE_OFFERING, offer_for_service},
     {"R13-released", "takeoverd confirmed that no active address is left", IN(RELEASING), release_confirmed,
@@ -470,6 +481,7 @@ static void take_order(struct arbiter *a, const struct arbiter_event *e, enum or
     if (arbiter_refusal(a, e->kind, e->force))
         return;
     a->order = order;
+    a->ordered = a->now;
     a->order_force = e->force;
     if (order == ORDER_STOP)
         a->stopping = true;
@@ -536,10 +548,10 @@ void arbiter_init(struct arbiter *a, const struct arbiter_settings *settings)
 /* What the peer agrees to has changed: a new number, so that an agreement to what was before does not count. */
 static void number_change(struct arbiter *a)
 {
-    const struct arbiter_shown now = {a->phase, a->offer, a->prefers, a->released, a->lapsed > 0};
+    const struct arbiter_shown now = {a->phase, a->offer, a->prefers, a->lapsed > 0};
 
     if (now.phase == a->shown.phase && now.offer == a->shown.offer && now.prefers == a->shown.prefers &&
-        now.released == a->shown.released && now.lapsed == a->shown.lapsed)
+        now.lapsed == a->shown.lapsed)
         return;
     a->shown = now;
     a->change++;

@@ -81,7 +81,14 @@ struct arbiter_event {
 };
 
 /* Why a node gave the role away, or is not fit to be offered it. */
-enum trouble { TROUBLE_NONE, TROUBLE_NETWORK, TROUBLE_SERVICE, TROUBLE_CLAIM, TROUBLE_LEASE };
+enum trouble {
+    TROUBLE_NONE,
+    TROUBLE_NETWORK,
+    TROUBLE_SERVICE,
+    TROUBLE_CLAIM,
+    TROUBLE_LEASE,
+    TROUBLE_ADDRESSES,
+};
 
 enum order { ORDER_NONE, ORDER_SWITCH, ORDER_STOP, ORDER_CLAIM };
 
@@ -119,7 +126,8 @@ struct arbiter {
     int64_t services_failed;
     bool services_reboot;
     int64_t peer_ahead_since; /* since when the peer has more usable channels, because of a fault here; 0 = it has not */
-    int64_t vacant_since; /* since when nobody serves, as far as is known; 0 = somebody does */
+    int64_t vacant_since; /* since when this node could do something about a vacancy; 0 = there is none, or it cannot */
+    int64_t unserved_since; /* since when nobody serves, as far as is known; 0 = somebody does */
 
     /* what is durable, and what is being made so */
     struct arbiter_durable disk, saving;
@@ -137,15 +145,17 @@ struct arbiter {
         enum phase phase;
         enum offer offer;
         enum prefers prefers;
-        bool released, lapsed;
+        bool lapsed;
     } shown; /* what `change` numbers */
     int64_t release_change; /* the change with which this node last gave up the addresses */
     bool released;       /* takeoverd confirmed that */
     int64_t epoch;       /* of this node while it serves; else the highest known */
     int64_t lease;       /* the right to hold the addresses ends then */
+    int64_t no_renewal_before; /* while lapsed for want of addresses */
     int64_t renewed;     /* when it last began to run, after a claim or a lapse */
     int64_t lapsed;      /* the lease ran out at that time, and nothing shows yet that nobody else claimed; 0 = no */
     enum order order;    /* an operator's order that is not done yet */
+    int64_t ordered;     /* when */
     bool order_force;
     bool stopping;       /* never claims again */
     enum offer offer;
@@ -161,6 +171,7 @@ struct arbiter {
     int64_t gave_up;       /* when this node last gave up */
     int gave_up_repeats;   /* within the hour */
     bool reboot;
+    bool trouble_sticky;   /* it shows only while active: being passive is no cure (R7) */
 };
 
 struct arbiter_transition {

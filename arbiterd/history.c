@@ -1,6 +1,7 @@
 #include "arbiterd/history.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +16,15 @@ static struct change_message *change_at(struct history *h, size_t number)
     return &h->changes[number % HISTORY_CHANGES];
 }
 
+/* Shorter again; whole, or as it was. */
 static void rewrite(const struct history *h)
 {
     const size_t first = h->change_count > HISTORY_CHANGES ? h->change_count - HISTORY_CHANGES : 0;
-    FILE *file = fopen(h->path, "we");
+    char temporary[PATH_MAX];
 
+    if (snprintf(temporary, sizeof temporary, "%s.new", h->path) >= PATH_MAX)
+        return;
+    FILE *file = fopen(temporary, "we");
     if (!file)
         return;
     for (size_t i = first; i < h->change_count; i++) {
@@ -27,7 +32,8 @@ static void rewrite(const struct history *h)
         if (json)
             fprintf(file, "%s\n", json);
     }
-    fclose(file);
+    if (fclose(file) == 0)
+        rename(temporary, h->path);
 }
 
 void history_load(struct history *h, const char *path)

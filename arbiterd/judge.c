@@ -47,9 +47,7 @@ static const char *peer_unable_because(const struct arbiter *a)
     if (!a->peer.whole)
         return "the peer's data is not whole";
     if (a->peer.next_epoch <= a->epoch)
-        return "the peer has no epoch ready";
-    if (!a->peer.released)
-        return "the peer's takeoverd has not confirmed that it holds no address";
+        return "the peer has no epoch ready, or may not claim now";
     return NULL;
 }
 
@@ -57,7 +55,11 @@ const char *peer_ineligible_because(const struct arbiter *a)
 {
     const char *because = peer_unable_because(a);
 
-    return because ? because : a->peer.unfit ? "the peer is unfit" : NULL;
+    if (!because && a->peer.unfit)
+        because = "the peer is unfit";
+    if (!because && !a->peer.released)
+        because = "the peer's takeoverd has not confirmed that it holds no address";
+    return because;
 }
 
 bool peer_able(const struct arbiter *a)
@@ -67,7 +69,7 @@ bool peer_able(const struct arbiter *a)
 
 bool peer_eligible(const struct arbiter *a)
 {
-    return peer_able(a) && !a->peer.unfit;
+    return peer_ineligible_because(a) == NULL;
 }
 
 bool takeoverd_alive(const struct arbiter *a)
@@ -163,6 +165,15 @@ bool search_clear(const struct arbiter *a)
     return true;
 }
 
+bool search_unanswered_since(const struct arbiter *a, int64_t since)
+{
+    bool asked = false;
+
+    for (size_t i = 0; i < a->set.channel_count; i++)
+        asked = asked || (a->searches[i].state == SEARCH_STATE_SILENT && a->searches[i].asked_ns > since);
+    return asked && search_clear(a);
+}
+
 int64_t search_clear_since(const struct arbiter *a)
 {
     int64_t since = 0;
@@ -216,7 +227,7 @@ bool self_preferred(const struct arbiter *a)
 {
     const struct peer_message *p = &a->peer;
 
-    if (a->stopping || a->offer != OFFER_NONE)
+    if (a->stopping || a->offer != OFFER_NONE || !takeoverd_alive(a))
         return false;
     if (p->offer != OFFER_NONE)
         return true;
@@ -235,18 +246,21 @@ bool self_preferred(const struct arbiter *a)
     return a->set.sorts_first;
 }
 
+bool can_claim(const struct arbiter *a)
+{
+    return takeoverd_alive(a) && !a->stopping && !claim_barred(a) && a->disk.next_epoch > highest_epoch(a);
+}
+
+/* Not on an old report: after a stall of this arbiter, newer ones wait to be read, and may say that somebody serves. */
 bool may_claim(const struct arbiter *a)
 {
-    const bool chain_alive = takeoverd_alive(a) && a->now - a->observed < a->set.address_lease;
-
-    return chain_alive && !a->stopping && !claim_barred(a) && a->disk.next_epoch > highest_epoch(a);
+    return can_claim(a) && a->now - a->observed < a->set.heartbeat_interval / 2;
 }
 
 bool hold_bars_claim(const struct arbiter *a)
 {
-    const bool was_active = a->disk.was_active && a->phase == PHASE_SEARCHING; /* after a power cut of both (R15) */
-
-    return a->held && !was_active && a->peer.offer == OFFER_NONE;
+    /* Who was active last, and nobody after it, may serve again: after a power cut of both, or a lapse (R15). */
+    return a->held && !a->disk.was_active && a->peer.offer == OFFER_NONE;
 }
 
 /* The peer's arbiter has seen that this node prefers itself, and stands back. */
@@ -266,14 +280,24 @@ static int64_t patience(const struct arbiter *a)
     return a->set.search_time + a->set.handover_time * (a->set.sorts_first ? 1 : 2);
 }
 
+/* Its takeoverd confirmed that; or its lease ran out, and since then the search went unanswered for as long as a takeover
+ * takes (R2). */
+static bool peer_holds_nothing(const struct arbiter *a)
+{
+    const int64_t since = MAX(MAX(a->peer_changed, search_clear_since(a)), a->peer.counting_since_ns);
+
+    return a->peer.released || (a->peer.lease_us == 0 && search_unanswered_since(a, since) &&
+                                a->observed - since >= a->set.takeover_after);
+}
+
 bool vacancy_due(const struct arbiter *a)
 {
     const int64_t vacant_for = a->vacant_since > 0 ? a->observed - a->vacant_since : 0;
 
     if (!may_claim(a) || hold_bars_claim(a) || peer_serves(a))
         return false;
-    if (peer_linked(a) && a->peer.released && peer_agrees(a))
-        return true; /* at once: its takeoverd confirmed that it holds nothing */
+    if (peer_linked(a) && peer_holds_nothing(a) && peer_agrees(a))
+        return true; /* at once */
     if (!role_vacant(a) || !search_clear(a))
         return false;
     if (peer_alive(a))

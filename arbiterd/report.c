@@ -19,6 +19,8 @@ const char *trouble_text(enum trouble trouble)
         return "the active addresses could not be brought up here";
     case TROUBLE_LEASE:
         return "takeoverd did not confirm the lease";
+    case TROUBLE_ADDRESSES:
+        return "some active addresses could not be held here";
     }
     return "";
 }
@@ -70,6 +72,10 @@ static void list_not_ready(const struct arbiter *a, struct role_message *role)
             add_reason(list, size, "channel %s does not work", a->set.channels[i]);
     if (a->services_failed > 0)
         add_reason(list, size, "%d services failed", (int)a->services_failed);
+    if (a->address_heard > 0 && !takeoverd_alive(a))
+        add_reason(list, size, "takeoverd does not answer");
+    if (a->trouble_sticky)
+        add_reason(list, size, "that fault shows only while active: `duet clear` when it is mended");
     if (!phase_serves(a->phase) && a->disk.next_epoch <= highest_epoch(a))
         add_reason(list, size, "no epoch is durable for the next claim");
     if (phase_serves(a->phase) && peer_linked(a) && !peer_eligible(a))
@@ -101,7 +107,7 @@ bool arbiter_role(const struct arbiter *a, struct role_message *role)
         .released = a->released,
         .whole = true, /* without sync sets (R14) */
         .services_failed = a->services_failed,
-        .reboot = a->reboot,
+        .reboot = a->reboot && a->phase == PHASE_PASSIVE && !a->held,
     };
     text_copy(role->rule, sizeof role->rule, a->rule);
     text_copy(role->reason, sizeof role->reason, a->reason);
@@ -136,12 +142,12 @@ unsigned arbiter_alarms(const struct arbiter *a)
         {ALARM_NETWORK_FAULT, warmed_up && network_fault(a)},
         {ALARM_SERVICE_FAILED, a->services_failed > 0},
         {ALARM_UNFIT, a->trouble != TROUBLE_NONE},
-        {ALARM_LEASE_UNCONFIRMED, a->phase == PHASE_ACTIVE && a->now > a->address.lease_ns &&
-                                      a->now - a->renewed >= a->set.claim_time},
+        {ALARM_LEASE_UNCONFIRMED, a->phase == PHASE_ACTIVE && a->now - a->renewed >= a->set.claim_time &&
+                                      (a->now > a->address.lease_ns || a->address.state == HOLD_STATE_FAILED)},
         {ALARM_OFFER_NOT_TAKEN, a->phase == PHASE_ACTIVE && a->now < a->no_offer_before},
         {ALARM_NOT_RELEASED, (a->phase == PHASE_PASSIVE || a->phase == PHASE_SEARCHING) && warmed_up && !a->released},
-        {ALARM_NOBODY_ACTIVE, a->vacant_since > 0 && a->now - a->vacant_since >=
-                                                         a->set.search_time + a->set.handover_time},
+        {ALARM_NOBODY_ACTIVE, a->unserved_since > 0 && a->now - a->unserved_since >=
+                                                           a->set.search_time + a->set.handover_time},
     };
     unsigned set = 0;
 
@@ -164,7 +170,7 @@ static const char *claim_refusal(const struct arbiter *a, bool force)
 {
     if (phase_serves(a->phase))
         return "this node is active already";
-    if (peer_serves(a))
+    if (search_answered(a) || (peer_serves(a) && a->observed - a->peer.backed_ns < a->set.takeover_after))
         return "the peer serves: run `duet switch` there";
     if (a->stopping)
         return "this node is being stopped";

@@ -9,7 +9,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-static void log_transition(const struct server *s, const struct arbiter_transition *t)
+static void log_transition(const struct arbiter_transition *t)
 {
     char role[48], epoch[48], rule[64];
     const char *const fields[] = {role, epoch, rule, NULL};
@@ -19,7 +19,6 @@ static void log_transition(const struct server *s, const struct arbiter_transiti
     snprintf(rule, sizeof rule, "DUET_RULE=%s", t->rule);
     log_fields(LOG_NOTICE, fields, "phase=%s from=%s rule=%s epoch=%" PRId64 ": %s", phase_names[t->to],
                phase_names[t->from], t->rule, t->epoch, t->reason);
-    (void)s;
 }
 
 static void record_change(struct server *s, const struct arbiter_transition *t, int64_t now_ns)
@@ -34,22 +33,31 @@ static void record_change(struct server *s, const struct arbiter_transition *t, 
 }
 
 /* The row that a person wants to hear of: the one that began the change, not the steps after it. */
-static void note_transition(struct server *s, const struct arbiter_transition *t, const char *cause, int64_t now_ns)
+static void take_reason(struct server *s, const struct arbiter_transition *t)
 {
     const bool begins = t->to == PHASE_OFFERING || t->to == PHASE_CLAIMING ||
                         (t->to == PHASE_RELEASING && t->from != PHASE_OFFERING) ||
                         (t->to == PHASE_ACTIVE && t->from == PHASE_SEARCHING) ||
                         (t->to == PHASE_PASSIVE && t->from == PHASE_SEARCHING);
 
-    log_transition(s, t);
-    if (begins) {
+    if (begins && t->from != t->to) {
         s->role_rule = t->rule;
         s->role_reason = t->reason;
     }
-    history_note(&s->history, now_ns, cause, "%s: %s; %s from %s (epoch %" PRId64 ")", t->rule, t->reason,
-                 phase_names[t->to], phase_names[t->from], t->epoch);
-    if (phase_serves(t->from) != phase_serves(t->to))
+}
+
+static void note_transition(struct server *s, const struct arbiter_transition *t, int64_t now_ns)
+{
+    char own[CAUSE_MAX];
+
+    log_transition(t);
+    if (phase_serves(t->from) != phase_serves(t->to)) {
         record_change(s, t, now_ns);
+        return;
+    }
+    bus_last_cause(s->daemon->bus, own);
+    history_note(&s->history, now_ns, own, "%s: %s; %s from %s (epoch %" PRId64 ")", t->rule, t->reason,
+                 phase_names[t->to], phase_names[t->from], t->epoch);
 }
 
 static bool role_news(const struct role_message *a, const struct role_message *b)
@@ -86,11 +94,13 @@ void server_step(struct server *s, struct arbiter_event *event, const char *caus
 
     event->now_ns = clock_now_ns();
     arbiter_step(&s->arbiter, event, &effects);
-    for (size_t i = 0; i < effects.transition_count; i++)
-        note_transition(s, &effects.transitions[i], cause, event->now_ns);
     if (effects.save)
         state_write(s->writer, &effects.durable);
-    show_role(s, event->kind == EVENT_PEER, cause);
+    for (size_t i = 0; i < effects.transition_count; i++)
+        take_reason(s, &effects.transitions[i]);
+    show_role(s, event->kind == EVENT_PEER, cause); /* what others wait for, before what people read */
+    for (size_t i = 0; i < effects.transition_count; i++)
+        note_transition(s, &effects.transitions[i], event->now_ns);
     server_alarms(s);
     history_tick(&s->history, event->now_ns);
     /* heartbeatd's reports wake the arbiter; this does when they stay away. */

@@ -19,7 +19,7 @@ static const struct {
     {"offer-not-taken", "the peer did not take the role that was offered"},
     {"not-released", "takeoverd has not confirmed that no active address is left here: look at its log"},
     {"nobody-active", "no node serves: see `duet status` on both"},
-    {"config-differs", "the configurations of the two nodes differ: copy the right one and reload"},
+    {"config-differs", "the configurations of the two nodes differ: copy the right one, and restart duet on that node"},
     {"reboot-failed", "the reboot command failed: restart this node by hand"},
 };
 

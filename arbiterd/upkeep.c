@@ -21,7 +21,12 @@ static void update_vacancy(struct arbiter *a)
     const bool known = peer_alive(a) || own_usable(a) > 0;
     const bool own = phase_serves(a->phase) || a->phase == PHASE_RELEASING;
 
-    if (own || !known || !role_vacant(a) || !may_claim(a) || hold_bars_claim(a))
+    if (own || !role_vacant(a))
+        a->unserved_since = 0;
+    else if (a->unserved_since == 0)
+        a->unserved_since = a->now;
+
+    if (own || !known || !role_vacant(a) || !can_claim(a) || hold_bars_claim(a))
         a->vacant_since = 0;
     else if (a->vacant_since == 0)
         a->vacant_since = a->observed;
@@ -36,9 +41,11 @@ static void update_offer(struct arbiter *a)
     if (a->phase == PHASE_PASSIVE && a->offer != OFFER_NONE && over) {
         a->offer = OFFER_NONE;
         a->order_force = false;
+        if (!peer_serves(a)) /* nobody took it: not at once again, should this node serve anew */
+            a->no_offer_before = a->now + a->set.handover_time + a->set.settle_time;
     }
-    if (a->order == ORDER_CLAIM && peer_serves(a))
-        a->order = ORDER_NONE;
+    if (a->order != ORDER_NONE && a->order != ORDER_STOP && a->now - a->ordered >= a->set.handover_time)
+        a->order = ORDER_NONE; /* an order is meant now, not later */
 }
 
 static void update_network(struct arbiter *a)
@@ -54,6 +61,11 @@ static void update_trouble(struct arbiter *a)
     const bool there = (a->trouble == TROUBLE_NETWORK && network_fault(a)) ||
                        (a->trouble == TROUBLE_SERVICE && a->services_failed > 0);
 
+    /* Gone by being passive, and not for the first time: that is no cure. Without this, a router that hears only the
+     * active address would send the role to and fro for ever. */
+    if (a->trouble == TROUBLE_NETWORK && !there && a->phase == PHASE_PASSIVE && a->trouble_gone == 0 &&
+        a->gave_up_repeats > 0 && a->now - a->gave_up < 2 * a->set.search_time && peer_serves(a))
+        a->trouble_sticky = true;
     if (a->trouble == TROUBLE_NONE || there)
         a->trouble_gone = 0;
     else if (a->trouble_gone == 0)
@@ -64,7 +76,7 @@ static void update_release(struct arbiter *a)
 {
     if (!phase_serves(a->phase))
         a->released = a->address_heard > 0 && a->address.state == HOLD_STATE_RELEASED &&
-                      a->address.change >= a->release_change;
+                      a->address.change >= MAX(a->release_change, a->change);
 }
 
 static void update_hold(struct arbiter *a)
@@ -122,7 +134,7 @@ static struct arbiter_durable durable_wanted(const struct arbiter *a)
 {
     const int64_t known = highest_epoch(a);
     struct arbiter_durable wanted = {
-        .epoch = known,
+        .epoch = MAX(known, a->disk.epoch),
         .next_epoch = a->disk.next_epoch,
         .was_active = phase_serves(a->phase) || (a->disk.was_active && !(peer_serves(a) && a->peer.epoch >= a->epoch)),
         .held = a->hold_wanted,

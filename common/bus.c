@@ -109,19 +109,25 @@ static void fill_envelope(struct bus *bus, const char *cause, struct envelope *e
 }
 
 /* Never blocks: what a full queue refuses is sent again within a second. */
-static int send_retained(struct bus *bus, struct retained *kept)
+static int send_message(struct bus *bus, const struct message_type *type, const char *topic, const char *cause,
+                        const void *body)
 {
     struct envelope envelope;
 
-    fill_envelope(bus, kept->cause, &envelope);
-    AUTO_FREE char *json = message_pack(kept->type, &envelope, kept->body);
+    fill_envelope(bus, cause, &envelope);
+    AUTO_FREE char *json = message_pack(type, &envelope, body);
     if (!json)
         return -ENOMEM;
-    kept->sent_ns = envelope.mono_ns;
-    if (zmq_send(bus->pub, kept->topic, strlen(kept->topic), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
+    if (zmq_send(bus->pub, topic, strlen(topic), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
         zmq_send(bus->pub, json, strlen(json), ZMQ_DONTWAIT) < 0)
         return -errno;
     return 0;
+}
+
+static int send_retained(struct bus *bus, struct retained *kept)
+{
+    kept->sent_ns = clock_now_ns();
+    return send_message(bus, kept->type, kept->topic, kept->cause, kept->body);
 }
 
 static struct retained *find_retained(struct bus *bus, const char *topic)
@@ -158,6 +164,8 @@ int bus_publish(struct bus *bus, const struct message_type *type, const char *na
     char topic[TOPIC_MAX];
 
     topic_of(type, name, topic);
+    if (type->live) /* sent again later, its body would be old and its time new */
+        return send_message(bus, type, topic, cause ? cause : "", body);
     struct retained *kept = find_retained(bus, topic);
     if (!kept && !(kept = add_retained(bus, type, topic)))
         return -ENOBUFS;

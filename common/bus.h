@@ -44,7 +44,7 @@ int bus_open_listener(struct loop *loop, const char *run_dir, const char *node, 
 
 void bus_free(struct bus *bus);
 
-/* Publishes `body`, the struct of `type`, as the current state of its topic, and keeps a copy. `name` is the NAME of
+/* Publishes `body`, the struct of `type`, as the current state of its topic, and keeps a copy (but of a live topic). `name` is the NAME of
  * area/NAME, else NULL; `cause` is a bus_message's cause, or NULL. 0 or a negative errno. */
 int bus_publish(struct bus *bus, const struct message_type *type, const char *name, const void *body,
                 const char *cause);

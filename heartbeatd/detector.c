@@ -369,6 +369,7 @@ void detector_compose(struct detector *d, size_t path, int64_t now_ns, struct he
         .session = d->own.session,
         .sequence = own_say(&d->own, now_ns, heartbeat),
     };
+    heartbeat->suspicious = heartbeat->suspicious || d->doubting; /* so that the peer quickens as well */
     heartbeat->late_us = (uint32_t)MIN(MAX(d->late_ns, d->late_before_ns) / NS_PER_US, (int64_t)UINT32_MAX);
     heartbeat->path_count = ++d->paths[path].sent_in_session;
     say_echo(d, &d->paths[path], now_ns, &heartbeat->echo);

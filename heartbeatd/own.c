@@ -51,7 +51,8 @@ static int64_t age_us(int64_t since_ns, int64_t now_ns)
 
 static int64_t lease_us(const struct own *own, int64_t now_ns)
 {
-    return own->address.state == HOLD_STATE_HOLDING ? MAX(own->address.lease_ns - now_ns, 0) / NS_PER_US : 0;
+    /* Also while some addresses are missing: the lease stands behind those that are there. */
+    return own->address.held > 0 ? MAX(own->address.lease_ns - now_ns, 0) / NS_PER_US : 0;
 }
 
 /* 0 says unlimited, so a hold that ends now has a millisecond left. */

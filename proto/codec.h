@@ -33,6 +33,7 @@ struct message_type {
     const char *topic; /* the area; NULL for commands and replies, which have no envelope */
     const char *owner; /* the daemon that alone sends it, or "*" */
     bool named;        /* area/NAME */
+    bool live;         /* a proof of the moment: never sent again by the bus */
     const struct record *record;
 };
 

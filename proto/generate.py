@@ -124,10 +124,10 @@ def write_source(doc, out):
     for name, area, entry in messages(doc):
         struct = f"{name}_message"
         write_descriptor(w, name, struct, entry)
-        named = "true" if entry.get("named") else "false"
+        named, live = ("true" if entry.get(key) else "false" for key in ("named", "live"))
         topic = f'"{area}"' if area else "NULL"
         owner = f'"{entry["from"]}"' if area else "NULL"
-        w(f"const struct message_type {name}_type = {{.topic = {topic}, .owner = {owner}, .named = {named}, "
+        w(f"const struct message_type {name}_type = {{.topic = {topic}, .owner = {owner}, .named = {named}, .live = {live}, "
           f".record = &{name}_record}};\n")
         if area:
             types.append(f"&{name}_type")

@@ -105,6 +105,14 @@ static void remember(struct holder *h)
 
 /* ----------------------------------------------------------------- telling */
 
+static void count_held(const struct holder *h, size_t counts[static PLAN_CHANNELS_MAX])
+{
+    memset(counts, 0, PLAN_CHANNELS_MAX * sizeof *counts);
+    for (size_t i = 0; i < h->plan.address_count; i++)
+        if (h->plan.addresses[i].active && plan_holds(&h->plan.addresses[i]))
+            counts[h->plan.addresses[i].channel]++;
+}
+
 /* "address 192.0.2.1/24 on eth0 (channel outside)", "route default on …" */
 static void describe(const struct holder *h, const struct plan_operation *operation, char *text, size_t size)
 {
@@ -159,7 +167,13 @@ static enum hold_state judge(const struct holder *h, char error[static sizeof h-
 /* Publishes the state: with each renewal, and when it changed. */
 static void tell(struct holder *h)
 {
-    h->state.lease_ns = h->state.state == HOLD_STATE_HOLDING ? h->lease_ns : 0;
+    size_t counts[PLAN_CHANNELS_MAX];
+
+    count_held(h, counts);
+    h->state.held = 0;
+    for (size_t i = 0; i < h->plan.channel_count; i++)
+        h->state.held += (int64_t)counts[i];
+    h->state.lease_ns = h->active ? h->lease_ns : 0;
     bus_publish(h->daemon->bus, &address_type, NULL, &h->state, h->cause[0] ? h->cause : NULL);
 }
 
@@ -191,14 +205,6 @@ static void count_text(const struct holder *h, const size_t counts[], char *text
 /* ------------------------------------------------------------------- doing */
 
 /* Active addresses held, by channel. */
-static void count_held(const struct holder *h, size_t counts[static PLAN_CHANNELS_MAX])
-{
-    memset(counts, 0, PLAN_CHANNELS_MAX * sizeof *counts);
-    for (size_t i = 0; i < h->plan.address_count; i++)
-        if (h->plan.addresses[i].active && plan_holds(&h->plan.addresses[i]))
-            counts[h->plan.addresses[i].channel]++;
-}
-
 static void look(struct holder *h, int r)
 {
     h->blind = r < 0;

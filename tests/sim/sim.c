@@ -86,7 +86,7 @@ struct node {
     /* the kernel */
     bool plane;
     int64_t plane_epoch, plane_since;
-    bool carrier[CHANNELS], router[CHANNELS], claim_broken;
+    bool carrier[CHANNELS], router[CHANNELS], claim_broken, claim_partial;
     int64_t router_from[CHANNELS]; /* it answers from then on, after a boot */
 
     /* heartbeatd */
@@ -130,7 +130,7 @@ static struct world {
     int loss_percent;
     bool arp_up[CHANNELS];
     bool healed;
-    int64_t unserved_since, plane_lost;
+    int64_t unserved, judged_at, plane_lost;
     bool in_the_dark; /* an address went while no heartbeat passed, and none has passed since */
     bool unsteered[2]; /* what its kernel has is neither steered nor seen */
     bool search_off;   /* `search = off` on every channel */
@@ -344,7 +344,8 @@ static bool dual_excused(void)
 /* Two faults at once that this version does not promise to survive without a moment of two owners. Nothing but takeoverd
  * takes an address away yet: where it is stopped, the address outlives the lease, and where nobody can ask either (no
  * search, no ARP, a machine that stood still), nobody knows. And where no heartbeat passes, an address that goes (a
- * stall, a handover, an address that cannot be added) looks like the node's end, and whoever claims is not heard. */
+ * stall, a handover, an address that cannot be added) looks like the node's end, and whoever claims is not heard; it
+ * stays so until a heartbeat passes again. */
 static void note_trouble(void)
 {
     const bool blind = arp_cut() || w.search_off;
@@ -360,7 +361,7 @@ static void note_trouble(void)
             w.trouble_end = w.now;
     }
     if (heartbeats_cut() &&
-        (w.now - MAX(w.stall_end, w.plane_lost) < 2 * NS_PER_S || w.nodes[0].claim_broken || w.nodes[1].claim_broken))
+        (partitioned() || !(answers(0) || answers(1)) || w.now - MAX(w.stall_end, w.plane_lost) < 2 * NS_PER_S || w.nodes[0].claim_broken || w.nodes[1].claim_broken))
         w.in_the_dark = true;
     w.in_the_dark = w.in_the_dark && heartbeats_cut();
     if (w.in_the_dark)
@@ -386,9 +387,14 @@ static void judge_service(void)
 {
     const int64_t bound = settings.claim_time + settings.search_time + 2 * settings.handover_time + NS_PER_S;
 
-    if (answers(0) || answers(1) || w.loss_percent > 0 || !(healthy(0) || healthy(1)))
-        w.unserved_since = w.now;
-    if (w.now - MAX(w.unserved_since, w.quiet_since) > bound)
+    /* Unserved time adds up, served time takes it away: a node that serves now and then is found out, too. */
+    const int64_t passed = w.now - w.judged_at;
+    w.judged_at = w.now;
+    if (w.now <= w.quiet_since || w.loss_percent > 0 || !(healthy(0) || healthy(1)))
+        w.unserved = 0;
+    else
+        w.unserved = answers(0) || answers(1) ? MAX(w.unserved - passed, 0) : w.unserved + passed;
+    if (w.unserved > bound)
         violation("I3: nobody holds the addresses, though node %d has no fault", healthy(0) ? 0 : 1);
 }
 
@@ -451,8 +457,10 @@ static void takeover_release(int n)
     struct node *node = &w.nodes[n];
 
     set_plane(n, false, node->state.epoch);
+    if (node->state.state != HOLD_STATE_RELEASED)
+        node->state.changed_ns = w.now;
     node->state.state = HOLD_STATE_RELEASED;
-    node->state.lease_ns = 0;
+    node->state.lease_ns = node->state.held = 0;
     node->lease_record = 0;
 }
 
@@ -460,15 +468,21 @@ static void takeover_obey(int n)
 {
     struct node *node = &w.nodes[n];
     const struct role_message *order = &node->order;
-    const bool active = order->role == ROLE_ACTIVE && order->lease_ns > w.now;
+    const bool active = order->role == ROLE_ACTIVE && order->lease_ns > w.now && !order->searching;
+    const enum hold_state before = node->state.state;
 
+    if (order->role == ROLE_ACTIVE && !order->searching && !active)
+        return; /* read too late: it gives no right, and ends none */
     if (!active) {
         if (node->plane || node->state.state != HOLD_STATE_RELEASED)
             takeover_release(n);
     } else if (node->claim_broken) {
-        set_plane(n, false, order->epoch);
+        /* Some of several, or none: what still answers was put up before. */
+        set_plane(n, node->claim_partial && node->plane, order->epoch);
         node->state.state = HOLD_STATE_FAILED;
-        node->state.lease_ns = 0;
+        node->state.lease_ns = node->lease_record = order->lease_ns;
+        node->state.epoch = order->epoch;
+        schedule(n, TAKEOVERD, LEASE_END, order->lease_ns - w.now, NULL);
     } else {
         set_plane(n, true, order->epoch);
         node->state.state = HOLD_STATE_HOLDING;
@@ -477,6 +491,9 @@ static void takeover_obey(int n)
         schedule(n, TAKEOVERD, LEASE_END, order->lease_ns - w.now, NULL);
     }
     node->state.change = order->change;
+    node->state.held = node->plane ? 1 : 0;
+    if (node->state.state != before)
+        node->state.changed_ns = w.now;
     publish_address(n);
 }
 
@@ -501,6 +518,7 @@ static void start_takeoverd(int n)
     node->state = (struct address_message){.state = HOLD_STATE_RELEASED, .epoch = node->plane_epoch};
     if (node->plane && node->lease_record > w.now) { /* R1: it keeps what rightly stands */
         node->state.state = HOLD_STATE_HOLDING;
+        node->state.held = 1;
         node->state.lease_ns = node->lease_record;
         schedule(n, TAKEOVERD, LEASE_END, node->lease_record - w.now, NULL);
     } else {
@@ -515,7 +533,7 @@ static void start_takeoverd(int n)
 
 static bool own_lease(const struct node *node)
 {
-    return node->address.state == HOLD_STATE_HOLDING && node->address.lease_ns > w.now;
+    return node->address.held > 0 && node->address.lease_ns > w.now;
 }
 
 static void send_heartbeats(int n)
@@ -629,7 +647,7 @@ static void on_heartbeat(int n, const struct heartbeat *h, int64_t stamp)
     if (new_session)
         send_heartbeats(n);
     if (before.change != h->role.change || before.considered != h->role.considered ||
-        before.fit != h->role.fit || before.hold_version != h->role.hold_version ||
+        before.released != h->role.released || before.fit != h->role.fit || before.hold_version != h->role.hold_version ||
         before.epoch != h->role.epoch || before.next_epoch != h->role.next_epoch || new_session ||
         was_linked != (h->echo == node->session) || node->role.suspicious || h->role.suspicious)
         publish_peer(n);
@@ -820,7 +838,8 @@ static void step(int n, struct arbiter_event *event)
     }
     struct role_message role;
     if (arbiter_role(&node->arbiter, &role) && (event->kind == EVENT_PEER || role.change != node->shown.change ||
-                                                role.considered != node->shown.considered))
+                                                role.considered != node->shown.considered ||
+                                                role.released != node->shown.released))
         show_role(n, &role);
 }
 
@@ -1058,6 +1077,7 @@ static void inject(void)
         break;
     default:
         node->claim_broken = chance(50);
+        node->claim_partial = chance(50);
         if (!node->power && chance(20)) {
             node->disk = node->disk_before = (struct arbiter_durable){0};
             node->disk_lost = true;
@@ -1132,7 +1152,8 @@ static void dispatch(struct event *e)
         break;
     case ROLE_TO_HEARTBEATD: {
         const bool news = node->role.change != e->payload->role.change ||
-                          node->role.considered != e->payload->role.considered || node->role_at == 0;
+                          node->role.considered != e->payload->role.considered ||
+                          node->role.released != e->payload->role.released || node->role_at == 0;
         node->role = e->payload->role;
         node->role_at = w.now;
         if (news)

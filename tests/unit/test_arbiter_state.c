@@ -105,7 +105,7 @@ static void test_state_writer_tells_only_what_is_on_disk(void **state)
 {
     char path[128], text[STATEFILE_MAX];
     struct written w = {0};
-    struct state_writer *writer;
+    static struct state_writer *writer; /* lives as long as the process */
     struct arbiter_durable back;
 
     (void)state;
@@ -118,6 +118,7 @@ static void test_state_writer_tells_only_what_is_on_disk(void **state)
     assert_int_equal(statefile_read(path, text), 0);
     assert_int_equal(state_parse(text, &back), 0);
     assert_memory_equal(&back, &w.durable, sizeof back);
+    loop_free(w.loop);
 }
 
 static void change(struct history *history, int64_t epoch, int64_t at_ns)

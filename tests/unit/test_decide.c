@@ -129,6 +129,13 @@ static void report(void)
     obey();
 }
 
+/* Beta's arbiter has taken this node's latest change into account, and is ready to serve. */
+static void beta_considers(void)
+{
+    w.peer.considered = w.role.change;
+    w.peer.prefers = PREFERS_SELF;
+}
+
 /* Time passes in heartbeat intervals; what was said last is not said again unless `repeat`. */
 static void pass(int64_t duration, bool repeat)
 {
@@ -448,7 +455,7 @@ static void test_R6_offers_when_only_this_node_lost_the_carrier(void **state)
     assert_rules("R6-network ");
     assert_int_equal(w.role.offer, OFFER_OFFERED);
     assert_int_equal(w.role.role, ROLE_ACTIVE); /* until the peer has considered it */
-    w.peer.considered = w.role.change;
+    beta_considers();
     pass(MS(30), true);
     assert_rules("R6-network R13-considered R13-released ");
     assert_int_equal(w.role.role, ROLE_PASSIVE);
@@ -528,7 +535,7 @@ static void test_R6_reboots_only_once_the_peer_has_served_for_a_second(void **st
     active_beside_beta();
     lose(0, false);
     pass(MS(20), true);
-    w.peer.considered = w.role.change;
+    beta_considers();
     pass(MS(50), true);
     assert_int_equal(w.arbiter.phase, PHASE_PASSIVE);
     peer_says(PHASE_ACTIVE, 2);
@@ -590,11 +597,12 @@ static void test_R10_unfit_until_the_fault_is_gone_for_settle_time_doubled_each_
     for (int i = 0; i < 3; i++, settle *= 2) {
         lose(0, false);
         pass(MS(20), true);
-        w.peer.considered = w.role.change;
+        beta_considers();
         pass(MS(50), true);
         peer_says(PHASE_ACTIVE, w.arbiter.epoch + 1);
         pass(MS(50), true);
         assert_int_equal(w.arbiter.phase, PHASE_PASSIVE);
+        pass(MS(1500), true);
         w.links[0].usable = w.links[0].carrier = true;
         w.links[0].fault_ns = 0;
         tell_links();
@@ -612,6 +620,111 @@ static void test_R10_unfit_until_the_fault_is_gone_for_settle_time_doubled_each_
         assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
         pass(MS(500), true);
     }
+}
+
+static void test_R7_a_fault_that_being_passive_cures_each_time_is_no_longer_believed_cured(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    for (int i = 0; i < 2; i++) {
+        lose(0, false);
+        pass(MS(20), true);
+        beta_considers();
+        pass(MS(50), true);
+        peer_says(PHASE_ACTIVE, w.arbiter.epoch + 1);
+        pass(MS(50), true);
+        w.links[0].usable = w.links[0].carrier = true; /* at once: it shows only while active */
+        w.links[0].fault_ns = 0;
+        tell_links();
+        pass(MS(6000), true);
+        assert_int_equal(w.role.fit, i == 0);
+        if (i == 0) {
+            w.peer.offer = OFFER_OFFERED;
+            peer_says(PHASE_PASSIVE, w.peer.epoch);
+            w.peer.prefers = PREFERS_PEER;
+            pass(MS(20), true);
+            w.peer.considered = w.role.change;
+            pass(MS(50), true);
+            w.peer.offer = OFFER_NONE;
+            assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
+            pass(MS(500), true);
+        }
+    }
+    pass(MS(200000), true);
+    assert_false(w.role.fit);
+    step((struct arbiter_event){.kind = EVENT_CLEAR});
+    assert_true(w.role.fit);
+}
+
+static void test_R6_a_peer_whose_takeoverd_does_not_answer_gets_nothing(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    lose(0, false);
+    pass(MS(20), true);
+    beta_considers();
+    w.peer.prefers = PREFERS_PEER; /* it knows that it could not */
+    pass(MS(2500), true);
+    assert_rules("R6-network ");
+    assert_int_equal(w.role.role, ROLE_ACTIVE);
+    pass(MS(4000), true);
+    assert_rules("R6-network R13-withdrawn ");
+    assert_int_equal(w.role.role, ROLE_ACTIVE);
+}
+
+static void test_R6_some_missing_addresses_are_no_lapse(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    w.peer.unfit = true;
+    w.takeoverd_dead = true; /* this test speaks for it */
+    for (int i = 0; i < 300; i++) {
+        w.address = (struct address_message){.state = HOLD_STATE_FAILED, .held = 5, .epoch = w.role.epoch,
+                                             .lease_ns = w.role.lease_ns, .change = w.role.change,
+                                             .changed_ns = MS(12000)};
+        step((struct arbiter_event){.kind = EVENT_ADDRESS, .address = &w.address});
+        pass(MS(10), true);
+    }
+    assert_rules("");
+    w.peer.unfit = false;
+    pass(MS(20), true);
+    assert_rules("R6-addresses ");
+}
+
+static void test_R6_who_takes_over_is_not_rebooted(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    lose(0, false);
+    pass(MS(20), true);
+    beta_considers();
+    pass(MS(50), true);
+    peer_says(PHASE_ACTIVE, 2);
+    pass(MS(1100), true);
+    assert_true(w.role.reboot);
+    beta_falls_silent(); /* before the reboot command got anywhere */
+    pass(MS(500), false);
+    assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
+    assert_false(w.role.reboot);
+}
+
+static void test_R15_a_held_node_that_was_active_last_may_serve_again_after_a_lapse(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    step((struct arbiter_event){.kind = EVENT_HOLD});
+    w.deaf = true;
+    pass(MS(4000), true);
+    assert_int_equal(w.arbiter.phase, PHASE_PASSIVE);
+    w.deaf = false;
+    search(SEARCH_STATE_SILENT);
+    w.peer.held = true;
+    w.peer.hold_version = 1;
+    pass(MS(1000), true);
+    beta_considers();
+    w.peer.prefers = PREFERS_PEER;
+    pass(MS(100), true);
+    assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
 }
 
 static void test_R11_epochs_are_odd_and_reserved_before_they_are_used(void **state)
@@ -729,7 +842,7 @@ static void test_R13_stop_hands_over_and_never_claims_again(void **state)
     active_beside_beta();
     step((struct arbiter_event){.kind = EVENT_STOP});
     assert_rules("R13-ordered ");
-    w.peer.considered = w.role.change;
+    beta_considers();
     pass(MS(50), true);
     assert_int_equal(w.arbiter.phase, PHASE_PASSIVE);
     search(SEARCH_STATE_SILENT);
@@ -773,6 +886,26 @@ static void test_R15_a_limited_hold_ends(void **state)
     pass(MS(520), true);
     assert_false(w.role.held);
     assert_int_equal(w.role.hold_version, 2);
+}
+
+static void test_R13_an_old_word_of_takeoverds_confirms_no_release(void **state)
+{
+    (void)state;
+    search(SEARCH_STATE_SILENT);
+    pass(MS(500), false);
+    w.takeoverd_dead = true; /* it has said released, long ago, and does not get to the claim */
+    pass(MS(200), false);
+    assert_int_equal(w.arbiter.phase, PHASE_CLAIMING);
+    peer_says(PHASE_ACTIVE, 2);
+    report();
+    assert_int_equal(w.arbiter.phase, PHASE_RELEASING);
+    step((struct arbiter_event){.kind = EVENT_ADDRESS, .address = &w.address}); /* the same again, once a second */
+    assert_int_equal(w.arbiter.phase, PHASE_RELEASING);
+    assert_false(w.role.released);
+    w.takeoverd_dead = false;
+    report();
+    assert_int_equal(w.arbiter.phase, PHASE_PASSIVE);
+    assert_true(w.role.released);
 }
 
 /* ---------------------------------------------------------------- the table */
@@ -821,6 +954,11 @@ int main(void)
         TEST(test_R7_a_failed_service_moves_if_the_peers_has_not_failed),
         TEST(test_R9_the_lower_epoch_yields_the_higher_one_stays),
         TEST(test_R10_unfit_until_the_fault_is_gone_for_settle_time_doubled_each_time),
+        TEST(test_R7_a_fault_that_being_passive_cures_each_time_is_no_longer_believed_cured),
+        TEST(test_R6_a_peer_whose_takeoverd_does_not_answer_gets_nothing),
+        TEST(test_R6_some_missing_addresses_are_no_lapse),
+        TEST(test_R6_who_takes_over_is_not_rebooted),
+        TEST(test_R15_a_held_node_that_was_active_last_may_serve_again_after_a_lapse),
         TEST(test_R11_epochs_are_odd_and_reserved_before_they_are_used),
         TEST(test_R11_no_claim_while_no_epoch_is_durable),
         TEST(test_R11_an_active_node_rises_above_a_passive_peer),
@@ -831,6 +969,7 @@ int main(void)
         TEST(test_R13_switch_is_refused_with_its_reason),
         TEST(test_R13_stop_hands_over_and_never_claims_again),
         TEST(test_R13_stop_alone_lets_go_at_once),
+        TEST(test_R13_an_old_word_of_takeoverds_confirms_no_release),
         TEST(test_R15_hold_takes_effect_when_durable_and_bars_takeover),
         TEST(test_R15_a_limited_hold_ends),
         TEST(test_the_table_names_each_row_once_and_gives_a_reason),

@@ -199,6 +199,7 @@ static void role(int n, enum role role, bool suspicious)
                                    .suspicious = suspicious,
                                    .lease_ns = role == ROLE_ACTIVE ? w.now + MS(3600000) : 0};
     struct address_message address = {.state = role == ROLE_ACTIVE ? HOLD_STATE_HOLDING : HOLD_STATE_RELEASED,
+                                      .held = role == ROLE_ACTIVE ? 2 : 0,
                                       .lease_ns = message.lease_ns};
 
     detector_role(&w.nodes[n].detector, &message, w.now, w.now, &w.nodes[n].out);

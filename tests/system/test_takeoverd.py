@@ -503,7 +503,7 @@ def test_repair_has_a_limit(lan, make):
         eventually("no repair", lambda: ACTIVE4 in lan.addresses())
     lan.ip("addr", "del", ACTIVE4, "dev", "eth0")
     failed = node.next(where=lambda m: m["state"] == "failed")
-    assert "203.0.113.10/24 on eth0" in failed["error"] and failed["lease_ns"] == 0
+    assert "203.0.113.10/24 on eth0" in failed["error"] and failed["lease_ns"] > 0  # what is left stays leased
     time.sleep(0.5)
     assert ACTIVE4 not in lan.addresses()
     node.next(where=lambda m: m["state"] == "holding" and m["error"] == "", timeout=12)
@@ -636,7 +636,7 @@ def test_missing_device(lan, make):
     assert "eth7" in message["error"]
     node.arbiter.active(3, lease_ms=20000)
     failed = node.next(where=lambda m: m["state"] == "failed")
-    assert "no device eth7 (channel outside)" in failed["error"] and failed["lease_ns"] == 0
+    assert "no device eth7 (channel outside)" in failed["error"] and failed["lease_ns"] > 0
     assert lan.addresses("eth1") == {INSIDE_ACTIVE}
     lan.add_device(7)
     held = node.next(where=lambda m: m["state"] == "holding")

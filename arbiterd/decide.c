@@ -32,7 +32,8 @@ static bool lapsed_but_alone(const struct arbiter *a)
 {
     if (a->lapsed == 0 || a->observed <= a->lapsed || a->now < a->no_renewal_before || peer_serves(a))
         return false;
-    if (peer_linked(a) && peer_arbiter_alive(a)) /* it knows that the lease ran out, and from now on waits all of takeover-after again */
+    /* A peer that knows that the lease ran out waits all of takeover-after again from then on. */
+    if (peer_linked(a) && peer_arbiter_alive(a))
         return a->peer.considered == a->change;
     const int64_t listened = a->observed - MAX(a->lapsed, a->peer.counting_since_ns);
     return (search_unanswered_since(a, a->lapsed) && listened >= 2 * a->set.heartbeat_interval) ||
@@ -41,7 +42,8 @@ static bool lapsed_but_alone(const struct arbiter *a)
 
 static bool claim_confirmed(const struct arbiter *a)
 {
-    return a->address.state == HOLD_STATE_HOLDING && a->address.epoch == a->epoch && a->address.lease_ns > a->now;
+    return a->address.state == HOLD_STATE_HOLDING && a->address.epoch == a->epoch &&
+           a->address.lease_ns > a->now;
 }
 
 static bool claim_time_over(const struct arbiter *a)
@@ -69,8 +71,8 @@ static bool may_offer(const struct arbiter *a)
     return may_offer_at_all(a) && peer_eligible(a);
 }
 
-/* Where the carrier is lost there is nothing to wait for. A silent router may just have come back, and the peer heard
- * it first: this node's own quick probes get their chance. */
+/* Where the carrier is lost there is nothing to wait for. A silent router may just have come back, and the
+ * peer heard it first: this node's own quick probes get their chance. */
 static bool peer_sees_more_network(const struct arbiter *a)
 {
     const bool certain = carrier_lost_to_peer(a) || a->now - a->peer_ahead_since >= a->set.evidence_wait;
@@ -78,8 +80,9 @@ static bool peer_sees_more_network(const struct arbiter *a)
     return may_offer(a) && a->peer_ahead_since > 0 && certain;
 }
 
-/* takeoverd confirms no lease, or holds nothing under it; it had its time. After a renewal that time is short: the peer,
- * which has just considered it, waits no longer than takeover-after for a lease that stands (R3). */
+/* takeoverd confirms no lease, or holds nothing under it; it had its time. After a renewal that time is
+ * short: the peer, which has just considered it, waits no longer than takeover-after for a lease that stands
+ * (R3). */
 static bool lease_unconfirmed(const struct arbiter *a)
 {
     const int64_t wait = MIN(a->set.address_lease, a->set.takeover_after - a->set.heartbeat_interval);
@@ -169,12 +172,14 @@ static bool settled(const struct arbiter *a)
 {
     const int64_t wait = a->set.settle_time << MIN(a->gave_up_repeats, 4);
 
-    return a->trouble != TROUBLE_NONE && !a->trouble_sticky && a->trouble_gone > 0 && a->now - a->trouble_gone >= wait;
+    return a->trouble != TROUBLE_NONE && !a->trouble_sticky && a->trouble_gone > 0 &&
+           a->now - a->trouble_gone >= wait;
 }
 
 static bool passive_peer_has_higher_epoch(const struct arbiter *a)
 {
-    return peer_linked(a) && !peer_serves(a) && a->peer.epoch > a->epoch && a->disk.next_epoch > a->peer.epoch;
+    return peer_linked(a) && !peer_serves(a) && a->peer.epoch > a->epoch &&
+           a->disk.next_epoch > a->peer.epoch;
 }
 
 /* --------------------------------------------------------- what rows do besides */
@@ -225,7 +230,8 @@ static void lapse(struct arbiter *a)
     a->no_renewal_before = a->now + a->set.claim_time;
 }
 
-/* This node steps back for a fault of its own: unfit, and longer so if it happens again within the hour (R10). */
+/* This node steps back for a fault of its own: unfit, and longer so if it happens again within the hour
+ * (R10). */
 static void give_up(struct arbiter *a, enum trouble trouble)
 {
     const bool again = a->gave_up > 0 && a->now - a->gave_up < 3600 * NS_PER_S;
@@ -323,60 +329,72 @@ static void become_fit(struct arbiter *a)
 #define SERVING (IN(CLAIMING) | IN(ACTIVE) | IN(OFFERING))
 #define SAME PHASE_COUNT /* the phase stays */
 
+/* clang-format off: this is to be read as a table */
 const struct arbiter_row arbiter_rows[] = {
+    /* row, phases in which it is asked, condition, next phase, what it does besides, reason */
+
     /* out of service */
-    {"R9-yield", "the peer serves under a higher epoch", SERVING, peer_has_higher_epoch, PHASE_RELEASING, yield},
-    {"R12-replaced", "after a stall, the addresses answer from elsewhere", SERVING, lapsed_and_answered,
-     PHASE_RELEASING, yield},
-    {"R12-lapsed", "the lease ran out and could not be renewed", SERVING, lapsed_for_good, PHASE_RELEASING, yield},
-    {"R2-unconfirmed", "takeoverd could not bring up the addresses in time", IN(CLAIMING), claim_time_over,
-     PHASE_RELEASING, give_up_claim},
-    {"R13-stop", "this node is being stopped, and the peer cannot take over", IN(CLAIMING) | IN(ACTIVE),
-     stop_ordered_alone, PHASE_RELEASING, forget_order},
-    {"R13-considered", "the peer is ready to take the role", IN(OFFERING), offer_considered, PHASE_RELEASING, hand_over},
-    {"R13-unanswered-stop", "the peer did not react to the offer, and this node is being stopped", IN(OFFERING),
-     offer_fails_and_stopping, PHASE_RELEASING, hand_over},
-    {"R13-withdrawn", "the peer cannot take the role after all", IN(OFFERING), offer_fails, PHASE_ACTIVE,
-     withdraw_offer},
-    {"R13-ordered", "the operator ordered a handover", IN(ACTIVE), handover_ordered, PHASE_OFFERING, offer_by_order},
-    {"R6-network", "the peer has more usable channels", IN(ACTIVE), peer_sees_more_network, PHASE_OFFERING,
-     offer_for_network},
-    {"R6-lease", "takeoverd does not confirm the lease", IN(ACTIVE), lease_unconfirmed_and_peer_can, PHASE_OFFERING,
-     offer_for_lease},
-    {"R12-unconfirmed", "takeoverd holds nothing and the peer cannot help: once more, when nobody else serves",
-     IN(ACTIVE), lease_unconfirmed, SAME, lapse},
-    {"R6-addresses", "some active addresses cannot be held here", IN(ACTIVE), addresses_missing_and_peer_can,
-     PHASE_OFFERING, offer_for_addresses},
-    {"R7-service", "a service stays down here, and is not known to fail on the peer", IN(ACTIVE),
-     peer_has_more_services, PHASE_OFFERING, offer_for_service},
-    {"R13-released", "takeoverd confirmed that no active address is left", IN(RELEASING), release_confirmed,
-     PHASE_PASSIVE, NULL},
-    {"R13-unreleased", "takeoverd did not confirm the release in time", IN(RELEASING), claim_time_over,
-     PHASE_PASSIVE, NULL},
+    {"R9-yield",             SERVING, peer_has_higher_epoch, PHASE_RELEASING, yield,
+     "the peer serves under a higher epoch"},
+    {"R12-replaced",         SERVING, lapsed_and_answered, PHASE_RELEASING, yield,
+     "after a stall, the addresses answer from elsewhere"},
+    {"R12-lapsed",           SERVING, lapsed_for_good, PHASE_RELEASING, yield,
+     "the lease ran out and could not be renewed"},
+    {"R2-unconfirmed",       IN(CLAIMING), claim_time_over, PHASE_RELEASING, give_up_claim,
+     "takeoverd could not bring up the addresses in time"},
+    {"R13-stop",             IN(CLAIMING) | IN(ACTIVE), stop_ordered_alone, PHASE_RELEASING, forget_order,
+     "this node is being stopped, and the peer cannot take over"},
+    {"R13-considered",       IN(OFFERING), offer_considered, PHASE_RELEASING, hand_over,
+     "the peer is ready to take the role"},
+    {"R13-unanswered-stop",  IN(OFFERING), offer_fails_and_stopping, PHASE_RELEASING, hand_over,
+     "the peer did not react to the offer, and this node is being stopped"},
+    {"R13-withdrawn",        IN(OFFERING), offer_fails, PHASE_ACTIVE, withdraw_offer,
+     "the peer cannot take the role after all"},
+    {"R13-ordered",          IN(ACTIVE), handover_ordered, PHASE_OFFERING, offer_by_order,
+     "the operator ordered a handover"},
+    {"R6-network",           IN(ACTIVE), peer_sees_more_network, PHASE_OFFERING, offer_for_network,
+     "the peer has more usable channels"},
+    {"R6-lease",             IN(ACTIVE), lease_unconfirmed_and_peer_can, PHASE_OFFERING, offer_for_lease,
+     "takeoverd does not confirm the lease"},
+    {"R12-unconfirmed",      IN(ACTIVE), lease_unconfirmed, SAME, lapse,
+     "takeoverd holds nothing and the peer cannot help: once more, when nobody else serves"},
+    {"R6-addresses",         IN(ACTIVE), addresses_missing_and_peer_can, PHASE_OFFERING, offer_for_addresses,
+     "some active addresses cannot be held here"},
+    {"R7-service",           IN(ACTIVE), peer_has_more_services, PHASE_OFFERING, offer_for_service,
+     "a service stays down here, and is not known to fail on the peer"},
+    {"R13-released",         IN(RELEASING), release_confirmed, PHASE_PASSIVE, NULL,
+     "takeoverd confirmed that no active address is left"},
+    {"R13-unreleased",       IN(RELEASING), claim_time_over, PHASE_PASSIVE, NULL,
+     "takeoverd did not confirm the release in time"},
 
     /* where we are */
-    {"R1-resume", "this arbiterd was restarted while its own lease still stands", IN(SEARCHING),
-     own_lease_still_stands, PHASE_ACTIVE, resume},
-    {"R1-found", "somebody serves already", IN(SEARCHING), somebody_serves, PHASE_PASSIVE, NULL},
-    {"R2-confirmed", "takeoverd confirmed the addresses", IN(CLAIMING), claim_confirmed, PHASE_ACTIVE, confirm_claim},
-    {"R12-renewed", "after a stall, nobody else is found to serve", IN(ACTIVE), lapsed_but_alone, SAME, renew},
-    {"R11-raised", "the passive peer knows a higher epoch", IN(ACTIVE), passive_peer_has_higher_epoch, SAME,
-     use_next_epoch},
-    {"R10-fit", "the fault has been gone for settle-time", ANY_PHASE, settled, SAME, become_fit},
-    {"R6-reboot", "the peer serves, so this node restarts to cure its fault", IN(PASSIVE), reboot_due, SAME,
-     order_reboot},
+    {"R1-resume",            IN(SEARCHING), own_lease_still_stands, PHASE_ACTIVE, resume,
+     "this arbiterd was restarted while its own lease still stands"},
+    {"R1-found",             IN(SEARCHING), somebody_serves, PHASE_PASSIVE, NULL,
+     "somebody serves already"},
+    {"R2-confirmed",         IN(CLAIMING), claim_confirmed, PHASE_ACTIVE, confirm_claim,
+     "takeoverd confirmed the addresses"},
+    {"R12-renewed",          IN(ACTIVE), lapsed_but_alone, SAME, renew,
+     "after a stall, nobody else is found to serve"},
+    {"R11-raised",           IN(ACTIVE), passive_peer_has_higher_epoch, SAME, use_next_epoch,
+     "the passive peer knows a higher epoch"},
+    {"R10-fit",              ANY_PHASE, settled, SAME, become_fit,
+     "the fault has been gone for settle-time"},
+    {"R6-reboot",            IN(PASSIVE), reboot_due, SAME, order_reboot,
+     "the peer serves, so this node restarts to cure its fault"},
 
     /* into service */
-    {"claim-ordered", "the operator ordered the claim", IN(SEARCHING) | IN(PASSIVE), claim_ordered, PHASE_CLAIMING,
-     begin_claim},
-    {"R2-offered", "the peer gave the role to this node", IN(SEARCHING) | IN(PASSIVE), offer_due, PHASE_CLAIMING,
-     begin_claim},
-    {"R2-vacancy", "nobody serves, and this node is the better one", IN(SEARCHING) | IN(PASSIVE), vacancy_due,
-     PHASE_CLAIMING, begin_claim},
-    {"R3-takeover", "the active node fell silent on every path, and its addresses do not answer", IN(PASSIVE),
-     takeover_due, PHASE_CLAIMING, begin_claim},
+    {"claim-ordered",        IN(SEARCHING) | IN(PASSIVE), claim_ordered, PHASE_CLAIMING, begin_claim,
+     "the operator ordered the claim"},
+    {"R2-offered",           IN(SEARCHING) | IN(PASSIVE), offer_due, PHASE_CLAIMING, begin_claim,
+     "the peer gave the role to this node"},
+    {"R2-vacancy",           IN(SEARCHING) | IN(PASSIVE), vacancy_due, PHASE_CLAIMING, begin_claim,
+     "nobody serves, and this node is the better one"},
+    {"R3-takeover",          IN(PASSIVE), takeover_due, PHASE_CLAIMING, begin_claim,
+     "the active node fell silent on every path, and its addresses do not answer"},
     {0},
 };
+/* clang-format on */
 
 /* The one place where the phase changes. */
 static void enter_phase(struct arbiter *a, enum phase to)
@@ -545,7 +563,8 @@ void arbiter_init(struct arbiter *a, const struct arbiter_settings *settings)
     a->reason = "everything starts passive";
 }
 
-/* What the peer agrees to has changed: a new number, so that an agreement to what was before does not count. */
+/* What the peer agrees to has changed: a new number, so that an agreement to what was before does not count.
+ */
 static void number_change(struct arbiter *a)
 {
     const struct arbiter_shown now = {a->phase, a->offer, a->prefers, a->lapsed > 0};

@@ -2,19 +2,21 @@
  *
  *     (state, event with its time) -> state, effects
  *
- * No clock, no I/O, no allocation: the daemon, the unit tests, the simulator and the fuzzers run this same code.
+ * No clock, no I/O, no allocation: the daemon, the unit tests, the simulator and the fuzzers run this same
+ * code.
  *
- * A step takes one observation in and then walks the table of rows (decide.c) until none applies. A row names the
- * phases in which it is asked, a condition, and the phase that follows; its name stands in the log, in `role`, and in
- * `duet why`. Rows are asked in the order of the table: what takes a node out of service stands above what brings it in.
+ * A step takes one observation in and then walks the table of rows (decide.c) until none applies. A row names
+ * the phases in which it is asked, a condition, and the phase that follows; its name stands in the log, in
+ * `role`, and in `duet why`. Rows are asked in the order of the table: what takes a node out of service
+ * stands above what brings it in.
  *
- * Silence is measured by the listener: heartbeatd says when it last looked (`observed_ns`, the time of its report), and
- * only silence up to that moment counts. So an arbiter that was held up, or whose listener was, sees old reports and not
- * a silent peer.
+ * Silence is measured by the listener: heartbeatd says when it last looked (`observed_ns`, the time of its
+ * report), and only silence up to that moment counts. So an arbiter that was held up, or whose listener was,
+ * sees old reports and not a silent peer.
  *
- * Two nodes that hear each other and see no one serving agree before one claims: each shows whom it prefers, and which
- * change of the other's it has considered. A node claims only when the other has considered its claim to be preferred,
- * and still stood back. */
+ * Two nodes that hear each other and see no one serving agree before one claims: each shows whom it prefers,
+ * and which change of the other's it has considered. A node claims only when the other has considered its
+ * claim to be preferred, and still stood back. */
 #pragma once
 #include "common/base.h"
 #include "proto/topics.h"
@@ -23,14 +25,15 @@ enum { ARBITER_CHANNELS_MAX = 16 };
 
 /* Durations in nanoseconds. */
 struct arbiter_settings {
-    bool first_named;  /* odd epochs */
-    bool sorts_first;  /* the name wins the last tie */
+    bool first_named; /* odd epochs */
+    bool sorts_first; /* the name wins the last tie */
     bool reboot_on_network_fault;
     size_t channel_count;
     char channels[ARBITER_CHANNELS_MAX][32]; /* names, in the order of the configuration */
-    bool searched[ARBITER_CHANNELS_MAX]; /* the search can ask there */
-    int64_t evidence_wait; /* what a few quick probes of a router take */
-    int64_t heartbeat_interval, takeover_after, address_lease, search_time, claim_time, handover_time, settle_time;
+    bool searched[ARBITER_CHANNELS_MAX];     /* the search can ask there */
+    int64_t evidence_wait;                   /* what a few quick probes of a router take */
+    int64_t heartbeat_interval, takeover_after, address_lease, search_time, claim_time, handover_time,
+        settle_time;
 };
 
 /* What must survive a power cut. */
@@ -117,7 +120,7 @@ struct arbiter {
     /* what was observed */
     int64_t started;
     struct peer_message peer;
-    int64_t observed; /* when heartbeatd last looked; 0 = not heard of it yet */
+    int64_t observed;     /* when heartbeatd last looked; 0 = not heard of it yet */
     int64_t peer_changed; /* when this node last considered a change of its numbered state */
     struct link_message links[ARBITER_CHANNELS_MAX];
     struct search_message searches[ARBITER_CHANNELS_MAX];
@@ -125,8 +128,10 @@ struct arbiter {
     int64_t address_heard; /* when takeoverd last spoke; 0 = not yet */
     int64_t services_failed;
     bool services_reboot;
-    int64_t peer_ahead_since; /* since when the peer has more usable channels, because of a fault here; 0 = it has not */
-    int64_t vacant_since; /* since when this node could do something about a vacancy; 0 = there is none, or it cannot */
+    int64_t peer_ahead_since; /* since when the peer has more usable channels, because of a fault here; 0 = it
+                                 has not */
+    int64_t vacant_since; /* since when this node could do something about a vacancy; 0 = there is none, or it
+                             cannot */
     int64_t unserved_since; /* since when nobody serves, as far as is known; 0 = somebody does */
 
     /* what is durable, and what is being made so */
@@ -140,24 +145,25 @@ struct arbiter {
     enum phase phase;
     int64_t phase_since;
     const char *rule, *reason; /* of the last row that applied */
-    int64_t change;      /* numbers the changes of what the peer agrees to: `shown` */
+    int64_t change;            /* numbers the changes of what the peer agrees to: `shown` */
     struct arbiter_shown {
         enum phase phase;
         enum offer offer;
         enum prefers prefers;
         bool lapsed;
-    } shown; /* what `change` numbers */
-    int64_t release_change; /* the change with which this node last gave up the addresses */
-    bool released;       /* takeoverd confirmed that */
-    int64_t epoch;       /* of this node while it serves; else the highest known */
-    int64_t lease;       /* the right to hold the addresses ends then */
+    } shown;                   /* what `change` numbers */
+    int64_t release_change;    /* the change with which this node last gave up the addresses */
+    bool released;             /* takeoverd confirmed that */
+    int64_t epoch;             /* of this node while it serves; else the highest known */
+    int64_t lease;             /* the right to hold the addresses ends then */
     int64_t no_renewal_before; /* while lapsed for want of addresses */
-    int64_t renewed;     /* when it last began to run, after a claim or a lapse */
-    int64_t lapsed;      /* the lease ran out at that time, and nothing shows yet that nobody else claimed; 0 = no */
-    enum order order;    /* an operator's order that is not done yet */
-    int64_t ordered;     /* when */
+    int64_t renewed;           /* when it last began to run, after a claim or a lapse */
+    int64_t
+        lapsed; /* the lease ran out at that time, and nothing shows yet that nobody else claimed; 0 = no */
+    enum order order; /* an operator's order that is not done yet */
+    int64_t ordered;  /* when */
     bool order_force;
-    bool stopping;       /* never claims again */
+    bool stopping; /* never claims again */
     enum offer offer;
     int64_t no_offer_before, no_claim_before;
     enum prefers prefers;
@@ -166,12 +172,12 @@ struct arbiter {
 
     /* a fault that made this node give up (R10) */
     enum trouble trouble, offering_for;
-    bool reboot_wanted;    /* restart this node once the peer serves */
-    int64_t trouble_gone;  /* since when the cause is no more; 0 = it is there */
-    int64_t gave_up;       /* when this node last gave up */
-    int gave_up_repeats;   /* within the hour */
+    bool reboot_wanted;   /* restart this node once the peer serves */
+    int64_t trouble_gone; /* since when the cause is no more; 0 = it is there */
+    int64_t gave_up;      /* when this node last gave up */
+    int gave_up_repeats;  /* within the hour */
     bool reboot;
-    bool trouble_sticky;   /* it shows only while active: being passive is no cure (R7) */
+    bool trouble_sticky; /* it shows only while active: being passive is no cure (R7) */
 };
 
 struct arbiter_transition {
@@ -188,11 +194,12 @@ struct arbiter_effects {
 };
 
 struct arbiter_row {
-    const char *name, *reason;
+    const char *name;
     unsigned phases; /* set of 1 << enum phase */
     bool (*applies)(const struct arbiter *arbiter);
     enum phase to;
     void (*act)(struct arbiter *arbiter); /* before the phase changes; NULL: nothing else to do */
+    const char *reason;
 };
 
 /* The rows in their order, ended by one without a name. */
@@ -201,10 +208,11 @@ extern const struct arbiter_row arbiter_rows[];
 void arbiter_init(struct arbiter *arbiter, const struct arbiter_settings *settings);
 
 /* One step. `effects` is filled anew. */
-void arbiter_step(struct arbiter *arbiter, const struct arbiter_event *event, struct arbiter_effects *effects);
+void arbiter_step(struct arbiter *arbiter, const struct arbiter_event *event,
+                  struct arbiter_effects *effects);
 
-/* The state as it is to be published; false while the arbiter must not speak yet (R1: until it knows what takeoverd
- * holds, a word from it could take addresses away that rightly stand). */
+/* The state as it is to be published; false while the arbiter must not speak yet (R1: until it knows what
+ * takeoverd holds, a word from it could take addresses away that rightly stand). */
 bool arbiter_role(const struct arbiter *arbiter, struct role_message *role);
 
 /* The set of enum arbiter_alarm that is on. */

@@ -1,6 +1,6 @@
-/* history: what `duet why` shows. A ring of the last things that were seen; at a change of role, those that led to it are
- * copied into a record, and what follows from the change within a few seconds is added. The last records are kept in a
- * file, one JSON line each, so that they outlive the process and the machine. */
+/* history: what `duet why` shows. A ring of the last things that were seen; at a change of role, those that
+ * led to it are copied into a record, and what follows from the change within a few seconds is added. The
+ * last records are kept in a file, one JSON line each, so that they outlive the process and the machine. */
 #pragma once
 #include "common/base.h"
 #include "proto/topics.h"

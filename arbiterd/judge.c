@@ -199,7 +199,8 @@ bool role_vacant(const struct arbiter *a)
     return !peer_serves(a) && !search_answered(a);
 }
 
-/* The longer one in its state; less than a heartbeat apart counts as equal, since ages travel with that error. */
+/* The longer one in its state; less than a heartbeat apart counts as equal, since ages travel with that
+ * error. */
 static int order_of_age(const struct arbiter *a)
 {
     const int64_t older_by = a->peer.phase_since_ns - a->phase_since;
@@ -215,14 +216,15 @@ static int order_of(int64_t own, int64_t theirs)
     return (own > theirs) - (own < theirs);
 }
 
-/* Shown to the peer by a next epoch of 0. That an epoch is just being written is no bar: it takes milliseconds. */
+/* Shown to the peer by a next epoch of 0. That an epoch is just being written is no bar: it takes
+ * milliseconds. */
 bool claim_barred(const struct arbiter *a)
 {
     return a->now < a->no_claim_before;
 }
 
-/* Better is, in this order: not held, data whole, newer data, not barred from claiming, fitter, longer in this state, the name (R2). Data are
- * whole and equally new as long as there are no sync sets. */
+/* Better is, in this order: not held, data whole, newer data, not barred from claiming, fitter, longer in
+ * this state, the name (R2). Data are whole and equally new as long as there are no sync sets. */
 bool self_preferred(const struct arbiter *a)
 {
     const struct peer_message *p = &a->peer;
@@ -251,7 +253,8 @@ bool can_claim(const struct arbiter *a)
     return takeoverd_alive(a) && !a->stopping && !claim_barred(a) && a->disk.next_epoch > highest_epoch(a);
 }
 
-/* Not on an old report: after a stall of this arbiter, newer ones wait to be read, and may say that somebody serves. */
+/* Not on an old report: after a stall of this arbiter, newer ones wait to be read, and may say that somebody
+ * serves. */
 bool may_claim(const struct arbiter *a)
 {
     return can_claim(a) && a->now - a->observed < a->set.heartbeat_interval / 2;
@@ -259,7 +262,8 @@ bool may_claim(const struct arbiter *a)
 
 bool hold_bars_claim(const struct arbiter *a)
 {
-    /* Who was active last, and nobody after it, may serve again: after a power cut of both, or a lapse (R15). */
+    /* Who was active last, and nobody after it, may serve again: after a power cut of both, or a lapse (R15).
+     */
     return a->held && !a->disk.was_active && a->peer.offer == OFFER_NONE;
 }
 
@@ -271,8 +275,8 @@ static bool peer_agrees(const struct arbiter *a)
     return a->peer.prefers == PREFERS_PEER || (a->peer.prefers == PREFERS_SELF && a->set.sorts_first);
 }
 
-/* Nobody claimed although somebody should have: the wait that breaks the deadlock, not the same on both sides. A peer
- * that says that it cannot claim is not waited for. */
+/* Nobody claimed although somebody should have: the wait that breaks the deadlock, not the same on both
+ * sides. A peer that says that it cannot claim is not waited for. */
 static int64_t patience(const struct arbiter *a)
 {
     if (a->peer.next_epoch == 0 || !peer_arbiter_alive(a))
@@ -280,8 +284,8 @@ static int64_t patience(const struct arbiter *a)
     return a->set.search_time + a->set.handover_time * (a->set.sorts_first ? 1 : 2);
 }
 
-/* Its takeoverd confirmed that; or its lease ran out, and since then the search went unanswered for as long as a takeover
- * takes (R2). */
+/* Its takeoverd confirmed that; or its lease ran out, and since then the search went unanswered for as long
+ * as a takeover takes (R2). */
 static bool peer_holds_nothing(const struct arbiter *a)
 {
     const int64_t since = MAX(MAX(a->peer_changed, search_clear_since(a)), a->peer.counting_since_ns);
@@ -302,8 +306,8 @@ bool vacancy_due(const struct arbiter *a)
         return false;
     if (peer_alive(a))
         return vacant_for >= patience(a);
-    /* Two that start at once, and do not hear each other, must not claim at once: the later one's search finds the
-     * first one. */
+    /* Two that start at once, and do not hear each other, must not claim at once: the later one's search
+     * finds the first one. */
     const int64_t apart = a->set.sorts_first ? 0 : a->set.heartbeat_interval;
     return own_usable(a) > 0 && vacant_for >= a->set.search_time + apart;
 }

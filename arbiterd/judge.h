@@ -1,30 +1,37 @@
-/* judge: the words in which the rows of decide.c are written. Each is a plain question about the arbiter's state. */
+/* judge: the words in which the rows of decide.c are written. Each is a plain question about the arbiter's
+ * state. */
 #pragma once
 #include "arbiterd/decide.h"
 
 bool phase_serves(enum phase phase); /* claiming, active, offering: the role is active */
 
 /* The peer. */
-bool peer_alive(const struct arbiter *a);  /* a heartbeat within takeover-after of the last look */
-bool peer_linked(const struct arbiter *a); /* alive, and it echoes this node's session: it may be believed (R5) */
-bool peer_serves(const struct arbiter *a); /* alive and claiming, active or offering, or not yet off the addresses */
+bool peer_alive(const struct arbiter *a); /* a heartbeat within takeover-after of the last look */
+bool peer_linked(
+    const struct arbiter *a); /* alive, and it echoes this node's session: it may be believed (R5) */
+bool peer_serves(
+    const struct arbiter *a); /* alive and claiming, active or offering, or not yet off the addresses */
 bool peer_arbiter_alive(const struct arbiter *a);
-bool peer_able(const struct arbiter *a);     /* it could take the role, fit or not */
-bool peer_eligible(const struct arbiter *a); /* it may be offered the role: able, fit, and free of active addresses */
+bool peer_able(const struct arbiter *a); /* it could take the role, fit or not */
+bool peer_eligible(
+    const struct arbiter *a); /* it may be offered the role: able, fit, and free of active addresses */
 const char *peer_ineligible_because(const struct arbiter *a); /* NULL: it is eligible */
 
 bool takeoverd_alive(const struct arbiter *a);
 
 /* The network. */
-int64_t own_usable(const struct arbiter *a);  /* channels */
-int64_t own_sound(const struct arbiter *a);   /* channels without a known fault */
-bool channels_known(const struct arbiter *a); /* each is usable or faulty, or it had search-time to become so */
+int64_t own_usable(const struct arbiter *a); /* channels */
+int64_t own_sound(const struct arbiter *a);  /* channels without a known fault */
+bool channels_known(
+    const struct arbiter *a); /* each is usable or faulty, or it had search-time to become so */
 bool carrier_lost_to_peer(const struct arbiter *a); /* on a channel that works for the peer */
 int64_t peer_usable(const struct arbiter *a); /* by evidence newer than this node's own fault there (R6) */
 bool network_fault(const struct arbiter *a);  /* a channel of this node's does not work */
-bool search_answered(const struct arbiter *a); /* the active addresses answer from the peer, on some channel */
-bool search_unanswered_since(const struct arbiter *a, int64_t since); /* asked somewhere after that, and all is clear */
-bool search_clear(const struct arbiter *a);   /* wherever can be asked, requests went unanswered */
+bool search_answered(
+    const struct arbiter *a); /* the active addresses answer from the peer, on some channel */
+bool search_unanswered_since(const struct arbiter *a,
+                             int64_t since);         /* asked somewhere after that, and all is clear */
+bool search_clear(const struct arbiter *a);          /* wherever can be asked, requests went unanswered */
 int64_t search_clear_since(const struct arbiter *a); /* valid while clear; 0 if nowhere could be asked */
 
 /* Vacancy (R2). */
@@ -32,9 +39,10 @@ int64_t highest_epoch(const struct arbiter *a); /* that this node knows of */
 bool role_vacant(const struct arbiter *a);
 bool self_preferred(const struct arbiter *a);
 bool claim_barred(const struct arbiter *a); /* a failed claim bars the next one for a while */
-bool can_claim(const struct arbiter *a); /* nothing of this node's own bars it */
-bool may_claim(const struct arbiter *a); /* what every claim needs: also a fresh report */
-bool hold_bars_claim(const struct arbiter *a); /* the operator's hold; an offer is an order and overrides it (R15) */
+bool can_claim(const struct arbiter *a);    /* nothing of this node's own bars it */
+bool may_claim(const struct arbiter *a);    /* what every claim needs: also a fresh report */
+bool hold_bars_claim(
+    const struct arbiter *a); /* the operator's hold; an offer is an order and overrides it (R15) */
 bool vacancy_due(const struct arbiter *a);
 
 /* Takeover (R3). */

@@ -142,12 +142,14 @@ unsigned arbiter_alarms(const struct arbiter *a)
         {ALARM_NETWORK_FAULT, warmed_up && network_fault(a)},
         {ALARM_SERVICE_FAILED, a->services_failed > 0},
         {ALARM_UNFIT, a->trouble != TROUBLE_NONE},
-        {ALARM_LEASE_UNCONFIRMED, a->phase == PHASE_ACTIVE && a->now - a->renewed >= a->set.claim_time &&
-                                      (a->now > a->address.lease_ns || a->address.state == HOLD_STATE_FAILED)},
+        {ALARM_LEASE_UNCONFIRMED,
+         a->phase == PHASE_ACTIVE && a->now - a->renewed >= a->set.claim_time &&
+             (a->now > a->address.lease_ns || a->address.state == HOLD_STATE_FAILED)},
         {ALARM_OFFER_NOT_TAKEN, a->phase == PHASE_ACTIVE && a->now < a->no_offer_before},
-        {ALARM_NOT_RELEASED, (a->phase == PHASE_PASSIVE || a->phase == PHASE_SEARCHING) && warmed_up && !a->released},
-        {ALARM_NOBODY_ACTIVE, a->unserved_since > 0 && a->now - a->unserved_since >=
-                                                           a->set.search_time + a->set.handover_time},
+        {ALARM_NOT_RELEASED,
+         (a->phase == PHASE_PASSIVE || a->phase == PHASE_SEARCHING) && warmed_up && !a->released},
+        {ALARM_NOBODY_ACTIVE,
+         a->unserved_since > 0 && a->now - a->unserved_since >= a->set.search_time + a->set.handover_time},
     };
     unsigned set = 0;
 

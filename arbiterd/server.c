@@ -149,7 +149,8 @@ static void fill_settings(const struct config *config, struct arbiter_settings *
     }
 }
 
-/* A state file that is gone although a record of earlier changes is there was lost, not never written (R11). */
+/* A state file that is gone although a record of earlier changes is there was lost, not never written (R11).
+ */
 static void load_state(struct server *s, struct arbiter_durable *durable, bool *lost)
 {
     char text[STATEFILE_MAX];
@@ -165,13 +166,14 @@ static void load_state(struct server *s, struct arbiter_durable *durable, bool *
     }
     if (r < 0) {
         *lost = true;
-        log_error("the state in %s is lost (%s): this node searches before it claims; `duet clear` ends the alarm",
-                  s->state_path, strerror(-r));
+        log_error(
+            "the state in %s is lost (%s): this node searches before it claims; `duet clear` ends the alarm",
+            s->state_path, strerror(-r));
     }
 }
 
-/* Numbers of changes never come again: not after a restart, nor after a reboot, as long as the clock was not set back
- * by more than the node was up. */
+/* Numbers of changes never come again: not after a restart, nor after a reboot, as long as the clock was not
+ * set back by more than the node was up. */
 static int64_t first_change(void)
 {
     return (clock_now_ns() + clock_wall_offset_ns()) / NS_PER_MS;
@@ -183,7 +185,8 @@ int server_open(struct server *s, struct daemon *daemon)
     struct arbiter_durable durable;
     struct arbiter_event start = {.kind = EVENT_START, .durable = &durable, .change = first_change()};
 
-    *s = (struct server){.daemon = daemon, .role_rule = "R1-start", .role_reason = "everything starts passive"};
+    *s = (struct server){
+        .daemon = daemon, .role_rule = "R1-start", .role_reason = "everything starts passive"};
     snprintf(s->state_path, sizeof s->state_path, "%s/state", daemon->state_dir);
     snprintf(s->history_path, sizeof s->history_path, "%s/changes.jsonl", daemon->state_dir);
     history_load(&s->history, s->history_path);

@@ -1,5 +1,5 @@
-/* server: the arbiter's shell. Turns messages, commands and time into events, and effects into messages, log lines,
- * records and a written state. Decides nothing. */
+/* server: the arbiter's shell. Turns messages, commands and time into events, and effects into messages, log
+ * lines, records and a written state. Decides nothing. */
 #pragma once
 #include "arbiterd/decide.h"
 #include "arbiterd/history.h"

@@ -7,19 +7,22 @@
 static const struct {
     const char *name, *text;
 } alarm_words[ALARM_COUNT] = {
-    {"state-lost", "the arbiter's state file is lost: epochs are learnt from the peer; end this by `duet clear`"},
+    {"state-lost",
+     "the arbiter's state file is lost: epochs are learnt from the peer; end this by `duet clear`"},
     {"peer-lost", "the peer is not heard on any path: this node stands alone"},
     {"peer-mute", "the active addresses answer from the peer, but no heartbeat comes: look at its daemons"},
     {"dual-active", "both nodes serve: the one with the lower epoch gives way; look for a partition"},
     {"address-conflict", "a third host answers for an active address: find the MAC address in `duet status`"},
     {"network-fault", "a channel does not work here: look at its cable, switch and routers"},
     {"service-failed", "a guarded service stays down: mend it, then `duet clear`"},
-    {"unfit", "this node gave up for a fault and is not offered the role until it has been gone for settle-time"},
+    {"unfit",
+     "this node gave up for a fault and is not offered the role until it has been gone for settle-time"},
     {"lease-unconfirmed", "takeoverd does not confirm the active addresses: look at its log"},
     {"offer-not-taken", "the peer did not take the role that was offered"},
     {"not-released", "takeoverd has not confirmed that no active address is left here: look at its log"},
     {"nobody-active", "no node serves: see `duet status` on both"},
-    {"config-differs", "the configurations of the two nodes differ: copy the right one, and restart duet on that node"},
+    {"config-differs",
+     "the configurations of the two nodes differ: copy the right one, and restart duet on that node"},
     {"reboot-failed", "the reboot command failed: restart this node by hand"},
 };
 
@@ -40,9 +43,10 @@ static void publish_alarm(struct server *s, int i, bool active)
     clock_utc(s->alarm_since[i], alarm.since);
     text_copy(alarm.text, sizeof alarm.text, alarm_words[i].text);
     bus_publish(s->daemon->bus, &alarm_type, alarm_words[i].name, &alarm, NULL);
-    log_line(active ? LOG_WARNING : LOG_NOTICE, "alarm %s %s: %s", alarm_words[i].name, active ? "begins" : "ends",
-             alarm_words[i].text);
-    history_note(&s->history, clock_now_ns(), NULL, "alarm %s %s", alarm_words[i].name, active ? "begins" : "ends");
+    log_line(active ? LOG_WARNING : LOG_NOTICE, "alarm %s %s: %s", alarm_words[i].name,
+             active ? "begins" : "ends", alarm_words[i].text);
+    history_note(&s->history, clock_now_ns(), NULL, "alarm %s %s", alarm_words[i].name,
+                 active ? "begins" : "ends");
 }
 
 void server_alarms(struct server *s)

@@ -27,17 +27,19 @@ static void note_peer(struct server *s, const struct bus_message *m)
     const int64_t at = m->envelope->mono_ns;
 
     if (before->alive && !now->alive)
-        history_note(&s->history, at, m->cause, "%s fell silent: last heard %.1f ms before, own lateness %.1f ms",
-                     now->name, ms_since(now->heard_ns, at), (double)now->late_us / 1e3);
+        history_note(&s->history, at, m->cause,
+                     "%s fell silent: last heard %.1f ms before, own lateness %.1f ms", now->name,
+                     ms_since(now->heard_ns, at), (double)now->late_us / 1e3);
     if (!before->alive && now->alive)
         history_note(&s->history, at, m->cause, "%s is heard", now->name);
     if (now->alive && (before->phase != now->phase || before->epoch != now->epoch))
-        history_note(&s->history, at, m->cause, "%s shows %s (epoch %" PRId64 ")", now->name, phase_names[now->phase],
-                     now->epoch);
+        history_note(&s->history, at, m->cause, "%s shows %s (epoch %" PRId64 ")", now->name,
+                     phase_names[now->phase], now->epoch);
     if (now->alive && before->offer != now->offer && now->offer != OFFER_NONE)
         history_note(&s->history, at, m->cause, "%s offers the role", now->name);
     if (now->alive && before->services_failed < now->services_failed)
-        history_note(&s->history, at, m->cause, "%s has %" PRId64 " services down", now->name, now->services_failed);
+        history_note(&s->history, at, m->cause, "%s has %" PRId64 " services down", now->name,
+                     now->services_failed);
 }
 
 static void on_peer(void *userdata, const struct bus_message *m)
@@ -62,8 +64,8 @@ static void on_path(void *userdata, const struct bus_message *m)
     if (i == s->path_count)
         text_copy(s->paths[s->path_count++].name, sizeof s->paths[i].name, m->name);
     else if (s->paths[i].state != path->state)
-        history_note(&s->history, m->envelope->mono_ns, m->cause, "path %s is %s: last heard %.1f ms before", m->name,
-                     path_state_names[path->state], ms_since(path->heard_ns, m->envelope->mono_ns));
+        history_note(&s->history, m->envelope->mono_ns, m->cause, "path %s is %s: last heard %.1f ms before",
+                     m->name, path_state_names[path->state], ms_since(path->heard_ns, m->envelope->mono_ns));
     s->paths[i].state = path->state;
 }
 
@@ -75,10 +77,11 @@ static void note_link(struct server *s, const struct link_message *before, const
     const int64_t at = m->envelope->mono_ns;
 
     if (before->carrier != now->carrier)
-        history_note(&s->history, now->changed_ns > 0 ? now->changed_ns : at, m->cause, "%s (%s): carrier %s", m->name,
-                     now->device, now->carrier ? "is there" : "is gone");
+        history_note(&s->history, now->changed_ns > 0 ? now->changed_ns : at, m->cause, "%s (%s): carrier %s",
+                     m->name, now->device, now->carrier ? "is there" : "is gone");
     if (before->usable != now->usable)
-        history_note(&s->history, at, m->cause, "channel %s is %s", m->name, now->usable ? "usable" : "not usable");
+        history_note(&s->history, at, m->cause, "channel %s is %s", m->name,
+                     now->usable ? "usable" : "not usable");
 }
 
 static void on_link(void *userdata, const struct bus_message *m)
@@ -124,11 +127,11 @@ static void on_router(void *userdata, const struct bus_message *m)
     } else {
         const struct router_message *before = &s->routers[i].message;
         if (before->missed == 0 && now->missed > 0)
-            history_note(&s->history, now->first_miss_ns, m->cause, "router %s on %s missed its first request",
-                         now->address, now->channel);
+            history_note(&s->history, now->first_miss_ns, m->cause,
+                         "router %s on %s missed its first request", now->address, now->channel);
         if (before->answering != now->answering)
-            history_note(&s->history, m->envelope->mono_ns, m->cause, "router %s on %s %s", now->address, now->channel,
-                         now->answering ? "answers" : "is silent");
+            history_note(&s->history, m->envelope->mono_ns, m->cause, "router %s on %s %s", now->address,
+                         now->channel, now->answering ? "answers" : "is silent");
     }
     s->routers[i].message = *now;
 }
@@ -161,7 +164,8 @@ static void count_services(struct server *s, const char *cause)
         event.services_failed++;
         event.services_reboot = event.services_reboot || strcmp(service->on_failure, "reboot") == 0;
     }
-    if (event.services_failed != s->arbiter.services_failed || event.services_reboot != s->arbiter.services_reboot)
+    if (event.services_failed != s->arbiter.services_failed ||
+        event.services_reboot != s->arbiter.services_reboot)
         server_step(s, &event, cause);
 }
 
@@ -203,10 +207,10 @@ int server_subscribe(struct server *s)
         const char *daemon;
         bus_handler *handler;
     } wanted[] = {
-        {&peer_type, "heartbeatd", on_peer},          {&path_type, "heartbeatd", on_path},
-        {&link_type, "heartbeatd", on_link},          {&search_type, "heartbeatd", on_search},
-        {&router_type, "heartbeatd", on_router},      {&address_type, "takeoverd", on_address},
-        {&service_type, "superviserd", on_service},   {&reboot_type, "superviserd", on_reboot},
+        {&peer_type, "heartbeatd", on_peer},        {&path_type, "heartbeatd", on_path},
+        {&link_type, "heartbeatd", on_link},        {&search_type, "heartbeatd", on_search},
+        {&router_type, "heartbeatd", on_router},    {&address_type, "takeoverd", on_address},
+        {&service_type, "superviserd", on_service}, {&reboot_type, "superviserd", on_reboot},
     };
     int r = 0;
 

@@ -69,5 +69,6 @@ void server_command(void *userdata, const struct command_message *command, struc
             return;
         }
     snprintf(answer->reply.error, sizeof answer->reply.error,
-             "arbiterd has no command \"%s\"; it has switch, hold, resume, clear, claim, stop, why", command->command);
+             "arbiterd has no command \"%s\"; it has switch, hold, resume, clear, claim, stop, why",
+             command->command);
 }

@@ -27,13 +27,14 @@ void state_print(const struct arbiter_durable *d, char text[static STATEFILE_MAX
 
 int state_parse(const char *text, struct arbiter_durable *durable)
 {
-    static const char scan[] = "epoch %" SCNd64 " next-epoch %" SCNd64 " was-active %d held %d hold-version %" SCNd64
-                               " hold-left-ns %" SCNd64;
+    static const char scan[] = "epoch %" SCNd64 " next-epoch %" SCNd64
+                               " was-active %d held %d hold-version %" SCNd64 " hold-left-ns %" SCNd64;
     struct arbiter_durable d = {0};
     int was_active, held;
     char again[STATEFILE_MAX];
 
-    if (sscanf(text, scan, &d.epoch, &d.next_epoch, &was_active, &held, &d.hold_version, &d.hold_left_ns) != 6)
+    if (sscanf(text, scan, &d.epoch, &d.next_epoch, &was_active, &held, &d.hold_version, &d.hold_left_ns) !=
+        6)
         return -EUCLEAN;
     if (d.epoch < 0 || d.next_epoch < 0 || d.hold_version < 0 || d.hold_left_ns < 0)
         return -EUCLEAN;
@@ -75,7 +76,8 @@ static void write_until_done(const struct state_writer *w, const struct arbiter_
 
     state_print(job, text);
     while ((r = statefile_write(w->path, text)) < 0) {
-        log_error("cannot write %s: %s; this node cannot claim the role until that is mended", w->path, strerror(-r));
+        log_error("cannot write %s: %s; this node cannot claim the role until that is mended", w->path,
+                  strerror(-r));
         sleep(1);
     }
 }

@@ -1,7 +1,8 @@
 /* state: the arbiter's durable state as text, and the thread that puts it on the disk.
  *
- * Writing waits for the disk, and the arbiter must not: it renews the lease every few milliseconds. So a thread of its
- * own writes, and the loop hears when it is done. One job at a time; the arbiter asks for no second before. */
+ * Writing waits for the disk, and the arbiter must not: it renews the lease every few milliseconds. So a
+ * thread of its own writes, and the loop hears when it is done. One job at a time; the arbiter asks for no
+ * second before. */
 #pragma once
 #include "arbiterd/decide.h"
 #include "common/loop.h"
@@ -17,8 +18,9 @@ struct state_writer;
 
 typedef void state_written_handler(void *userdata, const struct arbiter_durable *durable);
 
-/* Starts the thread; `path` is kept by reference. The handler runs in the loop after each job that succeeded; one that
- * fails is logged and tried again each second. 0 or a negative errno. The writer lives as long as the process. */
+/* Starts the thread; `path` is kept by reference. The handler runs in the loop after each job that succeeded;
+ * one that fails is logged and tried again each second. 0 or a negative errno. The writer lives as long as
+ * the process. */
 int state_writer_start(struct loop *loop, const char *path, state_written_handler *handler, void *userdata,
                        struct state_writer **writer);
 

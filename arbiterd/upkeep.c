@@ -14,8 +14,8 @@ static void update_preference(struct arbiter *a)
         a->prefers = self_preferred(a) ? PREFERS_SELF : PREFERS_PEER;
 }
 
-/* Since when nobody serves, counted only while that can be known, and while this node could do something about it: the
- * waits of R2 keep the two nodes apart, so both must begin when the bar falls. */
+/* Since when nobody serves, counted only while that can be known, and while this node could do something
+ * about it: the waits of R2 keep the two nodes apart, so both must begin when the bar falls. */
 static void update_vacancy(struct arbiter *a)
 {
     const bool known = peer_alive(a) || own_usable(a) > 0;
@@ -61,8 +61,8 @@ static void update_trouble(struct arbiter *a)
     const bool there = (a->trouble == TROUBLE_NETWORK && network_fault(a)) ||
                        (a->trouble == TROUBLE_SERVICE && a->services_failed > 0);
 
-    /* Gone by being passive, and not for the first time: that is no cure. Without this, a router that hears only the
-     * active address would send the role to and fro for ever. */
+    /* Gone by being passive, and not for the first time: that is no cure. Without this, a router that hears
+     * only the active address would send the role to and fro for ever. */
     if (a->trouble == TROUBLE_NETWORK && !there && a->phase == PHASE_PASSIVE && a->trouble_gone == 0 &&
         a->gave_up_repeats > 0 && a->now - a->gave_up < 2 * a->set.search_time && peer_serves(a))
         a->trouble_sticky = true;
@@ -108,8 +108,8 @@ void upkeep_all(struct arbiter *a)
     update_preference(a);
 }
 
-/* An own lease that ended before anything renewed it: from here on it is not renewed unless somebody vouches that
- * nobody else serves (R12). */
+/* An own lease that ended before anything renewed it: from here on it is not renewed unless somebody vouches
+ * that nobody else serves (R12). */
 void upkeep_notice_lapse(struct arbiter *a)
 {
     if (phase_serves(a->phase) && a->lapsed == 0 && a->lease > 0 && a->now >= a->lease)
@@ -136,7 +136,8 @@ static struct arbiter_durable durable_wanted(const struct arbiter *a)
     struct arbiter_durable wanted = {
         .epoch = MAX(known, a->disk.epoch),
         .next_epoch = a->disk.next_epoch,
-        .was_active = phase_serves(a->phase) || (a->disk.was_active && !(peer_serves(a) && a->peer.epoch >= a->epoch)),
+        .was_active =
+            phase_serves(a->phase) || (a->disk.was_active && !(peer_serves(a) && a->peer.epoch >= a->epoch)),
         .held = a->hold_wanted,
         .hold_version = a->hold_version_wanted,
         .hold_left_ns = a->hold_until_wanted > 0 ? MAX(a->hold_until_wanted - a->now, 1) : 0,

@@ -1,6 +1,6 @@
-/* upkeep: what follows from the arbiter's state by itself, before and after the rows of decide.c are asked: whom this node
- * prefers, since when nobody serves, how the lease and the hold stand, what ought to be on the disk. No phase changes
- * here. */
+/* upkeep: what follows from the arbiter's state by itself, before and after the rows of decide.c are asked:
+ * whom this node prefers, since when nobody serves, how the lease and the hold stand, what ought to be on the
+ * disk. No phase changes here. */
 #pragma once
 #include "arbiterd/decide.h"
 

@@ -6,7 +6,8 @@
 
 #define ARRAY_LENGTH(a) (sizeof(a) / sizeof *(a))
 
-/* Durations and points in time are int64_t nanoseconds; points in time are CLOCK_BOOTTIME, and 0 means never. */
+/* Durations and points in time are int64_t nanoseconds; points in time are CLOCK_BOOTTIME, and 0 means never.
+ */
 #define NS_PER_US INT64_C(1000)
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S INT64_C(1000000000)

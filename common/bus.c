@@ -56,8 +56,8 @@ static const int64_t resend_after_ns = NS_PER_S;
 
 /* ---------------------------------------------------------------- sockets */
 
-static void endpoint_of(const char *run_dir, const char *daemon, const char *area, const char *file, char *text,
-                        size_t size)
+static void endpoint_of(const char *run_dir, const char *daemon, const char *area, const char *file,
+                        char *text, size_t size)
 {
     snprintf(text, size, "ipc://%s/%s/%s/%s", run_dir, area, daemon, file);
 }
@@ -109,8 +109,8 @@ static void fill_envelope(struct bus *bus, const char *cause, struct envelope *e
 }
 
 /* Never blocks: what a full queue refuses is sent again within a second. */
-static int send_message(struct bus *bus, const struct message_type *type, const char *topic, const char *cause,
-                        const void *body)
+static int send_message(struct bus *bus, const struct message_type *type, const char *topic,
+                        const char *cause, const void *body)
 {
     struct envelope envelope;
 
@@ -335,7 +335,8 @@ static int add_subscription(struct bus *bus, const struct subscription *wanted, 
 int bus_subscribe(struct bus *bus, const struct message_type *type, const char *daemon, bus_handler *handler,
                   void *userdata)
 {
-    const struct subscription wanted = {.type = type, .daemon = daemon, .handler = handler, .userdata = userdata};
+    const struct subscription wanted = {
+        .type = type, .daemon = daemon, .handler = handler, .userdata = userdata};
     char prefix[TOPIC_MAX];
 
     snprintf(prefix, sizeof prefix, type->named ? "%s/" : "%s", type->topic);
@@ -367,8 +368,8 @@ static void run_command(struct bus *bus, const char *json, size_t size, struct b
         bus->command(bus->command_userdata, &command, answer);
 }
 
-/* A command has the frames identity, (empty), JSON; the answer goes back with the same frames before it, so REQ and
- * DEALER both can ask. */
+/* A command has the frames identity, (empty), JSON; the answer goes back with the same frames before it, so
+ * REQ and DEALER both can ask. */
 static void on_command(void *userdata, void *socket)
 {
     struct bus *bus = userdata;
@@ -419,8 +420,8 @@ static int receive_answer(void *socket, const struct message_type *type, void *b
     return r == -EAGAIN ? -ETIMEDOUT : r;
 }
 
-int bus_request(const char *run_dir, const char *daemon, const struct command_message *command, int64_t timeout_ns,
-                const struct message_type *type, void *body)
+int bus_request(const char *run_dir, const char *daemon, const struct command_message *command,
+                int64_t timeout_ns, const struct message_type *type, void *body)
 {
     char endpoint[PATH_MAX];
     AUTO_FREE char *json = message_pack(&command_type, NULL, command);

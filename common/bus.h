@@ -1,12 +1,13 @@
 /* bus: how the daemons of a node talk (DESIGN §2, "The bus").
  *
- * Each daemon binds one XPUB socket and publishes on it the whole current state of its topics; who wants to know
- * subscribes directly. The bus keeps the latest message of every topic (retained) and sends it again when somebody
- * subscribes, and once a second, so that a late, restarted or lossy subscriber is right soon. Every sending has a new
- * sequence number. Commands come in on a ROUTER socket and are answered once.
+ * Each daemon binds one XPUB socket and publishes on it the whole current state of its topics; who wants to
+ * know subscribes directly. The bus keeps the latest message of every topic (retained) and sends it again
+ * when somebody subscribes, and once a second, so that a late, restarted or lossy subscriber is right soon.
+ * Every sending has a new sequence number. Commands come in on a ROUTER socket and are answered once.
  *
- * Bounded: queues hold at most BUS_QUEUE messages; what a full one refuses is sent again within a second. Messages that
- * do not fit their description are dropped, counted (`daemon/NAME`), and logged with a limit. */
+ * Bounded: queues hold at most BUS_QUEUE messages; what a full one refuses is sent again within a second.
+ * Messages that do not fit their description are dropped, counted (`daemon/NAME`), and logged with a limit.
+ */
 #pragma once
 #include "common/loop.h"
 #include "proto/topics.h"
@@ -19,24 +20,25 @@ struct bus_message {
     const struct message_type *type;
     const char *name; /* of area/NAME, else NULL */
     const struct envelope *envelope;
-    const void *body; /* the struct of `type` */
+    const void *body;      /* the struct of `type` */
     char cause[CAUSE_MAX]; /* DAEMON:SEQ of this message, ready to be passed to bus_publish() */
 };
 
 /* Called for each message. `message` and all in it lives for the call only. */
 typedef void bus_handler(void *userdata, const struct bus_message *message);
 
-/* Called for each command; fills the reply (zeroed; ok = false) of a `struct reply_message`, or returns a body of
- * another type through `type` and `body`, which must live until the next command. */
+/* Called for each command; fills the reply (zeroed; ok = false) of a `struct reply_message`, or returns a
+ * body of another type through `type` and `body`, which must live until the next command. */
 struct bus_answer {
     struct reply_message reply;
     const struct message_type *type; /* NULL: `reply` is the answer */
     const void *body;
 };
-typedef void bus_command_handler(void *userdata, const struct command_message *command, struct bus_answer *answer);
+typedef void bus_command_handler(void *userdata, const struct command_message *command,
+                                 struct bus_answer *answer);
 
-/* Opens the daemon's own publisher and command socket below `run_dir`, making the directories. `daemon` and `node`
- * are kept by reference. 0 or a negative errno; the caller frees with bus_free(). */
+/* Opens the daemon's own publisher and command socket below `run_dir`, making the directories. `daemon` and
+ * `node` are kept by reference. 0 or a negative errno; the caller frees with bus_free(). */
 int bus_open(struct loop *loop, const char *run_dir, const char *node, const char *daemon, struct bus **bus);
 
 /* A bus that only listens: for tools. */
@@ -44,8 +46,9 @@ int bus_open_listener(struct loop *loop, const char *run_dir, const char *node, 
 
 void bus_free(struct bus *bus);
 
-/* Publishes `body`, the struct of `type`, as the current state of its topic, and keeps a copy (but of a live topic). `name` is the NAME of
- * area/NAME, else NULL; `cause` is a bus_message's cause, or NULL. 0 or a negative errno. */
+/* Publishes `body`, the struct of `type`, as the current state of its topic, and keeps a copy (but of a live
+ * topic). `name` is the NAME of area/NAME, else NULL; `cause` is a bus_message's cause, or NULL. 0 or a
+ * negative errno. */
 int bus_publish(struct bus *bus, const struct message_type *type, const char *name, const void *body,
                 const char *cause);
 
@@ -68,7 +71,8 @@ void bus_last_cause(const struct bus *bus, char cause[static CAUSE_MAX]);
 /* Keeps `daemon/NAME` (pid, lateness, drops) published each second from now on. */
 int bus_start_pulse(struct bus *bus);
 
-/* Sends one command to `daemon` and waits at most `timeout_ns` for the answer, of `type`. Blocks: for the command line
- * and tests. 0; -ETIMEDOUT (no such daemon runs, or it hangs); -EBADMSG; or another negative errno. */
-int bus_request(const char *run_dir, const char *daemon, const struct command_message *command, int64_t timeout_ns,
-                const struct message_type *type, void *body);
+/* Sends one command to `daemon` and waits at most `timeout_ns` for the answer, of `type`. Blocks: for the
+ * command line and tests. 0; -ETIMEDOUT (no such daemon runs, or it hangs); -EBADMSG; or another negative
+ * errno. */
+int bus_request(const char *run_dir, const char *daemon, const struct command_message *command,
+                int64_t timeout_ns, const struct message_type *type, void *body);

@@ -1,5 +1,5 @@
-/* clock: the two clocks of duet. Decisions go by CLOCK_BOOTTIME, which no one sets and which counts a suspend; the
- * wall clock is for people's eyes only. */
+/* clock: the two clocks of duet. Decisions go by CLOCK_BOOTTIME, which no one sets and which counts a
+ * suspend; the wall clock is for people's eyes only. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -7,8 +7,8 @@
 /* CLOCK_BOOTTIME in nanoseconds. */
 int64_t clock_now_ns(void);
 
-/* CLOCK_REALTIME minus CLOCK_BOOTTIME, in nanoseconds: turns the kernel's wall clock receive stamps, and for people
- * points in time, from one clock into the other. Read anew each time: somebody may set the clock. */
+/* CLOCK_REALTIME minus CLOCK_BOOTTIME, in nanoseconds: turns the kernel's wall clock receive stamps, and for
+ * people points in time, from one clock into the other. Read anew each time: somebody may set the clock. */
 int64_t clock_wall_offset_ns(void);
 
 enum { CLOCK_UTC_MAX = 32 };

@@ -1,8 +1,8 @@
 /* config: the one file that describes the pair (DESIGN §5), read with libconfuse and checked as a whole.
  *
- * Every error is one line `FILE:LINE: what is wrong and what would be right`. All of DESIGN §5 is known here, also the
- * parts that only later daemons use, so that one file stays valid as they arrive. Reading has no effect on the system:
- * `duet check-config` and every daemon use the same function. */
+ * Every error is one line `FILE:LINE: what is wrong and what would be right`. All of DESIGN §5 is known here,
+ * also the parts that only later daemons use, so that one file stays valid as they arrive. Reading has no
+ * effect on the system: `duet check-config` and every daemon use the same function. */
 #pragma once
 #include <limits.h>
 #include <stdio.h>
@@ -10,10 +10,10 @@
 #include "common/net.h"
 
 enum {
-    CONFIG_NAME_MAX = 32,      /* names of nodes, channels, services …: letters, digits, '-', '_', '.' */
+    CONFIG_NAME_MAX = 32, /* names of nodes, channels, services …: letters, digits, '-', '_', '.' */
     CONFIG_NODES = 2,
     CONFIG_CHANNELS_MAX = 16,
-    CONFIG_ROUTERS_MAX = 8,    /* a channel */
+    CONFIG_ROUTERS_MAX = 8, /* a channel */
     CONFIG_SERVICES_MAX = 64,
     CONFIG_ROUTES_MAX = 256,
     CONFIG_SYNCS_MAX = 64,
@@ -33,10 +33,11 @@ struct config_timers {
     int router_retries;
 };
 
-/* The timers by the names that they have in the file, in the order of DESIGN §3, with the defaults of each profile. */
+/* The timers by the names that they have in the file, in the order of DESIGN §3, with the defaults of each
+ * profile. */
 struct config_timer {
     const char *key;
-    size_t offset; /* in struct config_timers */
+    size_t offset;              /* in struct config_timers */
     int64_t defaults[3], least; /* ns; defaults by enum config_profile */
 };
 enum { CONFIG_TIMERS = 15 };
@@ -58,7 +59,7 @@ struct config_channel {
     char name[CONFIG_NAME_MAX];
     char device[16]; /* of this node */
     enum config_mode mode;
-    bool search;       /* ask for the active addresses there */
+    bool search;        /* ask for the active addresses there */
     bool heartbeat_udp; /* `heartbeat = udp`: for networks without layer 2 */
     struct config_addresses active;
     struct config_addresses passive, peer_passive; /* this node's; the peer's */
@@ -106,8 +107,8 @@ struct config {
     struct {
         char name[CONFIG_NAME_MAX];
         struct net_address reserved; /* family 0: no reserved line */
-    } nodes[CONFIG_NODES]; /* in the order of the file; the first one has the odd epochs */
-    int self; /* index into nodes; -1 when checked for no node in particular */
+    } nodes[CONFIG_NODES];           /* in the order of the file; the first one has the odd epochs */
+    int self;                        /* index into nodes; -1 when checked for no node in particular */
 
     size_t channel_count, route_count, service_count, sync_count;
     struct config_channel channels[CONFIG_CHANNELS_MAX];
@@ -127,19 +128,21 @@ struct config {
     int warnings;  /* lines printed that refuse nothing */
 };
 
-/* Reads and checks `file` for `node` (NULL: for none in particular; devices and passive addresses are then those of
- * the first node). Prints every error and warning found to `errors`, one a line. 0 and the configuration, which the
- * caller frees; -EINVAL if anything was refused; or another negative errno if the file cannot be read (printed too). */
+/* Reads and checks `file` for `node` (NULL: for none in particular; devices and passive addresses are then
+ * those of the first node). Prints every error and warning found to `errors`, one a line. 0 and the
+ * configuration, which the caller frees; -EINVAL if anything was refused; or another negative errno if the
+ * file cannot be read (printed too). */
 int config_read(const char *file, const char *node, FILE *errors, struct config **config);
 
-/* The same from text in memory, without the checks of files on disk (permissions, key): for the fuzzer and unit tests.
- * `file` is what error lines call it. */
-int config_read_text(const char *file, const char *text, const char *node, FILE *errors, struct config **config);
+/* The same from text in memory, without the checks of files on disk (permissions, key): for the fuzzer and
+ * unit tests. `file` is what error lines call it. */
+int config_read_text(const char *file, const char *text, const char *node, FILE *errors,
+                     struct config **config);
 
 void config_free(struct config *config);
 
-/* Fills `key` from a key file: 32 bytes, a regular file that nobody but its owner can read. 0; -EACCES (others can
- * read it), -EINVAL (not 32 bytes), or another negative errno. The caller wipes it. */
+/* Fills `key` from a key file: 32 bytes, a regular file that nobody but its owner can read. 0; -EACCES
+ * (others can read it), -EINVAL (not 32 bytes), or another negative errno. The caller wipes it. */
 int config_read_key(const char *path, unsigned char key[static CONFIG_KEY_BYTES]);
 
 /* "300ms", "2m": the largest unit that says it exactly. */

@@ -21,7 +21,8 @@ static const char *default_node(void)
     return name;
 }
 
-/* "--name value" or "--name=value" at argv[*i]: sets `*value`, moves `*i` on. 1 if it was this option, 0 if not. */
+/* "--name value" or "--name=value" at argv[*i]: sets `*value`, moves `*i` on. 1 if it was this option, 0 if
+ * not. */
 static int take_option(const char *name, int argc, char **argv, int *i, const char **value)
 {
     const size_t length = strlen(name);
@@ -88,8 +89,8 @@ static int read_options(struct daemon *daemon, int argc, char **argv, struct opt
     if (left < 0)
         return left;
     if (left > 1) {
-        fprintf(stderr, "%s: unknown argument %s; known are --config, --node, --run-dir, --state-dir\n", argv[0],
-                argv[1]);
+        fprintf(stderr, "%s: unknown argument %s; known are --config, --node, --run-dir, --state-dir\n",
+                argv[0], argv[1]);
         return -EINVAL;
     }
     text_copy(daemon->node, sizeof daemon->node, options->node);

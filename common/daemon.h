@@ -30,16 +30,17 @@ struct options {
     const char *config, *node, *run_dir, *state_dir;
 };
 
-/* Takes `--config F --node N --run-dir D --state-dir D` (also `--x=y`) out of argv and fills `options`, with the
- * defaults of DESIGN §5 for the rest; the hostname (cut at its first dot) for the node. Leaves argv[0] and what it does
- * not know in argv, and returns their number; -EINVAL when a value is missing (said on stderr). */
+/* Takes `--config F --node N --run-dir D --state-dir D` (also `--x=y`) out of argv and fills `options`, with
+ * the defaults of DESIGN §5 for the rest; the hostname (cut at its first dot) for the node. Leaves argv[0]
+ * and what it does not know in argv, and returns their number; -EINVAL when a value is missing (said on
+ * stderr). */
 int options_parse(struct options *options, int argc, char **argv);
 
-/* Reads options and configuration, opens log, real-time scheduling, loop and bus, makes the directories. Before the first
- * thread is started it drops every privilege but `privileges` (enum sys_privilege). Says on stderr what is wrong. 0 or a
- * negative errno; either way daemon_run() follows. */
+/* Reads options and configuration, opens log, real-time scheduling, loop and bus, makes the directories.
+ * Before the first thread is started it drops every privilege but `privileges` (enum sys_privilege). Says on
+ * stderr what is wrong. 0 or a negative errno; either way daemon_run() follows. */
 int daemon_start(struct daemon *daemon, const char *name, unsigned privileges, int argc, char **argv);
 
-/* Tells systemd READY=1, publishes the pulse, and turns the loop until it ends; then frees everything. `r` < 0: does
- * nothing of it but freeing. Returns main()'s exit code. */
+/* Tells systemd READY=1, publishes the pulse, and turns the loop until it ends; then frees everything. `r` <
+ * 0: does nothing of it but freeing. Returns main()'s exit code. */
 int daemon_run(struct daemon *daemon, int r);

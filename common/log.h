@@ -1,5 +1,5 @@
-/* log: one line, one fact. Under systemd a line goes to the journal with fields (`DUET_ROLE=…`); elsewhere it goes to
- * stderr as `alpha arbiterd: text`, warnings and errors marked.
+/* log: one line, one fact. Under systemd a line goes to the journal with fields (`DUET_ROLE=…`); elsewhere it
+ * goes to stderr as `alpha arbiterd: text`, warnings and errors marked.
  *
  * Libraries return errors; programs log them, each once. Nothing secret is ever handed to this module. */
 #pragma once
@@ -10,8 +10,8 @@
 /* Call once, before the first line. `daemon` and `node` are kept by reference. */
 void log_open(const char *daemon, const char *node);
 
-/* Priorities are syslog's (LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG); debug is shown only if DUET_DEBUG
- * is set in the environment. */
+/* Priorities are syslog's (LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG); debug is shown only if
+ * DUET_DEBUG is set in the environment. */
 PRINTF_LIKE(2, 3) void log_line(int priority, const char *format, ...);
 
 /* The same with journal fields: `fields` is a NULL-ended list of "NAME=value". */
@@ -23,8 +23,8 @@ PRINTF_LIKE(3, 4) void log_fields(int priority, const char *const fields[], cons
 #define log_info(...) log_line(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
 
-/* Lets a line that could flood through at most `burst` times in ten seconds; tells how many it held back when it opens
- * again. One `struct log_limit` a call site, zeroed at first. */
+/* Lets a line that could flood through at most `burst` times in ten seconds; tells how many it held back when
+ * it opens again. One `struct log_limit` a call site, zeroed at first. */
 struct log_limit {
     int64_t since_ns;
     int passed, held_back;

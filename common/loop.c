@@ -118,7 +118,8 @@ int loop_add_fd(struct loop *loop, int fd, unsigned events, loop_fd_handler *han
     if (!made)
         return -ENOMEM;
     made->handler.fd = handler;
-    return source_done(made, sd_event_add_io(loop->event, &made->event_source, fd, events, on_fd, made), source);
+    return source_done(made, sd_event_add_io(loop->event, &made->event_source, fd, events, on_fd, made),
+                       source);
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
@@ -134,14 +135,16 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
     return 0;
 }
 
-int loop_add_timer(struct loop *loop, loop_timer_handler *handler, void *userdata, struct loop_source **source)
+int loop_add_timer(struct loop *loop, loop_timer_handler *handler, void *userdata,
+                   struct loop_source **source)
 {
     struct loop_source *made = source_new(loop, userdata);
 
     if (!made)
         return -ENOMEM;
     made->handler.timer = handler;
-    int r = sd_event_add_time(loop->event, &made->event_source, CLOCK_BOOTTIME, UINT64_MAX, 1, on_timer, made);
+    int r =
+        sd_event_add_time(loop->event, &made->event_source, CLOCK_BOOTTIME, UINT64_MAX, 1, on_timer, made);
     if (r >= 0)
         r = sd_event_source_set_enabled(made->event_source, SD_EVENT_OFF);
     return source_done(made, r, source);
@@ -179,7 +182,8 @@ int loop_add_signal(struct loop *loop, int signal, loop_signal_handler *handler,
     sigaddset(&set, signal);
     sigprocmask(SIG_BLOCK, &set, NULL);
     made->handler.signal = handler;
-    return source_done(made, sd_event_add_signal(loop->event, &made->event_source, signal, on_signal, made), NULL);
+    return source_done(made, sd_event_add_signal(loop->event, &made->event_source, signal, on_signal, made),
+                       NULL);
 }
 
 static bool zmq_readable(void *socket)

@@ -42,7 +42,8 @@ int net_address_parse(const char *text, struct net_address *address)
     return slash ? parse_prefix(slash + 1, address->prefix, &address->prefix) : 0;
 }
 
-void net_address_print(const struct net_address *address, bool with_prefix, char text[static ADDRESS_TEXT_MAX])
+void net_address_print(const struct net_address *address, bool with_prefix,
+                       char text[static ADDRESS_TEXT_MAX])
 {
     text[0] = '\0';
     if (address->family == 0)
@@ -78,7 +79,8 @@ int mac_parse(const char *text, struct mac *mac)
     int used = 0;
 
     if (strlen(text) != 17 ||
-        sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &used) != 6 || used != 17)
+        sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &used) != 6 ||
+        used != 17)
         return -EINVAL;
     for (int i = 0; i < 6; i++)
         mac->bytes[i] = (uint8_t)b[i];

@@ -23,7 +23,8 @@ struct net_address {
 int net_address_parse(const char *text, struct net_address *address);
 
 /* With "/PREFIX" if `with_prefix`. */
-void net_address_print(const struct net_address *address, bool with_prefix, char text[static ADDRESS_TEXT_MAX]);
+void net_address_print(const struct net_address *address, bool with_prefix,
+                       char text[static ADDRESS_TEXT_MAX]);
 
 /* The same host, whatever the prefix. */
 bool net_address_equal(const struct net_address *a, const struct net_address *b);

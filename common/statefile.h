@@ -1,8 +1,8 @@
 /* statefile: a small file that is whole or not there, whatever is pulled or killed when.
  *
- * Writing goes to a temporary file, fsync, rename, fsync of the directory: after 0 is returned the text survives a power
- * cut; before that, the old one does. A file ends with a line `blake2b HEX` over the rest, so that a torn or edited one
- * is known as such instead of being believed. */
+ * Writing goes to a temporary file, fsync, rename, fsync of the directory: after 0 is returned the text
+ * survives a power cut; before that, the old one does. A file ends with a line `blake2b HEX` over the rest,
+ * so that a torn or edited one is known as such instead of being believed. */
 #pragma once
 #include "common/base.h"
 

@@ -2,9 +2,10 @@
 #pragma once
 #include "common/base.h"
 
-/* Real-time priority (SCHED_RR), memory locked as it is touched, and no OOM killing, where allowed: a gateway that
- * swaps must not look dead. Call before any thread is started, since threads inherit it. Returns 0, or the first
- * negative errno with what could not be had in `missing` (a constant string); the daemon goes on either way. */
+/* Real-time priority (SCHED_RR), memory locked as it is touched, and no OOM killing, where allowed: a gateway
+ * that swaps must not look dead. Call before any thread is started, since threads inherit it. Returns 0, or
+ * the first negative errno with what could not be had in `missing` (a constant string); the daemon goes on
+ * either way. */
 int sys_enter_realtime(const char **missing);
 
 /* Takes all of that back, in a child before it becomes somebody else's program. */
@@ -17,9 +18,9 @@ enum sys_privilege {
     SYS_EVERYTHING = 256,      /* all that was given: for a daemon that runs other people's programs */
 };
 
-/* Gives up every capability but those of `privileges` (a set of enum sys_privilege), for good, children included.
- * With SYS_EVERYTHING nothing is given up, and children may still gain privileges (no NO_NEW_PRIVS).
- * 0 or a negative errno. */
+/* Gives up every capability but those of `privileges` (a set of enum sys_privilege), for good, children
+ * included. With SYS_EVERYTHING nothing is given up, and children may still gain privileges (no
+ * NO_NEW_PRIVS). 0 or a negative errno. */
 int sys_drop_privileges(unsigned privileges);
 
 /* The random id that the kernel made at boot, as text of 36 bytes and NUL. 0 or a negative errno. */

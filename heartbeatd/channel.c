@@ -48,8 +48,8 @@ static int64_t first_sign_ns(const struct channel *channel, int64_t now_ns)
     return sign ? sign : now_ns;
 }
 
-/* That a channel is not usable yet, after a start, is no fault before it was looked at: no carrier, or every router
- * was asked quickly and is silent. A channel without routers merely waits for its first frame. */
+/* That a channel is not usable yet, after a start, is no fault before it was looked at: no carrier, or every
+ * router was asked quickly and is silent. A channel without routers merely waits for its first frame. */
 static bool is_looked_at(const struct channel *channel)
 {
     if (!channel->carrier)

@@ -19,7 +19,7 @@ struct channel {
     const struct config_channel *config;
     size_t index;
     uint32_t id;     /* heartbeat_hash() of its name */
-    bool proven; /* it was usable once */
+    bool proven;     /* it was usable once */
     bool searchable; /* the search is on, and there are addresses to ask for */
 
     bool present, carrier, usable;

@@ -102,8 +102,9 @@ static void doubt(struct detector *d, int64_t now_ns)
     quicken(d, now_ns);
 }
 
-/* R4: no lease stands behind the peer any more, and yet its addresses answered a short while ago. Both may be true for
- * long; as long as they are, the search stays quick, so that it is not by a few lost packets that they fall silent. */
+/* R4: no lease stands behind the peer any more, and yet its addresses answered a short while ago. Both may be
+ * true for long; as long as they are, the search stays quick, so that it is not by a few lost packets that
+ * they fall silent. */
 static bool is_mute(const struct detector *d, int64_t now_ns)
 {
     const int64_t backed_ns = MAX(d->peer.backed_ns, d->counting_since_ns);

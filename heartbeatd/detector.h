@@ -68,8 +68,8 @@ void detector_role(struct detector *detector, const struct role_message *role, i
                    int64_t now_ns, struct outbox *out);
 void detector_address(struct detector *detector, const struct address_message *address, struct outbox *out);
 
-/* The tick is so late that nothing heard, or not heard, counts as a silence (R5): before anything is published, the
- * sockets must be drained and detector_tick() be called. */
+/* The tick is so late that nothing heard, or not heard, counts as a silence (R5): before anything is
+ * published, the sockets must be drained and detector_tick() be called. */
 bool detector_is_stalled(const struct detector *detector, int64_t now_ns);
 
 /* Time has come; the sockets have been drained. May be called at any time. */

@@ -24,8 +24,8 @@ static void drain(struct shell *shell, int budget)
         shell_read_arp(&shell->arps[i], budget);
 }
 
-/* After a stall something else than the timer may wake this loop first. Whatever is published then must already tell
- * that nobody listened (R5), or old news would pass for a silence up to now. */
+/* After a stall something else than the timer may wake this loop first. Whatever is published then must
+ * already tell that nobody listened (R5), or old news would pass for a silence up to now. */
 static void own_up_to_a_stall(struct shell *shell)
 {
     if (!detector_is_stalled(&shell->detector, clock_now_ns()))

@@ -16,7 +16,8 @@ static json_t *pack_list(const struct field *field, const char *body)
     json_t *list = json_array();
 
     for (size_t i = 0; i < count && i < field->size; i++)
-        json_array_append_new(list, pack_record(field->record, body + field->offset + i * field->record->size));
+        json_array_append_new(list,
+                              pack_record(field->record, body + field->offset + i * field->record->size));
     return list;
 }
 
@@ -62,9 +63,9 @@ static json_t *pack_record(const struct record *record, const char *body)
 
 static json_t *pack_envelope(const struct envelope *envelope)
 {
-    json_t *object = json_pack("{s:i s:s s:s s:I s:s s:I}", "v", 1, "node", envelope->node, "from", envelope->from,
-                               "seq", (json_int_t)envelope->seq, "at", envelope->at, "mono_ns",
-                               (json_int_t)envelope->mono_ns);
+    json_t *object =
+        json_pack("{s:i s:s s:s s:I s:s s:I}", "v", 1, "node", envelope->node, "from", envelope->from, "seq",
+                  (json_int_t)envelope->seq, "at", envelope->at, "mono_ns", (json_int_t)envelope->mono_ns);
 
     if (object && envelope->cause[0])
         json_object_set_new(object, "cause", json_string(envelope->cause));

@@ -1,8 +1,8 @@
 /* codec: between a message's struct and its JSON text, driven by a description.
  *
- * Each message is described once, in topics.toml; the generator turns that into a `struct message_type`, a table
- * of fields. This module walks the table: packing writes every field, parsing demands every field, in its type and
- * range, and refuses any other. So a message that parses can be used without a second look.
+ * Each message is described once, in topics.toml; the generator turns that into a `struct message_type`, a
+ * table of fields. This module walks the table: packing writes every field, parsing demands every field, in
+ * its type and range, and refuses any other. So a message that parses can be used without a second look.
  *
  * This is the only place (beside the printing of people's JSON in cli/) that knows Jansson. */
 #pragma once
@@ -49,14 +49,16 @@ struct envelope {
     char cause[CAUSE_MAX];
 };
 
-/* The JSON text of `body`, which must be the struct of `type`; the caller frees it. `envelope` is NULL for commands
- * and replies. NULL only when memory is out or a text is not UTF-8. */
+/* The JSON text of `body`, which must be the struct of `type`; the caller frees it. `envelope` is NULL for
+ * commands and replies. NULL only when memory is out or a text is not UTF-8. */
 char *message_pack(const struct message_type *type, const struct envelope *envelope, const void *body);
 
-/* Fills `body` (and `envelope`, unless NULL) from JSON text of `size` bytes, which need not be terminated. Returns 0,
- * or -EBADMSG with `error` telling the field and what would be right. On error `body` is in no defined state. */
+/* Fills `body` (and `envelope`, unless NULL) from JSON text of `size` bytes, which need not be terminated.
+ * Returns 0, or -EBADMSG with `error` telling the field and what would be right. On error `body` is in no
+ * defined state. */
 int message_parse(const struct message_type *type, const char *text, size_t size, struct envelope *envelope,
                   void *body, char error[static CODEC_ERROR_MAX]);
 
-/* The type whose topic this is, NULL if nobody sends such a one. `*name` points at NAME within `topic`, or is NULL. */
+/* The type whose topic this is, NULL if nobody sends such a one. `*name` points at NAME within `topic`, or is
+ * NULL. */
 const struct message_type *topic_find(const char *topic, const char **name);

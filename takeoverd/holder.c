@@ -447,7 +447,8 @@ static void on_role(void *userdata, const struct bus_message *message)
 {
     struct holder *h = userdata;
     const struct role_message *role = message->body;
-    const bool active = role->role == ROLE_ACTIVE && role->lease_ns != 0 && !role->searching; /* R12: lapsed */
+    const bool active =
+        role->role == ROLE_ACTIVE && role->lease_ns != 0 && !role->searching; /* R12: lapsed */
     const bool new_epoch = active && role->epoch != h->state.epoch;
     const bool new_change = role->change != h->state.change;
 

@@ -11,9 +11,9 @@
  * goes, so one address is always added before others are deleted: in a claim one active address before the
  * passive ones go, in a release the (one or two) passive addresses before the active ones go.
  *
- * When a primary IPv4 address goes, the kernel moves the routes of all its secondaries, which costs the square
- * of their number. So a claim puts up all but one active address after the passive ones went, and secondaries
- * are deleted before their primary.
+ * When a primary IPv4 address goes, the kernel moves the routes of all its secondaries, which costs the
+ * square of their number. So a claim puts up all but one active address after the passive ones went, and
+ * secondaries are deleted before their primary.
  *
  * Routes need the addresses, so they are added last. A release deletes the addresses first, since those must
  * be gone soon.

@@ -1,12 +1,14 @@
 /* sim: two arbiters in a world that goes wrong, drawn from a seed.
  *
- * The decision core is the real one. Around it stand small models of what it meets: heartbeatd (ticks, heartbeats,
- * search, router test, its own stalls), takeoverd (the plane: what the kernel really has, which outlives a stopped or
- * killed process), the disk (slow; lost or stale at worst), the bus between the processes, and the network between the
- * nodes. Faults come first, and safety (I1, I4, I6, I7) is judged on the plane after every event; then the world heals,
- * and the pair must settle on one active node and change no more (I2, I3, I5).
+ * The decision core is the real one. Around it stand small models of what it meets: heartbeatd (ticks,
+ * heartbeats, search, router test, its own stalls), takeoverd (the plane: what the kernel really has, which
+ * outlives a stopped or killed process), the disk (slow; lost or stale at worst), the bus between the
+ * processes, and the network between the nodes. Faults come first, and safety (I1, I4, I6, I7) is judged on
+ * the plane after every event; then the world heals, and the pair must settle on one active node and change
+ * no more (I2, I3, I5).
  *
- * usage: sim [--seeds N] [--first SEED] [--verbose] [--stop (at the first violation)]      exit 0: no violation; 1: the first one is told with its seed */
+ * usage: sim [--seeds N] [--first SEED] [--verbose] [--stop (at the first violation)]      exit 0: no
+ * violation; 1: the first one is told with its seed */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,20 +24,20 @@ enum process { HEARTBEATD, ARBITERD, TAKEOVERD, PROCESSES };
 static const int64_t ms = NS_PER_MS;
 
 enum what {
-    TICK,           /* heartbeatd's */
-    HEARTBEAT,      /* arrives at a node */
-    TO_ARBITER,     /* a bus message */
+    TICK,       /* heartbeatd's */
+    HEARTBEAT,  /* arrives at a node */
+    TO_ARBITER, /* a bus message */
     ROLE_TO_TAKEOVERD,
     ROLE_TO_HEARTBEATD,
     ADDRESS_TO_HEARTBEATD,
     SAVED,
-    ALARM_CLOCK,    /* the arbiter's EVENT_TIME */
+    ALARM_CLOCK, /* the arbiter's EVENT_TIME */
     LEASE_END,
-    PULSE,          /* takeoverd speaks once a second */
+    PULSE, /* takeoverd speaks once a second */
     FAULT,
     HEAL,
     OPERATOR_RESUMES,
-    RESTART,        /* a process comes up (again) */
+    RESTART, /* a process comes up (again) */
 };
 
 struct heartbeat {
@@ -131,7 +133,7 @@ static struct world {
     bool arp_up[CHANNELS];
     bool healed;
     int64_t unserved, judged_at, plane_lost;
-    bool in_the_dark; /* an address went while no heartbeat passed, and none has passed since */
+    bool in_the_dark;  /* an address went while no heartbeat passed, and none has passed since */
     bool unsteered[2]; /* what its kernel has is neither steered nor seen */
     bool search_off;   /* `search = off` on every channel */
     int64_t partition_end, freeze_end, trouble_end, stall_end, blind_end, quiet_since, heal_at, last_change;
@@ -341,11 +343,11 @@ static bool dual_excused(void)
     return w.trouble_end > 0 && w.now - w.trouble_end <= two_beats;
 }
 
-/* Two faults at once that this version does not promise to survive without a moment of two owners. Nothing but takeoverd
- * takes an address away yet: where it is stopped, the address outlives the lease, and where nobody can ask either (no
- * search, no ARP, a machine that stood still), nobody knows. And where no heartbeat passes, an address that goes (a
- * stall, a handover, an address that cannot be added) looks like the node's end, and whoever claims is not heard; it
- * stays so until a heartbeat passes again. */
+/* Two faults at once that this version does not promise to survive without a moment of two owners. Nothing
+ * but takeoverd takes an address away yet: where it is stopped, the address outlives the lease, and where
+ * nobody can ask either (no search, no ARP, a machine that stood still), nobody knows. And where no heartbeat
+ * passes, an address that goes (a stall, a handover, an address that cannot be added) looks like the node's
+ * end, and whoever claims is not heard; it stays so until a heartbeat passes again. */
 static void note_trouble(void)
 {
     const bool blind = arp_cut() || w.search_off;
@@ -360,8 +362,9 @@ static void note_trouble(void)
         if (w.unsteered[n])
             w.trouble_end = w.now;
     }
-    if (heartbeats_cut() &&
-        (partitioned() || !(answers(0) || answers(1)) || w.now - MAX(w.stall_end, w.plane_lost) < 2 * NS_PER_S || w.nodes[0].claim_broken || w.nodes[1].claim_broken))
+    if (heartbeats_cut() && (partitioned() || !(answers(0) || answers(1)) ||
+                             w.now - MAX(w.stall_end, w.plane_lost) < 2 * NS_PER_S ||
+                             w.nodes[0].claim_broken || w.nodes[1].claim_broken))
         w.in_the_dark = true;
     w.in_the_dark = w.in_the_dark && heartbeats_cut();
     if (w.in_the_dark)
@@ -382,7 +385,8 @@ static bool healthy(int n)
            node->arbiter.no_claim_before < w.now - 9 * NS_PER_S;
 }
 
-/* I3 for a world that is not healed: it has been left alone for long enough, and a node is without any fault. */
+/* I3 for a world that is not healed: it has been left alone for long enough, and a node is without any fault.
+ */
 static void judge_service(void)
 {
     const int64_t bound = settings.claim_time + settings.search_time + 2 * settings.handover_time + NS_PER_S;
@@ -421,7 +425,8 @@ static void set_plane(int n, bool up, int64_t epoch)
 
     if (up) {
         if (node->disk.next_epoch < epoch && node->disk_before.next_epoch < epoch && !node->disk_lost)
-            violation("I6: node %d has an address up under epoch %" PRId64 ", which is not durable", n, epoch);
+            violation("I6: node %d has an address up under epoch %" PRId64 ", which is not durable", n,
+                      epoch);
         node->said_released = false;
     }
     if (node->plane != up)
@@ -647,9 +652,10 @@ static void on_heartbeat(int n, const struct heartbeat *h, int64_t stamp)
     if (new_session)
         send_heartbeats(n);
     if (before.change != h->role.change || before.considered != h->role.considered ||
-        before.released != h->role.released || before.fit != h->role.fit || before.hold_version != h->role.hold_version ||
-        before.epoch != h->role.epoch || before.next_epoch != h->role.next_epoch || new_session ||
-        was_linked != (h->echo == node->session) || node->role.suspicious || h->role.suspicious)
+        before.released != h->role.released || before.fit != h->role.fit ||
+        before.hold_version != h->role.hold_version || before.epoch != h->role.epoch ||
+        before.next_epoch != h->role.next_epoch || new_session || was_linked != (h->echo == node->session) ||
+        node->role.suspicious || h->role.suspicious)
         publish_peer(n);
 }
 
@@ -673,11 +679,13 @@ static void test_network(int n)
             node->silent_from[c] = w.now;
         }
         link->carrier = node->carrier[c];
-        if (!answered && (!node->carrier[c] || w.now - node->silent_from[c] >= 800 * ms) && link->fault_ns == 0) {
+        if (!answered && (!node->carrier[c] || w.now - node->silent_from[c] >= 800 * ms) &&
+            link->fault_ns == 0) {
             link->usable = false;
             link->fault_ns = node->silent_from[c];
         }
-        if (before.usable != link->usable || before.fault_ns != link->fault_ns || before.carrier != link->carrier) {
+        if (before.usable != link->usable || before.fault_ns != link->fault_ns ||
+            before.carrier != link->carrier) {
             union payload *p = payload_new();
             p->bus.kind = EVENT_LINK;
             p->bus.channel = (size_t)c;
@@ -729,12 +737,14 @@ static void on_tick(int n)
 {
     struct node *node = &w.nodes[n];
     const int64_t silent_for = w.now - node->heard;
-    const bool missed = node->ever_heard && silent_for > settings.heartbeat_interval * 3 / 2 &&
-                        silent_for < 5 * NS_PER_S;
-    bool mute = false; /* R4: the search quickens, as long as something answered lately and no lease stands behind it */
+    const bool missed =
+        node->ever_heard && silent_for > settings.heartbeat_interval * 3 / 2 && silent_for < 5 * NS_PER_S;
+    bool mute = false; /* R4: the search quickens, as long as something answered lately and no lease stands
+                          behind it */
     for (int c = 0; c < CHANNELS; c++)
-        mute = mute || (w.now - node->backed > settings.heartbeat_interval * 3 / 2 && node->searches[c].answered_ns > 0 &&
-                        w.now - node->searches[c].answered_ns < 5 * NS_PER_S);
+        mute = mute ||
+               (w.now - node->backed > settings.heartbeat_interval * 3 / 2 &&
+                node->searches[c].answered_ns > 0 && w.now - node->searches[c].answered_ns < 5 * NS_PER_S);
     const bool quick = missed || mute || node->role.suspicious || node->role.searching;
     const int64_t interval = quick ? settings.heartbeat_interval / 5 : settings.heartbeat_interval;
 
@@ -784,7 +794,10 @@ static void note_claim(int n, int64_t epoch)
     if (w.claim_count < ARRAY_LENGTH(w.claims))
         w.claims[w.claim_count++] = epoch;
     if (!w.healed && chance(6)) /* the worst moment */
-        push((struct event){.at = w.now + between(100000, 3 * ms), .what = FAULT, .node = n, .process = ARBITERD,
+        push((struct event){.at = w.now + between(100000, 3 * ms),
+                            .what = FAULT,
+                            .node = n,
+                            .process = ARBITERD,
                             .incarnation = chance(50) ? -3 : -4});
 }
 
@@ -819,8 +832,8 @@ static void step(int n, struct arbiter_event *event)
     w.events++;
     for (size_t i = 0; i < effects.transition_count; i++) {
         const struct arbiter_transition *t = &effects.transitions[i];
-        tell("node %d: %s -> %s  %s (epoch %" PRId64 ")", n, phase_names[t->from], phase_names[t->to], t->rule,
-             t->epoch);
+        tell("node %d: %s -> %s  %s (epoch %" PRId64 ")", n, phase_names[t->from], phase_names[t->to],
+             t->rule, t->epoch);
         if (strcmp(t->rule, "R9-yield") == 0 && phase_serves(w.nodes[!n].arbiter.phase) &&
             w.nodes[!n].alive[ARBITERD] && w.nodes[!n].arbiter.epoch < t->epoch)
             violation("R9: node %d gave way to a lower epoch", n);
@@ -837,9 +850,9 @@ static void step(int n, struct arbiter_event *event)
         schedule(n, ARBITERD, SAVED, between(1 * ms, chance(10) ? 80 * ms : 5 * ms), p);
     }
     struct role_message role;
-    if (arbiter_role(&node->arbiter, &role) && (event->kind == EVENT_PEER || role.change != node->shown.change ||
-                                                role.considered != node->shown.considered ||
-                                                role.released != node->shown.released))
+    if (arbiter_role(&node->arbiter, &role) &&
+        (event->kind == EVENT_PEER || role.change != node->shown.change ||
+         role.considered != node->shown.considered || role.released != node->shown.released))
         show_role(n, &role);
 }
 
@@ -876,9 +889,11 @@ static void start_arbiterd(int n)
 
 static void on_bus(int n, union payload *p)
 {
-    struct arbiter_event e = {
-        .kind = p->bus.kind, .sent_ns = p->bus.sent, .channel = p->bus.channel, .force = p->bus.force,
-        .services_failed = p->bus.services_failed};
+    struct arbiter_event e = {.kind = p->bus.kind,
+                              .sent_ns = p->bus.sent,
+                              .channel = p->bus.channel,
+                              .force = p->bus.force,
+                              .services_failed = p->bus.services_failed};
 
     if (e.kind == EVENT_PEER)
         e.peer = &p->bus.peer;
@@ -928,14 +943,16 @@ static void kill_process(int n, enum process process, int64_t back_after)
     w.quiet_since = MAX(w.quiet_since, w.now); /* it may stay away for good */
     node->alive[process] = false;
     node->incarnation[process]++;
-    push((struct event){.at = w.now + back_after, .what = RESTART, .node = n, .process = process, .incarnation = -1});
+    push((struct event){
+        .at = w.now + back_after, .what = RESTART, .node = n, .process = process, .incarnation = -1});
 }
 
 /* SIGSTOP, and SIGCONT: often just about when the peer takes over. */
 static void stop_process(int n, enum process process)
 {
     const int64_t about = settings.address_lease + settings.takeover_after;
-    const int64_t duration = chance(60) ? between(about - 60 * ms, about + 60 * ms) : between(10 * ms, 1500 * ms);
+    const int64_t duration =
+        chance(60) ? between(about - 60 * ms, about + 60 * ms) : between(10 * ms, 1500 * ms);
 
     tell("node %d: process %d stands still for %" PRId64 " ms", n, process, duration / ms);
     w.nodes[n].paused_until[process] = w.now + duration;
@@ -964,7 +981,8 @@ static void power_on(int n)
 {
     w.nodes[n].power = true;
     for (int p = 0; p < PROCESSES; p++)
-        push((struct event){.at = w.now + between(0, 30 * ms), .what = RESTART, .node = n, .process = p, .incarnation = -1});
+        push((struct event){
+            .at = w.now + between(0, 30 * ms), .what = RESTART, .node = n, .process = p, .incarnation = -1});
 }
 
 static void send_order(int n, enum arbiter_event_kind kind, bool force)
@@ -1208,7 +1226,8 @@ static void settle_and_judge(int64_t settled_at)
     else if (a->plane + b->plane != 1 || a->plane != (a->arbiter.phase == PHASE_ACTIVE))
         violation("I3: after healing, the addresses are not where the role is");
     else if (w.last_change > settled_at)
-        violation("I5: a role changed %.1f s after the world healed", (double)(w.last_change - w.heal_at) / 1e9);
+        violation("I5: a role changed %.1f s after the world healed",
+                  (double)(w.last_change - w.heal_at) / 1e9);
 }
 
 static void run_seed(uint64_t seed)
@@ -1243,14 +1262,16 @@ static void run_seed(uint64_t seed)
         for (int p = 0; p < PROCESSES; p++) {
             int64_t start = w.now + at + between(0, 20 * ms);
             if (tie && p == ARBITERD)
-                start = first_start + (chance(50) ? 1 : -1) * settings.heartbeat_interval + between(-ms / 2, ms / 2);
+                start = first_start + (chance(50) ? 1 : -1) * settings.heartbeat_interval +
+                        between(-ms / 2, ms / 2);
             if (n == 0 && p == ARBITERD)
                 first_start = start;
             push((struct event){.at = start, .what = RESTART, .node = n, .process = p, .incarnation = -1});
         }
     }
     for (int64_t i = between(0, 8); i > 0; i--)
-        push((struct event){.at = w.now + (chance(25) ? between(0, 700 * ms) : between(100 * ms, 9 * NS_PER_S)),
+        push((struct event){.at =
+                                w.now + (chance(25) ? between(0, 700 * ms) : between(100 * ms, 9 * NS_PER_S)),
                             .what = FAULT});
     push((struct event){.at = end_of_faults, .what = HEAL});
     while (w.count > 0 && !w.ended_badly && w.now < settled + 5 * NS_PER_S) {
@@ -1287,7 +1308,7 @@ int main(int argc, char **argv)
         run_seed(seed);
         bad += w.ended_badly;
     }
-    printf("%" PRIu64 " seeds, %" PRId64 " arbiter steps, %" PRId64 " role changes, %" PRIu64 " violations\n", seeds,
-           w.events, w.changes, bad);
+    printf("%" PRIu64 " seeds, %" PRId64 " arbiter steps, %" PRId64 " role changes, %" PRIu64 " violations\n",
+           seeds, w.events, w.changes, bad);
     return bad > 0;
 }

@@ -1,4 +1,5 @@
-/* What arbiterd keeps on disk: the state file's text, the thread that writes it, and the record of changes. */
+/* What arbiterd keeps on disk: the state file's text, the thread that writes it, and the record of changes.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -61,9 +62,10 @@ static void test_state_that_is_not_whole_is_refused(void **state)
         torn[length] = '\0';
         assert_true(state_parse(torn, &back) < 0);
     }
-    const char *const bad[] = {"", "epoch -1\nnext-epoch 3\nwas-active 0\nheld 0\nhold-version 0\nhold-left-ns 0\n",
-                               "epoch 1\nnext-epoch 3\nwas-active 2\nheld 0\nhold-version 0\nhold-left-ns 0\n",
-                               "epoch 1\nnext-epoch 3\nwas-active 0\nheld 0\nhold-version 0\nhold-left-ns 0\nmore\n"};
+    const char *const bad[] = {
+        "", "epoch -1\nnext-epoch 3\nwas-active 0\nheld 0\nhold-version 0\nhold-left-ns 0\n",
+        "epoch 1\nnext-epoch 3\nwas-active 2\nheld 0\nhold-version 0\nhold-left-ns 0\n",
+        "epoch 1\nnext-epoch 3\nwas-active 0\nheld 0\nhold-version 0\nhold-left-ns 0\nmore\n"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
         assert_true(state_parse(bad[i], &back) < 0);
 }
@@ -123,7 +125,8 @@ static void test_state_writer_tells_only_what_is_on_disk(void **state)
 
 static void change(struct history *history, int64_t epoch, int64_t at_ns)
 {
-    struct change_message message = {.epoch = epoch, .at_ns = at_ns, .from = PHASE_PASSIVE, .to = PHASE_CLAIMING};
+    struct change_message message = {
+        .epoch = epoch, .at_ns = at_ns, .from = PHASE_PASSIVE, .to = PHASE_CLAIMING};
 
     history_change(history, &message);
 }

@@ -1,4 +1,5 @@
-/* The decision, row by row, as a conversation: alpha is the arbiter under test, and is told what its daemons see. */
+/* The decision, row by row, as a conversation: alpha is the arbiter under test, and is told what its daemons
+ * see. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +26,7 @@ static struct {
     int saves;
 } w;
 
-#define MS(n) ((n) * NS_PER_MS)
+#define MS(n) ((n)*NS_PER_MS)
 
 static const struct arbiter_settings lan = {
     .first_named = true,
@@ -70,7 +71,8 @@ static void step(struct arbiter_event event)
 /* takeoverd does as it is told, and says so. */
 static void obey(void)
 {
-    const bool active = w.speaks && w.role.role == ROLE_ACTIVE && w.role.lease_ns > w.now && !w.role.searching;
+    const bool active =
+        w.speaks && w.role.role == ROLE_ACTIVE && w.role.lease_ns > w.now && !w.role.searching;
 
     if (w.takeoverd_dead)
         return;
@@ -155,7 +157,8 @@ static void begin_with(struct arbiter_durable durable)
     for (size_t i = 0; i < 2; i++) {
         text_copy(w.peer.channels[i].name, sizeof w.peer.channels[i].name, lan.channels[i]);
         w.peer.channels[i].usable = true;
-        w.links[i] = (struct link_message){.present = true, .carrier = true, .usable = true, .evidence_ns = w.now};
+        w.links[i] =
+            (struct link_message){.present = true, .carrier = true, .usable = true, .evidence_ns = w.now};
     }
     w.address.state = HOLD_STATE_RELEASED;
     arbiter_init(&w.arbiter, &lan);
@@ -220,7 +223,8 @@ static void test_R1_says_nothing_before_it_knows_what_takeoverd_holds(void **sta
 static void test_R1_resumes_under_its_own_lease(void **state)
 {
     (void)state;
-    w.address = (struct address_message){.state = HOLD_STATE_HOLDING, .epoch = 7, .lease_ns = w.now + MS(100)};
+    w.address =
+        (struct address_message){.state = HOLD_STATE_HOLDING, .epoch = 7, .lease_ns = w.now + MS(100)};
     step((struct arbiter_event){.kind = EVENT_ADDRESS, .address = &w.address});
     assert_rules("R1-resume ");
     assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
@@ -234,7 +238,8 @@ static void test_R1_does_not_resume_what_ran_out_or_is_the_peers(void **state)
     w.address = (struct address_message){.state = HOLD_STATE_HOLDING, .epoch = 7, .lease_ns = w.now - 1};
     step((struct arbiter_event){.kind = EVENT_ADDRESS, .address = &w.address});
     assert_int_equal(w.arbiter.phase, PHASE_SEARCHING);
-    w.address = (struct address_message){.state = HOLD_STATE_HOLDING, .epoch = 8, .lease_ns = w.now + MS(100)};
+    w.address =
+        (struct address_message){.state = HOLD_STATE_HOLDING, .epoch = 8, .lease_ns = w.now + MS(100)};
     step((struct arbiter_event){.kind = EVENT_ADDRESS, .address = &w.address});
     assert_int_equal(w.arbiter.phase, PHASE_SEARCHING);
 }
@@ -506,7 +511,8 @@ static void test_R6_channels_not_looked_at_yet_are_no_fault(void **state)
 {
     (void)state;
     active_beside_beta();
-    w.links[0] = w.links[1] = (struct link_message){.present = true, .carrier = true}; /* heartbeatd was restarted */
+    w.links[0] = w.links[1] =
+        (struct link_message){.present = true, .carrier = true}; /* heartbeatd was restarted */
     tell_links();
     pass(MS(2000), true);
     assert_rules("");
@@ -679,8 +685,11 @@ static void test_R6_some_missing_addresses_are_no_lapse(void **state)
     w.peer.unfit = true;
     w.takeoverd_dead = true; /* this test speaks for it */
     for (int i = 0; i < 300; i++) {
-        w.address = (struct address_message){.state = HOLD_STATE_FAILED, .held = 5, .epoch = w.role.epoch,
-                                             .lease_ns = w.role.lease_ns, .change = w.role.change,
+        w.address = (struct address_message){.state = HOLD_STATE_FAILED,
+                                             .held = 5,
+                                             .epoch = w.role.epoch,
+                                             .lease_ns = w.role.lease_ns,
+                                             .change = w.role.change,
                                              .changed_ns = MS(12000)};
         step((struct arbiter_event){.kind = EVENT_ADDRESS, .address = &w.address});
         pass(MS(10), true);
@@ -899,7 +908,8 @@ static void test_R13_an_old_word_of_takeoverds_confirms_no_release(void **state)
     peer_says(PHASE_ACTIVE, 2);
     report();
     assert_int_equal(w.arbiter.phase, PHASE_RELEASING);
-    step((struct arbiter_event){.kind = EVENT_ADDRESS, .address = &w.address}); /* the same again, once a second */
+    step((struct arbiter_event){.kind = EVENT_ADDRESS,
+                                .address = &w.address}); /* the same again, once a second */
     assert_int_equal(w.arbiter.phase, PHASE_RELEASING);
     assert_false(w.role.released);
     w.takeoverd_dead = false;

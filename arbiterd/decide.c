@@ -329,7 +329,7 @@ static void become_fit(struct arbiter *a)
 #define SERVING (IN(CLAIMING) | IN(ACTIVE) | IN(OFFERING))
 #define SAME PHASE_COUNT /* the phase stays */
 
-/* clang-format off: this is to be read as a table */
+/* clang-format off */
 const struct arbiter_row arbiter_rows[] = {
     /* row, phases in which it is asked, condition, next phase, what it does besides, reason */
 

@@ -146,8 +146,7 @@ unsigned arbiter_alarms(const struct arbiter *a)
          a->phase == PHASE_ACTIVE && a->now - a->renewed >= a->set.claim_time &&
              (a->now > a->address.lease_ns || a->address.state == HOLD_STATE_FAILED)},
         {ALARM_OFFER_NOT_TAKEN, a->phase == PHASE_ACTIVE && a->now < a->no_offer_before},
-        {ALARM_NOT_RELEASED,
-         (a->phase == PHASE_PASSIVE || a->phase == PHASE_SEARCHING) && warmed_up && !a->released},
+        {ALARM_NOT_RELEASED, a->unreleased_since > 0 && a->now - a->unreleased_since >= a->set.claim_time},
         {ALARM_NOBODY_ACTIVE,
          a->unserved_since > 0 && a->now - a->unserved_since >= a->set.search_time + a->set.handover_time},
     };

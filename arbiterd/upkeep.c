@@ -77,6 +77,10 @@ static void update_release(struct arbiter *a)
     if (!phase_serves(a->phase))
         a->released = a->address_heard > 0 && a->address.state == HOLD_STATE_RELEASED &&
                       a->address.change >= MAX(a->release_change, a->change);
+    if (a->released || phase_serves(a->phase) || a->address_heard == 0)
+        a->unreleased_since = 0;
+    else if (a->unreleased_since == 0)
+        a->unreleased_since = a->now;
 }
 
 static void update_hold(struct arbiter *a)

@@ -154,6 +154,7 @@ struct arbiter {
     } shown;                   /* what `change` numbers */
     int64_t release_change;    /* the change with which this node last gave up the addresses */
     bool released;             /* takeoverd confirmed that */
+    int64_t unreleased_since;  /* passive, and it has not; 0 = it has */
     int64_t epoch;             /* of this node while it serves; else the highest known */
     int64_t lease;             /* the right to hold the addresses ends then */
     int64_t no_renewal_before; /* while lapsed for want of addresses */

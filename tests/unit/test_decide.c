@@ -198,6 +198,20 @@ static void passive_beside_beta(void)
     w.rules[0] = '\0';
 }
 
+/* By its operator's order. */
+static void beta_gives_it_back(void)
+{
+    w.peer.offer = OFFER_OFFERED;
+    peer_says(PHASE_PASSIVE, w.peer.epoch);
+    w.peer.prefers = PREFERS_PEER;
+    pass(MS(20), true);
+    w.peer.considered = w.role.change;
+    pass(MS(50), true);
+    w.peer.offer = OFFER_NONE;
+    assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
+    pass(MS(500), true);
+}
+
 static void beta_falls_silent(void)
 {
     search(SEARCH_STATE_SILENT);
@@ -616,15 +630,7 @@ static void test_R10_unfit_until_the_fault_is_gone_for_settle_time_doubled_each_
         assert_false(w.role.fit);
         pass(MS(200), true);
         assert_true(w.role.fit);
-        w.peer.offer = OFFER_OFFERED; /* and back by order */
-        peer_says(PHASE_PASSIVE, w.peer.epoch);
-        w.peer.prefers = PREFERS_PEER;
-        pass(MS(20), true);
-        w.peer.considered = w.role.change;
-        pass(MS(50), true);
-        w.peer.offer = OFFER_NONE;
-        assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
-        pass(MS(500), true);
+        beta_gives_it_back();
     }
 }
 
@@ -645,15 +651,7 @@ static void test_R7_a_fault_that_being_passive_cures_each_time_is_no_longer_beli
         pass(MS(6000), true);
         assert_int_equal(w.role.fit, i == 0);
         if (i == 0) {
-            w.peer.offer = OFFER_OFFERED;
-            peer_says(PHASE_PASSIVE, w.peer.epoch);
-            w.peer.prefers = PREFERS_PEER;
-            pass(MS(20), true);
-            w.peer.considered = w.role.change;
-            pass(MS(50), true);
-            w.peer.offer = OFFER_NONE;
-            assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
-            pass(MS(500), true);
+            beta_gives_it_back();
         }
     }
     pass(MS(200000), true);

@@ -15,8 +15,8 @@ static const struct {
     {"address-conflict", "a third host answers for an active address: find the MAC address in `duet status`"},
     {"network-fault", "a channel does not work here: look at its cable, switch and routers"},
     {"service-failed", "a guarded service stays down: mend it, then `duet clear`"},
-    {"unfit",
-     "this node gave up for a fault and is not offered the role until it has been gone for settle-time"},
+    {"unfit", "this node gave up for a fault: no offer of the role until the fault has been gone for "
+              "settle-time, or `duet clear`"},
     {"lease-unconfirmed", "takeoverd does not confirm the active addresses: look at its log"},
     {"offer-not-taken", "the peer did not take the role that was offered"},
     {"not-released", "takeoverd has not confirmed that no active address is left here: look at its log"},

@@ -160,7 +160,7 @@ def explain(lab):
     switch = lab.network.ns("switch")
     print("""
 The pair goes on running. To play with it, as root:
-  {d}/alpha-duet status              # or beta-duet; also: why, switch, hold, resume, events
+  {d}/alpha-duet status              # or beta-duet; also: why, switch, hold, resume, clear, events
   {d}/client ping -i 0.2 {world}     # a client's view, through the pair
   ip -n {s} link set alpha-in down   # pull alpha's inside cable; `up` plugs it in again
   ip -n {s} link set router-out down # the router dies
@@ -210,6 +210,10 @@ def main():
                 for node in NODES:
                     print("--- log of %s\n%s" % (node, "\n".join(lab.log(node).splitlines()[-30:])), file=sys.stderr)
                 return 1
+    except RuntimeError as error:
+        print("\nThe network of the demo could not be made: %s\nIt needs root and a kernel that lets it make network "
+              "namespaces; many containers and plain chroots do not." % error, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nended; nothing is left behind")
         return 130

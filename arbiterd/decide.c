@@ -567,10 +567,13 @@ void arbiter_init(struct arbiter *a, const struct arbiter_settings *settings)
  */
 static void number_change(struct arbiter *a)
 {
-    const struct arbiter_shown now = {a->phase, a->offer, a->prefers, a->lapsed > 0};
+    /* A lapse is shown when the renewal is wanted, not before: what the peer considers must be fresh by then.
+     */
+    const bool asking = a->lapsed > 0 && a->now >= a->no_renewal_before;
+    const struct arbiter_shown now = {a->phase, a->offer, a->prefers, asking};
 
     if (now.phase == a->shown.phase && now.offer == a->shown.offer && now.prefers == a->shown.prefers &&
-        now.lapsed == a->shown.lapsed)
+        now.asking == a->shown.asking)
         return;
     a->shown = now;
     a->change++;

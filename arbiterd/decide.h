@@ -150,7 +150,7 @@ struct arbiter {
         enum phase phase;
         enum offer offer;
         enum prefers prefers;
-        bool lapsed;
+        bool asking;           /* to renew a lapsed lease */
     } shown;                   /* what `change` numbers */
     int64_t release_change;    /* the change with which this node last gave up the addresses */
     bool released;             /* takeoverd confirmed that */

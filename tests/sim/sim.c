@@ -955,7 +955,8 @@ static void stop_process(int n, enum process process)
         chance(60) ? between(about - 60 * ms, about + 60 * ms) : between(10 * ms, 1500 * ms);
 
     tell("node %d: process %d stands still for %" PRId64 " ms", n, process, duration / ms);
-    w.nodes[n].paused_until[process] = w.now + duration;
+    /* Never shorter than a stop that lasts already: what waits in the queue must stay in order. */
+    w.nodes[n].paused_until[process] = MAX(w.nodes[n].paused_until[process], w.now + duration);
     w.stall_end = MAX(w.stall_end, w.now + duration);
     w.quiet_since = MAX(w.quiet_since, w.now + duration);
 }
@@ -1008,7 +1009,7 @@ static void set_services_failed(int n, int64_t failed)
 static void freeze(int n, int64_t duration)
 {
     tell("node %d: the machine stands still for %" PRId64 " ms", n, duration / ms);
-    w.nodes[n].frozen_until = w.now + duration;
+    w.nodes[n].frozen_until = MAX(w.nodes[n].frozen_until, w.now + duration);
     w.stall_end = MAX(w.stall_end, w.now + duration);
     w.quiet_since = MAX(w.quiet_since, w.now + duration);
     if (w.nodes[n].plane || phase_serves(w.nodes[n].arbiter.phase))

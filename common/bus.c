@@ -461,6 +461,13 @@ static void on_pulse(void *userdata, int64_t now_ns)
     loop_set_timer(bus->pulse_timer, now_ns + NS_PER_S);
 }
 
+void bus_tell_stopping(struct bus *bus)
+{
+    bus->pulse.stopping = true;
+    if (bus->pulse_timer)
+        bus_publish(bus, &daemon_type, bus->daemon, &bus->pulse, NULL);
+}
+
 int bus_start_pulse(struct bus *bus)
 {
     bus->pulse.pid = getpid();

@@ -71,6 +71,9 @@ void bus_last_cause(const struct bus *bus, char cause[static CAUSE_MAX]);
 /* Keeps `daemon/NAME` (pid, lateness, drops) published each second from now on. */
 int bus_start_pulse(struct bus *bus);
 
+/* Tells in the pulse, at once, that this daemon was told to stop. */
+void bus_tell_stopping(struct bus *bus);
+
 /* Sends one command to `daemon` and waits at most `timeout_ns` for the answer, of `type`. Blocks: for the
  * command line and tests. 0; -ETIMEDOUT (no such daemon runs, or it hangs); -EBADMSG; or another negative
  * errno. */

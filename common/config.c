@@ -133,6 +133,21 @@ static void sync_free(struct config_sync *sync)
         config_strings_free(lists[i]);
 }
 
+static void hook_free(struct config_hook *hook)
+{
+    config_strings_free(&hook->command);
+}
+
+int64_t config_hooks_ns(const struct config *config, enum hook_event event)
+{
+    int64_t sum_ns = 0;
+
+    for (size_t i = 0; i < config->hook_count; i++)
+        if (config->hooks[i].event == event)
+            sum_ns += config->hooks[i].timeout;
+    return sum_ns;
+}
+
 void config_free(struct config *config)
 {
     if (!config)
@@ -143,9 +158,12 @@ void config_free(struct config *config)
         service_free(&config->services[i]);
     for (size_t i = 0; i < config->sync_count; i++)
         sync_free(&config->syncs[i]);
+    for (size_t i = 0; i < config->hook_count; i++)
+        hook_free(&config->hooks[i]);
     config_strings_free(&config->reboot_command);
     free(config->routes);
     free(config->services);
     free(config->syncs);
+    free(config->hooks);
     free(config);
 }

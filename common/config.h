@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "common/net.h"
+#include "proto/topics.h"
 
 enum {
     CONFIG_NAME_MAX = 32, /* names of nodes, channels, services …: letters, digits, '-', '_', '.' */
@@ -17,6 +18,7 @@ enum {
     CONFIG_SERVICES_MAX = 64,
     CONFIG_ROUTES_MAX = 256,
     CONFIG_SYNCS_MAX = 64,
+    CONFIG_HOOKS_MAX = 64,
     CONFIG_KEY_BYTES = 32,
 };
 
@@ -86,6 +88,16 @@ struct config_service {
     int line;
 };
 
+/* A command that is run because the role changes (docs/architecture.md, "Hooks"). */
+struct config_hook {
+    char name[CONFIG_NAME_MAX];
+    enum hook_event event;
+    struct config_strings command;
+    char user[64], group[64];
+    int64_t timeout; /* ns; then it is killed, and has failed */
+    int line;
+};
+
 struct config_sync {
     char name[CONFIG_NAME_MAX];
     struct config_strings paths, exclude, validate, apply;
@@ -102,6 +114,7 @@ struct config {
     enum config_fault_action on_network_fault;
     bool lease_gate;
     struct config_strings reboot_command;
+    bool reboot_force; /* restart the machine by the kernel, if reboot-command did not within reboot-grace */
     struct config_timers timers;
 
     struct {
@@ -110,10 +123,11 @@ struct config {
     } nodes[CONFIG_NODES];           /* in the order of the file; the first one has the odd epochs */
     int self;                        /* index into nodes; -1 when checked for no node in particular */
 
-    size_t channel_count, route_count, service_count, sync_count;
+    size_t channel_count, route_count, service_count, sync_count, hook_count;
     struct config_channel channels[CONFIG_CHANNELS_MAX];
     struct config_route *routes;
     struct config_service *services;
+    struct config_hook *hooks; /* in the order of the file, which is the one in which they run */
     struct config_sync *syncs;
 
     struct {
@@ -138,6 +152,9 @@ int config_read(const char *file, const char *node, FILE *errors, struct config 
  * unit tests. `file` is what error lines call it. */
 int config_read_text(const char *file, const char *text, const char *node, FILE *errors,
                      struct config **config);
+
+/* How long the hooks of `event` may take altogether, in ns. */
+int64_t config_hooks_ns(const struct config *config, enum hook_event event);
 
 void config_free(struct config *config);
 

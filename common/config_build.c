@@ -118,6 +118,8 @@ static void build_cluster(struct reader *reader, cfg_t *cluster)
     config->on_network_fault = (enum config_fault_action)action;
     config->lease_gate = true;
     config_take_bool(reader, cluster, "lease-gate", &config->lease_gate);
+    config->reboot_force = true;
+    config_take_bool(reader, cluster, "reboot-force", &config->reboot_force);
     config_take_command(reader, cluster, "reboot-command", &config->reboot_command);
     if (config->reboot_command.count == 0)
         default_reboot_command(reader);
@@ -442,6 +444,39 @@ static void build_services(struct reader *reader)
                       &config->services[config->service_count]);
 }
 
+static void build_hook(struct reader *reader, cfg_t *section, struct config_hook *hook)
+{
+    const struct value on = config_value_of(section, "on");
+    int event = HOOK_EVENT_ACTIVE;
+
+    hook->line = config_section_line(section);
+    take_name(reader, section, hook->name);
+    config_take_choice(reader, section, "on", hook_event_names, HOOK_EVENT_COUNT, &event);
+    hook->event = (enum hook_event)event;
+    if (!on.text)
+        config_refuse(reader, hook->line,
+                      "hook \"%s\" has no on; add on = before-active, active, passive or fault", hook->name);
+    config_take_command(reader, section, "command", &hook->command);
+    if (hook->command.count == 0)
+        config_refuse(reader, hook->line, "hook \"%s\" has no command; add command = {\"/path/of/program\"}",
+                      hook->name);
+    hook->timeout = event == HOOK_EVENT_BEFORE_ACTIVE ? 200 * NS_PER_MS : 10 * NS_PER_S;
+    config_take_duration(reader, section, "timeout", 10 * NS_PER_MS, &hook->timeout);
+    config_take_text(reader, section, "user", hook->user, sizeof hook->user);
+    config_take_text(reader, section, "group", hook->group, sizeof hook->group);
+}
+
+static void build_hooks(struct reader *reader)
+{
+    struct config *config = reader->config;
+    const size_t count = section_count(reader, reader->tree, "hook", CONFIG_HOOKS_MAX);
+
+    config->hooks = take_memory(reader, count, sizeof *config->hooks);
+    for (; config->hooks && config->hook_count < count; config->hook_count++)
+        build_hook(reader, cfg_getnsec(reader->tree, "hook", (unsigned)config->hook_count),
+                   &config->hooks[config->hook_count]);
+}
+
 static void build_sync(struct reader *reader, cfg_t *section, struct config_sync *sync)
 {
     take_name(reader, section, sync->name);
@@ -512,6 +547,7 @@ static void build_named_parts(struct reader *reader)
     build_channels(reader);
     build_routes(reader);
     build_services(reader);
+    build_hooks(reader);
     build_syncs(reader);
     config_check_addresses(reader);
     config_check_channels(reader);

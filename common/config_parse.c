@@ -11,7 +11,21 @@ struct table {
     cfg_opt_t options[OPTIONS_MAX + UNKNOWN_MAX];
 };
 
-enum { ROOT, CLUSTER, NODE, CHANNEL, CHANNEL_NODE, ROUTE, SERVICE, SYNC, WATCHDOG, SNMP, MONITOR, TABLES };
+enum {
+    ROOT,
+    CLUSTER,
+    NODE,
+    CHANNEL,
+    CHANNEL_NODE,
+    ROUTE,
+    SERVICE,
+    SYNC,
+    HOOK,
+    WATCHDOG,
+    SNMP,
+    MONITOR,
+    TABLES
+};
 
 struct grammar {
     struct table tables[TABLES];
@@ -114,15 +128,16 @@ PRINTF_LIKE(2, 0) static void on_error(cfg_t *cfg, const char *format, va_list a
 #define NAMED(name) CFG_SEC(name, NULL, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES)
 #define PLAIN(name) CFG_SEC(name, NULL, CFGF_MULTI)
 
-static const cfg_opt_t root_options[] = {NAMED("cluster"),  NAMED("node"),    NAMED("channel"),
-                                         NAMED("route"),    NAMED("service"), NAMED("sync"),
-                                         PLAIN("watchdog"), PLAIN("snmp"),    PLAIN("monitor")};
+static const cfg_opt_t root_options[] = {
+    NAMED("cluster"), NAMED("node"), NAMED("channel"),  NAMED("route"), NAMED("service"),
+    NAMED("sync"),    NAMED("hook"), PLAIN("watchdog"), PLAIN("snmp"),  PLAIN("monitor")};
 static const cfg_opt_t cluster_options[] = {LINE,
                                             SCALAR("profile"),
                                             SCALAR("key-file"),
                                             SCALAR("old-key-file"),
                                             SCALAR("on-network-fault"),
                                             SCALAR("lease-gate"),
+                                            SCALAR("reboot-force"),
                                             LIST("reboot-command"),
                                             SCALAR("router-retries")};
 static const cfg_opt_t node_options[] = {LINE, SCALAR("reserved-address")};
@@ -154,6 +169,8 @@ static const cfg_opt_t service_options[] = {LINE,
 static const cfg_opt_t sync_options[] = {
     LINE,          LIST("path"),        SCALAR("sqlite"), LIST("exclude"), LIST("validate"),
     LIST("apply"), SCALAR("max-delay"), SCALAR("keep")};
+static const cfg_opt_t hook_options[] = {LINE,           SCALAR("on"),   LIST("command"), SCALAR("timeout"),
+                                         SCALAR("user"), SCALAR("group")};
 static const cfg_opt_t watchdog_options[] = {LINE, SCALAR("device"), SCALAR("timeout"), SCALAR("required")};
 static const cfg_opt_t snmp_options[] = {LINE, SCALAR("config")};
 static const cfg_opt_t monitor_options[] = {LINE, SCALAR("listen")};
@@ -202,6 +219,7 @@ static void grammar_init(struct grammar *grammar)
     table_set(&t[ROUTE], "route", route_options, ARRAY_LENGTH(route_options));
     table_set(&t[SERVICE], "service", service_options, ARRAY_LENGTH(service_options));
     table_set(&t[SYNC], "sync", sync_options, ARRAY_LENGTH(sync_options));
+    table_set(&t[HOOK], "hook", hook_options, ARRAY_LENGTH(hook_options));
     table_set(&t[WATCHDOG], "watchdog", watchdog_options, ARRAY_LENGTH(watchdog_options));
     table_set(&t[SNMP], "snmp", snmp_options, ARRAY_LENGTH(snmp_options));
     table_set(&t[MONITOR], "monitor", monitor_options, ARRAY_LENGTH(monitor_options));

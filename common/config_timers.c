@@ -155,6 +155,28 @@ static void check_lease_without_gate(struct reader *reader, cfg_t *cluster)
             lease.text);
 }
 
+/* The addresses of a claim wait for these hooks, and must be up within claim-time. */
+static void check_hooks_before_active(struct reader *reader, cfg_t *cluster)
+{
+    const struct config *config = reader->config;
+    const struct named claim = named_timer(reader, cluster, "claim-time");
+    const int64_t sum_ns = config_hooks_ns(config, HOOK_EVENT_BEFORE_ACTIVE), least_ns = 2 * sum_ns;
+    char sum[DURATION_TEXT_MAX], least[DURATION_TEXT_MAX];
+    int line = 0;
+
+    if (claim.ns >= least_ns)
+        return;
+    for (size_t i = 0; i < config->hook_count; i++)
+        if (config->hooks[i].event == HOOK_EVENT_BEFORE_ACTIVE)
+            line = config->hooks[i].line;
+    duration_print(sum_ns, sum);
+    duration_print(least_ns, least);
+    config_refuse(reader, line,
+                  "the before-active hooks may take %s altogether, more than half of %s, within which the "
+                  "addresses must be up; shorten their timeouts, or make claim-time %s or more",
+                  sum, claim.text, least);
+}
+
 void config_check_timers(struct reader *reader, cfg_t *cluster)
 {
     need_multiple(reader, cluster, "takeover-after", 2, "heartbeat-interval",
@@ -172,4 +194,5 @@ void config_check_timers(struct reader *reader, cfg_t *cluster)
     check_isolation(reader, cluster);
     check_lease_without_search(reader, cluster);
     check_lease_without_gate(reader, cluster);
+    check_hooks_before_active(reader, cluster);
 }

@@ -76,6 +76,8 @@ static void on_stop_signal(void *userdata, int signal)
 
     log_info("stopping (%s)", strsignal(signal));
     sd_notify(0, "STOPPING=1");
+    if (daemon->bus)
+        bus_tell_stopping(daemon->bus);
     if (daemon->on_stop)
         daemon->on_stop(daemon->stop_userdata);
     else

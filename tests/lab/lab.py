@@ -159,7 +159,7 @@ class Lab:
         """Writes the one file of both nodes. `timers` sets single ones ({"settle-time": "1s"}); `active` gives a
         channel other or more active addresses ({"inside": ["192.0.2.10/24", …]}); `extra` is appended: services."""
         lines = ['cluster "lab" {', "    profile = %s" % profile, '    key-file = "%s/cluster.key"' % self.dir,
-                 "    on-network-fault = %s" % on_network_fault, '    reboot-command = {"%s/reboot"}' % self.dir]
+                 "    on-network-fault = %s" % on_network_fault, '    reboot-command = {"%s/reboot"}' % self.dir, "    reboot-force = off"]
         lines += ["    %s = %s" % item for item in (timers or {}).items()]
         lines += ["}"] + ['node "%s" { reserved-address = "%s" }' % (node, RESERVED[node]) for node in NODES]
         for channel in CHANNELS:
@@ -197,7 +197,7 @@ class Lab:
 
     def duet_words(self, node, *words, bin=None):
         """The words of a `duet` command on a node."""
-        return self.network.exec(node, os.path.join(bin or self.bin, "duet"), *words, "--config", self.config,
+        return self.network.exec(node, *tools.NO_REBOOT, os.path.join(bin or self.bin, "duet"), *words, "--config", self.config,
                                  "--node", node, "--run-dir", self.run_dir(node), "--state-dir", self.state_dir(node))
 
     def duet(self, node, *words, timeout=30):

@@ -8,6 +8,10 @@ import subprocess
 import time
 
 
+# Before the words of a daemon: it can then not restart the machine that the tests run on, whatever it is told.
+NO_REBOOT = ["setpriv", "--inh-caps", "-sys_boot", "--bounding-set", "-sys_boot", "--"]
+
+
 def tool_path(name):
     """In DUET_BIN, beside duet."""
     path = os.path.join(os.environ["DUET_BIN"], name)

@@ -4,12 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "superviserd/command.h"
 #include "superviserd/guard.h"
-#include "superviserd/process.h"
 
 enum { OUTPUT_BURST = 200 }; /* lines in ten seconds, each service */
 
@@ -20,8 +19,7 @@ struct service {
     struct services *all;
     const struct config_service *config;
     struct guard guard;
-    struct process_user user;
-    char no_user[PROCESS_TEXT_MAX]; /* why its user or group cannot be had; empty: they can */
+    struct command_user user;
     struct process *process, *check;
     struct loop_source *timer;
     struct log_limit output_log, check_log;
@@ -46,47 +44,6 @@ static void feed_kind(struct service *service, enum guard_event_kind kind, const
     const struct guard_event event = {.kind = kind, .at_ns = clock_now_ns(), .text = text};
 
     feed(service, &event);
-}
-
-/* ------------------------------------------------------------- environment */
-
-enum { OWN_VARIABLES = 3 };
-
-struct environment {
-    char own[OWN_VARIABLES][80];
-    char **items;
-};
-
-/* What speaks of this daemon and would mislead another program. */
-static bool is_private(const char *variable)
-{
-    static const char *const names[] = {"NOTIFY_SOCKET=", "WATCHDOG_",  "LISTEN_",    "JOURNAL_STREAM=",
-                                        "INVOCATION_ID=", "DUET_NODE=", "DUET_ROLE=", "DUET_EPOCH="};
-
-    for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
-        if (strncmp(variable, names[i], strlen(names[i])) == 0)
-            return true;
-    return false;
-}
-
-static int environment_make(const struct services *all, struct environment *made)
-{
-    size_t count = 0, n = 0;
-
-    while (environ[count])
-        count++;
-    made->items = calloc(count + OWN_VARIABLES + 1, sizeof *made->items);
-    if (!made->items)
-        return -ENOMEM;
-    snprintf(made->own[0], sizeof made->own[0], "DUET_NODE=%s", all->daemon->node);
-    snprintf(made->own[1], sizeof made->own[1], "DUET_ROLE=%s", role_names[all->role]);
-    snprintf(made->own[2], sizeof made->own[2], "DUET_EPOCH=%lld", (long long)all->epoch);
-    for (size_t i = 0; i < count; i++)
-        if (!is_private(environ[i]))
-            made->items[n++] = environ[i];
-    for (size_t i = 0; i < OWN_VARIABLES; i++)
-        made->items[n++] = made->own[i];
-    return 0;
 }
 
 /* ---------------------------------------------------------------- processes */
@@ -162,24 +119,12 @@ static int start_command(struct service *service, const struct config_strings *c
                          const struct process_handlers *handlers, struct process **process,
                          char error[static PROCESS_TEXT_MAX])
 {
-    struct environment environment;
+    const struct services *all = service->all;
+    const struct command_role role = {all->daemon->node, all->role, all->epoch};
     struct process_handlers own = *handlers;
 
-    if (service->no_user[0] != '\0') {
-        text_copy(error, PROCESS_TEXT_MAX, service->no_user);
-        return -ENOENT;
-    }
     own.userdata = service;
-    int r = environment_make(service->all, &environment);
-    if (r == 0) {
-        const struct process_request request = {
-            .command = command->items, .environment = environment.items, .user = &service->user};
-        r = process_start(service->all->daemon->loop, &request, &own, process);
-        free(environment.items);
-    }
-    if (r < 0)
-        snprintf(error, PROCESS_TEXT_MAX, "cannot start %.64s: %s", command->items[0], strerror(-r));
-    return r;
+    return command_start(all->daemon->loop, command, &service->user, &role, &own, process, error);
 }
 
 /* ------------------------------------------------------------------ effects */
@@ -324,18 +269,6 @@ static bool can_run(const struct config_service *config)
     return false;
 }
 
-static void find_user(struct service *service)
-{
-    const struct config_service *config = service->config;
-    const char *unknown;
-
-    const int r = process_user_find(config->user, config->group, &service->user, &unknown);
-    if (r < 0)
-        snprintf(service->no_user, sizeof service->no_user, "cannot start: the %s %.64s: %s",
-                 unknown == config->user ? "user" : "group", unknown,
-                 r == -ENOENT ? "not known" : strerror(-r));
-}
-
 static int add_service(struct services *services, const struct config_service *config)
 {
     struct service *service = &services->items[services->count];
@@ -354,7 +287,7 @@ static int add_service(struct services *services, const struct config_service *c
     service->all = services;
     service->config = config;
     guard_init(&service->guard, &settings, clock_now_ns());
-    find_user(service);
+    command_find_user(config->user, config->group, &service->user);
     services->count++;
     return loop_add_timer(services->daemon->loop, on_timer, service, &service->timer);
 }

@@ -360,6 +360,7 @@ def test_L14_the_node_with_its_watchdog_is_preferred(lab, dogs):
     assert lab.role("beta")["fit"] and not lab.role("alpha")["fit"]
     assert lab.status("beta")["watchdog"] == {"device": dogs.path, "state": "armed", "timeout_ms": 2000}
     assert lab.bus.alarms("beta") == []
+    assert "superviserd: watchdog armed" in lab.duet("beta", "why").stdout
     dog_of(lab, dogs, "alpha").present = True
     lab.wait_for(lambda: lab.role("alpha")["fit"], 10, "alpha is fit as soon as it is armed")
     lab.wait_ready("beta")

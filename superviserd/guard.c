@@ -71,15 +71,6 @@ static void look_later(struct guard *guard, int64_t now_ns)
         guard->wanted && guard->settings.look_interval_ns > 0 ? now_ns + guard->settings.look_interval_ns : 0;
 }
 
-/* The wait before the restart that comes after `retries` of them. */
-static int64_t backoff_ns(const struct guard *guard)
-{
-    const int64_t interval_ns = guard->settings.retry_interval_ns;
-    const int64_t grown_ns = interval_ns << MIN(guard->retries - 2, 20);
-
-    return MIN(grown_ns, MAX(interval_ns, GUARD_BACKOFF_MAX_NS));
-}
-
 static void retry_or_fail(struct guard *guard, const struct guard_event *event, struct guard_effects *effects)
 {
     note_trouble(guard, event->at_ns);
@@ -92,7 +83,8 @@ static void retry_or_fail(struct guard *guard, const struct guard_event *event, 
         spawn(guard, effects);
     } else {
         enter(guard, GUARD_WAITING);
-        guard->deadline_ns = event->at_ns + backoff_ns(guard);
+        guard->deadline_ns = event->at_ns + backoff_ns(guard->settings.retry_interval_ns, guard->retries - 1,
+                                                       SERVICE_BACKOFF_MAX_NS);
     }
 }
 
@@ -383,9 +375,9 @@ static guard_cell *const table[GUARD_STATE_COUNT][GUARD_EVENT_COUNT] = {
 /*                   wanted          unwanted             started           adopted       start-failed    ended           check-ok          check-failed          timer             clear */
 [GUARD_STOPPED]    = {stopped_wanted, ignore,              ignore,           adopt,        ignore,         ignore,         ignore,           ignore,               ignore,           ignore},
 [GUARD_STARTING]   = {ignore,         up_unwanted,         begin_to_run,     adopt,        lose,           lose,           ignore,           ignore,               ignore,           up_clear},
-[GUARD_RUNNING]    = {want,           up_unwanted,         running_started,  ignore,       ignore,         lose,           running_check_ok, running_check_failed, running_timer,    up_clear},
+[GUARD_RUNNING]    = {want,           up_unwanted,         running_started,  ignore,       lose,           lose,           running_check_ok, running_check_failed, running_timer,    up_clear},
 [GUARD_WAITING]    = {ignore,         waiting_unwanted,    ignore,           adopt,        ignore,         ignore,         ignore,           ignore,               waiting_timer,    waiting_clear},
-[GUARD_RESTARTING] = {want,           restarting_unwanted, ignore,           ignore,       ignore,         lose,           ignore,           ignore,               restarting_timer, up_clear},
+[GUARD_RESTARTING] = {want,           restarting_unwanted, ignore,           ignore,       lose,           lose,           ignore,           ignore,               restarting_timer, up_clear},
 [GUARD_STOPPING]   = {want,           stopping_unwanted,   stopping_started, ignore,       stopping_ended, stopping_ended, ignore,           ignore,               stopping_timer,   up_clear},
 [GUARD_FAILED]     = {failed_wanted,  failed_unwanted,     ignore,           adopt,        ignore,         ignore,         ignore,           ignore,               failed_timer,     failed_clear},
 };

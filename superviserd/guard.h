@@ -13,7 +13,7 @@
  *     failed      it stayed down; nothing runs
  *
  * A restart comes at once the first time, after retry-interval the second time, and after twice as long each
- * further time (at most GUARD_BACKOFF_MAX_NS, unless retry-interval itself is longer). After start-retries
+ * further time (at most SERVICE_BACKOFF_MAX_NS, unless retry-interval itself is longer). After start-retries
  * restarts without a success between them the service has failed.
  *
  * A start is a success when the service ran for GUARD_STEADY_NS and, if it has a check, the check passed in
@@ -29,11 +29,10 @@
  * (GUARD_ADOPTED), not doubled. Until it is known whether the role wants it, it is left alone, and not
  * started again should it end. One that failed is looked for now and then, as long as it is wanted. */
 #pragma once
-#include "common/base.h"
+#include "common/config.h"
 #include "proto/topics.h"
 
 #define GUARD_STEADY_NS (10 * NS_PER_S)
-#define GUARD_BACKOFF_MAX_NS (60 * NS_PER_S)
 
 enum guard_state {
     GUARD_STOPPED,

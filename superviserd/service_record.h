@@ -19,4 +19,4 @@ void service_record_print(const struct service_record *record, char text[static 
 int service_record_parse(const char *text, struct service_record *record);
 
 /* Tells commands apart (words, and NULL; user and group). Not a secret, and no attacker's business. */
-uint64_t service_record_hash(char *const *words, const char *user, const char *group);
+uint64_t service_record_hash(char *const words[], const char *user, const char *group);

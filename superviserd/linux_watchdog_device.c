@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "common/sys.h"
 #include "superviserd/watchdog_device.h"
 
 /* /dev/watchdog is another name of the first device, which has its attributes. */
@@ -61,11 +62,22 @@ static void set_pretimeout(int fd, const struct watchdog_info *info, struct watc
         facts->pretimeout_ns = seconds * NS_PER_S;
 }
 
+/* A device of the kernel's restarts the machine, which a node in a namespace of its own shares with others.
+ */
+static bool may_open(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) < 0 || !S_ISCHR(st.st_mode) || sys_is_whole_machine();
+}
+
 int watchdog_device_open(const char *path, int64_t timeout_ns, struct watchdog_facts *facts)
 {
     struct watchdog_info info = {0};
 
     *facts = (struct watchdog_facts){0};
+    if (!may_open(path))
+        return -EPERM;
     /* The last two are for what is no watchdog: a pipe or a terminal must not hold this daemon up. */
     const int fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)

@@ -45,6 +45,9 @@ static const char *remedy(int error)
     case ENODEV:
     case ENXIO:
         return "; load its driver (softdog, where there is no hardware)";
+    case EPERM:
+        return ": this node runs in a namespace of its own, and is not the whole machine that it would "
+               "restart";
     case EBUSY:
         return ": another program has it; stop that one, or systemd's RuntimeWatchdogSec";
     case ENOTTY:

@@ -19,7 +19,7 @@ struct watchdog_facts {
 
 /* Opens and arms the device at `path` with `timeout_ns`, whole seconds. Returns its descriptor, which the
  * caller closes, or a negative errno: -EBUSY (another process has it), -ENOTTY (that is no watchdog; it was
- * left as it was), -ENOENT, -ENODEV, … */
+ * left as it was), -EPERM (this node is not the whole machine), -ENOENT, -ENODEV, … */
 int watchdog_device_open(const char *path, int64_t timeout_ns, struct watchdog_facts *facts);
 
 /* 0, or a negative errno: it may be gone. */

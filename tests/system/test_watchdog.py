@@ -352,6 +352,13 @@ def test_L14_pair_without_the_watchdogs_it_requires_still_serves(lab):
     lab.wait_for(lambda: lab.serves(other(active)), 5, "%s takes over from a dead peer" % other(active))
 
 
+def test_node_in_a_namespace_does_not_touch_the_machines_own(lab):
+    lab.write_config(extra=watchdog("/dev/null"))  # that is none either, but it is not even asked
+    lab.start("alpha")
+    absent = lab.wait_for(lambda: (m := lab.bus.last("alpha", "watchdog")) and m["state"] == "absent" and m, 10, "it is told")
+    assert "not the whole machine that it would restart" in absent["text"]
+
+
 def test_L14_the_node_with_its_watchdog_is_preferred(lab, dogs):
     dog_of(lab, dogs, "alpha").present = False
     lab.write_config(extra=watchdog(dogs.path, "on"))

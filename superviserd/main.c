@@ -25,6 +25,12 @@ static void on_role(void *userdata, const struct bus_message *message)
     services_role(self.services, message->body, message->cause);
 }
 
+static void on_address(void *userdata, const struct bus_message *message)
+{
+    (void)userdata;
+    reboot_address(self.reboot, message->body);
+}
+
 static void on_command(void *userdata, const struct command_message *command, struct bus_answer *answer)
 {
     (void)userdata;
@@ -34,6 +40,7 @@ static void on_command(void *userdata, const struct command_message *command, st
         return;
     }
     const int failed = services_clear(self.services);
+    reboot_clear(self.reboot);
     log_notice("cleared by the operator; failed services: %d", failed);
     answer->reply.ok = true;
     snprintf(answer->reply.text, sizeof answer->reply.text, "failed services cleared: %d", failed);
@@ -63,6 +70,8 @@ static int open_own(void)
         r = reboot_new(&self.daemon, &self.reboot);
     if (r == 0)
         r = bus_subscribe(self.daemon.bus, &role_type, "arbiterd", on_role, NULL);
+    if (r == 0)
+        r = bus_subscribe(self.daemon.bus, &address_type, "takeoverd", on_address, NULL);
     if (r < 0) {
         log_error("cannot set up the services: %s", strerror(-r));
         return r;

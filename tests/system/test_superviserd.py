@@ -1,7 +1,7 @@
 """superviserd, the real binary: the test plays arbiterd on the bus, and watches service/NAME, reboot and the log.
 
 Proves, of docs/REQUIREMENTS: L8 (guarded daemons are started with the role), L11 (what is not there is started), L12
-(what stays down is an error), and superviserd's part of L2 (the reboot command). Needs DUET_BIN, the folder of the built programs.
+(what stays down is an error). Needs DUET_BIN, the folder of the built programs.
 """
 
 import json
@@ -29,6 +29,7 @@ cluster "test" {{
     key-file = "{dir}/key"
     reboot-command = {{{reboot}}}
     reboot-force = off
+    {cluster}
 }}
 node "alpha" {{ reserved-address = "10.91.9.1" }}
 node "beta"  {{ reserved-address = "10.91.9.2" }}
@@ -94,8 +95,12 @@ class World:
         self.arbiterd.setsockopt(zmq.LINGER, 0)
         self.arbiterd.setsockopt(zmq.XPUB_VERBOSE, 1)  # a new subscriber is told before the killed one is forgotten
         self.arbiterd.bind(f"ipc://{self.run}/bus/arbiterd/pub")
+        (self.run / "bus/takeoverd").mkdir(parents=True)
+        self.takeoverd = self.context.socket(zmq.XPUB)
+        self.takeoverd.setsockopt(zmq.LINGER, 0)
+        self.takeoverd.bind(f"ipc://{self.run}/bus/takeoverd/pub")
         self.listener = None
-        self.inherit = ()
+        self.inherit, self.prefix = (), ()
 
     def script(self, name, text):
         path = self.dir / name
@@ -103,9 +108,9 @@ class World:
         path.chmod(0o755)
         return str(path)
 
-    def start(self, *services, reboot='"/bin/true"', env=None):
+    def start(self, *services, reboot='"/bin/true"', cluster="", env=None):
         config = self.dir / "duet.conf"
-        config.write_text(CONFIG.format(dir=self.dir, reboot=reboot, services="\n".join(services)))
+        config.write_text(CONFIG.format(dir=self.dir, reboot=reboot, cluster=cluster, services="\n".join(services)))
         config.chmod(0o600)
         self.env = {**os.environ, **(env or {})}
         self.relaunch()
@@ -115,7 +120,7 @@ class World:
             self.listener.close()
         self.messages.clear()
         self.process = subprocess.Popen(
-            [*NO_REBOOT, f"{BIN}/superviserd", "--config", str(self.dir / "duet.conf"), "--node", "alpha",
+            [*NO_REBOOT, *self.prefix, f"{BIN}/superviserd", "--config", str(self.dir / "duet.conf"), "--node", "alpha",
              "--run-dir", str(self.run), "--state-dir", str(self.dir / "state")],
             stdin=subprocess.DEVNULL, stdout=self.log_file.open("ab"), stderr=subprocess.STDOUT, env=self.env, pass_fds=self.inherit)
         self.listener = self.context.socket(zmq.SUB)
@@ -136,13 +141,21 @@ class World:
 
     def role(self, **changes):
         self.state.update(changes)
+        return self.say(self.arbiterd, "arbiterd", "role", self.state)
+
+    def address(self, state):
+        """takeoverd tells what it holds."""
+        body = {name: neutral(kind) for name, kind, _ in TOPICS["topic"]["address"]["fields"]}
+        return self.say(self.takeoverd, "takeoverd", "address", {**body, "state": state})
+
+    def say(self, socket_, daemon, topic, body):
         self.seq += 1
         now = time.time()
-        envelope = {"v": 1, "node": "alpha", "from": "arbiterd", "seq": self.seq,
+        envelope = {"v": 1, "node": "alpha", "from": daemon, "seq": self.seq,
                     "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1e6):06}Z",
                     "mono_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME)}
-        self.arbiterd.send_multipart([b"role", json.dumps({**envelope, **self.state}).encode()])
-        return f"arbiterd:{self.seq}"
+        socket_.send_multipart([topic.encode(), json.dumps({**envelope, **body}).encode()])
+        return f"{daemon}:{self.seq}"
 
     def active(self, epoch=7):
         return self.role(role="active", phase="active", epoch=epoch)
@@ -475,60 +488,6 @@ def test_last_words_of_a_dying_service(world):
     world.process.send_signal(signal.SIGCONT)
     world.service("web", "failed")
     assert "x 120\n" in world.log() and "web: fatal: no disk\n" in world.log()
-
-
-def test_reboot_command_runs_once(world):
-    runs = world.dir / "runs"
-    command = world.script("reboot", f"#!/bin/sh\necho run >> {runs}\nsleep 0.3\n")
-    world.start(reboot=f'"{command}"')
-    assert world.reboot("none")["error"] == ""
-    world.role(reboot=False)
-    cause = world.role(reboot=True, reboot_reason="carrier of outside lost")
-    running = world.reboot("running")
-    assert running["reason"] == "carrier of outside lost" and running["cause"] == cause
-    for _ in range(20):
-        world.role()
-        time.sleep(0.05)
-    assert runs.read_text() == "run\n" and world.latest("reboot")["state"] == "running"
-    assert "restarting this node: carrier of outside lost" in world.log()
-    assert "already" not in world.log()
-    world.process.kill()  # a superviserd that starts anew hears the same wish
-    world.process.wait()
-    world.relaunch()
-    world.role()
-    world.reboot("running")
-    time.sleep(0.3)
-    assert runs.read_text() == "run\n"
-    world.role(reboot=False)
-    world.reboot("none")
-    world.role(reboot=True)
-    wait_for(lambda: runs.read_text() == "run\nrun\n", "a new wish is a new reboot")
-
-
-def test_reboot_command_outlives_superviserd(world):
-    done = world.dir / "done"
-    command = world.script("reboot", f"#!/bin/sh\nsleep 1\ntouch {done}\n")
-    world.start(reboot=f'"{command}"')
-    world.role(reboot=True, reboot_reason="test")
-    world.reboot("running")
-    assert world.stop() == 0
-    assert not done.exists()
-    wait_for(done.exists, "the command went on")
-
-
-@pytest.mark.parametrize("words, error", [
-    ('"/nonexistent/reboot"', "cannot start /nonexistent/reboot: No such file or directory"),
-    ('"/bin/sh", "-c", "exit 4"', "/bin/sh ended with status 4 after 0."),
-])
-def test_reboot_that_fails_is_told(world, words, error):
-    world.start(reboot=words)
-    world.role(reboot=True, reboot_reason="test")
-    failed = world.reboot("failed")
-    assert failed["error"].startswith(error)
-    assert "error: the reboot did not come about: " + error in world.log()
-    time.sleep(0.3)
-    world.role()
-    assert world.log().count("restarting this node") == 1
 
 
 def test_sigterm_stops_all_in_bounded_time(world):

@@ -533,6 +533,10 @@ static void take_event(struct arbiter *a, const struct arbiter_event *e)
         a->services_failed = e->services_failed;
         a->services_reboot = e->services_reboot;
         break;
+    case EVENT_WATCHDOG:
+        a->watchdog_heard = true;
+        a->watchdog_armed = e->watchdog_armed;
+        break;
     case EVENT_SWITCH:
         take_order(a, e, ORDER_SWITCH);
         break;

@@ -19,6 +19,14 @@ const char *peer_ineligible_because(const struct arbiter *a); /* NULL: it is eli
 
 bool takeoverd_alive(const struct arbiter *a);
 
+/* The watchdog, where the configuration requires one. */
+bool watchdog_missing(const struct arbiter *a); /* it is not armed, as far as superviserd has said */
+bool watchdog_awaited(const struct arbiter *a); /* superviserd has its time to say so first */
+
+/* This node gave up for a fault, or lacks its watchdog: bars offers, and counts in a contest (R10). NULL: it
+ * is fit. */
+const char *unfit_because(const struct arbiter *a);
+
 /* The network. */
 int64_t own_usable(const struct arbiter *a); /* channels */
 int64_t own_sound(const struct arbiter *a);  /* channels without a known fault */

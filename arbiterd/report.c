@@ -63,8 +63,8 @@ static void list_not_ready(const struct arbiter *a, struct role_message *role)
 
     if (!peer_linked(a))
         add_reason(list, size, "%s", peer_ineligible_because(a));
-    if (a->trouble != TROUBLE_NONE)
-        add_reason(list, size, "unfit: %s", trouble_text(a->trouble));
+    if (unfit_because(a))
+        add_reason(list, size, "unfit: %s", unfit_because(a));
     if (a->held)
         add_reason(list, size, "held by the operator");
     for (size_t i = 0; i < a->set.channel_count; i++)
@@ -98,7 +98,7 @@ bool arbiter_role(const struct arbiter *a, struct role_message *role)
         .considered = peer_linked(a) ? a->peer.change : 0,
         .searching = a->lapsed > 0,
         .suspicious = is_suspicious(a),
-        .fit = a->trouble == TROUBLE_NONE,
+        .fit = unfit_because(a) == NULL,
         .held = a->held,
         .hold_version = a->hold_version,
         .hold_until_ns = a->hold_until,
@@ -111,7 +111,8 @@ bool arbiter_role(const struct arbiter *a, struct role_message *role)
     };
     text_copy(role->rule, sizeof role->rule, a->rule);
     text_copy(role->reason, sizeof role->reason, a->reason);
-    text_copy(role->unfit_reason, sizeof role->unfit_reason, trouble_text(a->trouble));
+    if (!role->fit)
+        text_copy(role->unfit_reason, sizeof role->unfit_reason, unfit_because(a));
     if (a->reboot)
         text_copy(role->reboot_reason, sizeof role->reboot_reason, trouble_text(a->trouble));
     list_not_ready(a, role);

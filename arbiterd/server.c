@@ -131,6 +131,7 @@ static void fill_settings(const struct config *config, struct arbiter_settings *
         .first_named = self == 0,
         .sorts_first = strcmp(config->nodes[self].name, config->nodes[!self].name) < 0,
         .reboot_on_network_fault = config->on_network_fault == FAULT_REBOOT,
+        .watchdog_required = config->watchdog.required,
         .channel_count = config->channel_count,
         .evidence_wait = 4 * t->router_interval_quick,
         .heartbeat_interval = t->heartbeat_interval,

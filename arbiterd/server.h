@@ -22,6 +22,7 @@ struct server {
     unsigned alarms;
     int64_t alarm_since[ALARM_COUNT];
     bool reboot_failed;
+    struct watchdog_message watchdog; /* as superviserd last told */
 
     /* what was last seen, to note what changes */
     struct {

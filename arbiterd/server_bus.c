@@ -200,6 +200,36 @@ static void on_reboot(void *userdata, const struct bus_message *m)
     server_alarms(s);
 }
 
+static void note_watchdog(struct server *s, const struct bus_message *m)
+{
+    const struct watchdog_message *now = m->body, *before = &s->watchdog;
+    const int64_t at = m->envelope->mono_ns;
+
+    if (before->state != now->state)
+        history_note(&s->history, at, m->cause, "watchdog %s%s%.128s", watchdog_state_names[now->state],
+                     now->text[0] ? ": " : "", now->text);
+    if (before->starving_since_ns == 0 && now->starving_since_ns > 0)
+        history_note(&s->history, now->starving_since_ns, m->cause, "the watchdog is not fed: %.128s",
+                     now->text);
+    if (before->starving_since_ns > 0 && now->starving_since_ns == 0)
+        history_note(&s->history, at, m->cause, "the watchdog is fed again");
+}
+
+static void on_watchdog(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    const struct watchdog_message *now = m->body;
+    struct arbiter_event event = {.kind = EVENT_WATCHDOG,
+                                  .watchdog_armed = now->state == WATCHDOG_STATE_ARMED};
+
+    note_watchdog(s, m);
+    s->watchdog = *now;
+    if (!s->arbiter.watchdog_heard || s->arbiter.watchdog_armed != event.watchdog_armed)
+        server_step(s, &event, m->cause);
+    else
+        server_alarms(s);
+}
+
 int server_subscribe(struct server *s)
 {
     const struct {
@@ -207,10 +237,11 @@ int server_subscribe(struct server *s)
         const char *daemon;
         bus_handler *handler;
     } wanted[] = {
-        {&peer_type, "heartbeatd", on_peer},        {&path_type, "heartbeatd", on_path},
-        {&link_type, "heartbeatd", on_link},        {&search_type, "heartbeatd", on_search},
-        {&router_type, "heartbeatd", on_router},    {&address_type, "takeoverd", on_address},
-        {&service_type, "superviserd", on_service}, {&reboot_type, "superviserd", on_reboot},
+        {&peer_type, "heartbeatd", on_peer},          {&path_type, "heartbeatd", on_path},
+        {&link_type, "heartbeatd", on_link},          {&search_type, "heartbeatd", on_search},
+        {&router_type, "heartbeatd", on_router},      {&address_type, "takeoverd", on_address},
+        {&service_type, "superviserd", on_service},   {&reboot_type, "superviserd", on_reboot},
+        {&watchdog_type, "superviserd", on_watchdog},
     };
     int r = 0;
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/config.h"
+#include "common/watchdog_times.h"
 
 enum {
     QUICK_PROBES = 20, /* unanswered, after router-retries (DESIGN R6) */
@@ -148,6 +149,43 @@ static void print_hung(const struct config_timers *timers)
     print_row("arbiterd or heartbeatd hangs", &detection, &outage);
 }
 
+/* What restarts the node itself, whoever serves meanwhile. */
+static void print_watchdog(const struct config *config)
+{
+    const int64_t timeout = config->watchdog.timeout;
+    struct sum by_itself = {0}, by_others = {0};
+
+    if (config->watchdog.device[0] == '\0') {
+        print_unbounded("kernel hangs for good",
+                        "as power off; the node stays as it is: no watchdog is configured");
+        return;
+    }
+    add(&by_itself, "watchdog timeout", timeout);
+    add(&by_others, "silence", watchdog_silence_ns(timeout));
+    add(&by_others, "watchdog timeout", timeout);
+    printf("  %-*s ", LABEL_WIDTH, "kernel or superviserd hangs");
+    print_sum("restarts", &by_itself);
+    printf("  %-*s ", LABEL_WIDTH, "another daemon hangs for good");
+    print_sum("restarts", &by_others);
+}
+
+static void print_killed(const struct config *config)
+{
+    struct sum detection = {0}, outage = {0};
+
+    if (config->watchdog.device[0] == '\0') {
+        print_unbounded("all of duet killed at once",
+                        "not bounded: its addresses stay in the kernel and answer, so that "
+                        "the peer waits; duet run restarts what is killed");
+        return;
+    }
+    add(&detection, "watchdog timeout", config->watchdog.timeout);
+    add_takeover(&detection, &config->timers);
+    add_takeover(&outage, &config->timers); /* its addresses answer until it restarts */
+    add(&outage, allowance, allowance_ns);
+    print_row("all of duet killed at once", &detection, &outage);
+}
+
 static void print_healed(const struct config_timers *timers)
 {
     struct sum detection = {0}, both = {0};
@@ -238,9 +276,8 @@ static void print_budget(const struct config *config)
     print_router_silent(config);
     print_services(config);
     print_hung(&config->timers);
-    print_unbounded("all of duet killed at once",
-                    "not bounded: its addresses stay in the kernel and answer, so that "
-                    "the peer waits; duet run restarts what is killed");
+    print_watchdog(config);
+    print_killed(config);
     print_healed(&config->timers);
 }
 

@@ -17,6 +17,7 @@
 #include "cli/respawn.h"
 #include "cli/text.h"
 #include "common/clock.h"
+#include "common/liveness.h"
 #include "common/statefile.h"
 #include "common/sys.h"
 
@@ -325,6 +326,8 @@ static int open_loop(struct run *run)
         r = loop_add_timer(run->loop, on_deadline, run, &run->deadline);
     if (r == 0)
         r = lines_new(run->loop, run->options.node, &run->lines);
+    if (r == 0)
+        r = liveness_start(run->loop);
     for (size_t i = 0; i < MODEL_DAEMONS && r == 0; i++)
         r = add_child(run, i, model_daemons[i]);
     return r < 0 ? r : add_child(run, HELPER, "the handover");

@@ -166,6 +166,16 @@ static json_t *daemons_of(const struct view *view)
     return list;
 }
 
+/* A superviserd that does not answer has not said that it is off. */
+static json_t *watchdog_of(const struct view *view)
+{
+    const struct watchdog_message *watchdog = model_get(view->model, &watchdog_type, NULL, view->now_ns);
+
+    return json_pack("{s:s s:s? s:I}", "device", watchdog ? watchdog->device : "", "state",
+                     watchdog ? watchdog_state_names[watchdog->state] : NULL, "timeout_ms",
+                     (json_int_t)(watchdog ? watchdog->timeout_ms : 0));
+}
+
 char *status_json(const struct model *model, const char *cluster, int64_t now_ns, bool pretty)
 {
     const struct view view = {model, now_ns};
@@ -179,8 +189,7 @@ char *status_json(const struct model *model, const char *cluster, int64_t now_ns
     json_object_set_new(status, "channels", list_of(&view, &link_type, true, channel_row));
     json_object_set_new(status, "services", list_of(&view, &service_type, false, service_row));
     json_object_set_new(status, "sync", json_pack("{s:s s:[]}", "state", "off", "sets"));
-    json_object_set_new(status, "watchdog",
-                        json_pack("{s:s s:s s:i}", "device", "", "state", "off", "timeout_ms", 0));
+    json_object_set_new(status, "watchdog", watchdog_of(&view));
     json_object_set_new(status, "daemons", daemons_of(&view));
     json_object_set_new(status, "alarms", list_of(&view, &alarm_type, false, alarm_row));
     char *text = json_dumps(status, pretty ? JSON_INDENT(2) | JSON_REAL_PRECISION(6)

@@ -1,4 +1,5 @@
-/* superviserd: guards the services of this node, and carries out its restart (DESIGN §9). */
+/* superviserd: guards the services of this node, feeds its watchdog, and carries out its restart (DESIGN §9).
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,16 +8,19 @@
 #include "common/sys.h"
 #include "superviserd/reboot.h"
 #include "superviserd/services.h"
+#include "superviserd/watchdog.h"
 
 static struct {
     struct daemon daemon;
     struct services *services;
     struct reboot *reboot;
+    struct watchdog *watchdog;
 } self;
 
 static void on_role(void *userdata, const struct bus_message *message)
 {
     (void)userdata;
+    watchdog_role(self.watchdog, message->body);
     reboot_role(self.reboot, message->body, message->cause);
     services_role(self.services, message->body, message->cause);
 }
@@ -45,13 +49,24 @@ static void on_command(void *userdata, const struct command_message *command, st
 static void on_stop(void *userdata)
 {
     (void)userdata;
+    watchdog_stopping(self.watchdog);
     services_stop(self.services);
+}
+
+static void on_end(void *userdata)
+{
+    (void)userdata;
+    watchdog_let_go(self.watchdog);
+    services_close(self.services);
 }
 
 static int open_own(void)
 {
-    int r = services_new(&self.daemon, &self.services);
+    int r =
+        watchdog_new(&self.daemon, &self.watchdog); /* first: a restarted one must be in time to feed it */
 
+    if (r == 0)
+        r = services_new(&self.daemon, &self.services);
     if (r == 0)
         r = reboot_new(&self.daemon, &self.reboot);
     if (r == 0)
@@ -64,6 +79,7 @@ static int open_own(void)
     }
     bus_on_command(self.daemon.bus, on_command, NULL);
     self.daemon.on_stop = on_stop;
+    self.daemon.on_end = on_end;
     services_start(self.services);
     return 0;
 }
@@ -74,7 +90,5 @@ int main(int argc, char **argv)
 
     if (r == 0)
         r = open_own();
-    r = daemon_run(&self.daemon, r);
-    services_close(self.services);
-    return r;
+    return daemon_run(&self.daemon, r);
 }

@@ -57,6 +57,7 @@ static void on_end(void *userdata)
 {
     (void)userdata;
     watchdog_let_go(self.watchdog);
+    services_close(self.services);
 }
 
 static int open_own(void)
@@ -89,7 +90,5 @@ int main(int argc, char **argv)
 
     if (r == 0)
         r = open_own();
-    r = daemon_run(&self.daemon, r);
-    services_close(self.services);
-    return r;
+    return daemon_run(&self.daemon, r);
 }

@@ -49,7 +49,7 @@ void feeder_arm(struct feeder *feeder, int64_t timeout_ns, int64_t now_ns);
 void feeder_pulse(struct feeder *feeder, const char *daemon, const struct daemon_message *pulse,
                   int64_t sent_ns, int64_t now_ns);
 
-/* Never feed again, whatever else is the case, since `reason`. */
+/* Do not feed, whatever else is the case, since `reason`; an empty one takes that back. */
 void feeder_refuse(struct feeder *feeder, const char *reason);
 
 /* To be asked from the loop, at `next_ns`. */

@@ -15,15 +15,17 @@
  * That the command was started is noted in the run directory before: a superviserd that is restarted
  * meanwhile, and hears the same wish again, does not start it a second time. When the wish is taken back
  * before that, nothing happened; after it, nothing can be called back, but the kernel is not asked any more.
+ * Should the kernel refuse, the watchdog is not fed any more, and restarts the machine where there is one.
  */
 #pragma once
 #include "common/daemon.h"
+#include "superviserd/watchdog.h"
 
 struct reboot;
 
-/* Publishes that none is under way. Keeps `daemon` by reference; the result lives as long as the process. 0
- * or a negative errno. */
-int reboot_new(struct daemon *daemon, struct reboot **reboot);
+/* Publishes that none is under way. Keeps `daemon` and `watchdog` by reference; the result lives as long as
+ * the process. 0 or a negative errno. */
+int reboot_new(struct daemon *daemon, struct watchdog *watchdog, struct reboot **reboot);
 
 /* A new role, and the `cause` that it came with. */
 void reboot_role(struct reboot *reboot, const struct role_message *role, const char *cause);

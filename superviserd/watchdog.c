@@ -184,6 +184,11 @@ bool watchdog_starve(struct watchdog *w, const char *reason)
     return w->fd >= 0;
 }
 
+void watchdog_feed_again(struct watchdog *w)
+{
+    feeder_refuse(&w->feeder, "");
+}
+
 void watchdog_stopping(struct watchdog *w)
 {
     w->feeder.stopping = true;

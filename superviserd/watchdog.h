@@ -17,9 +17,12 @@ int watchdog_new(struct daemon *daemon, struct watchdog **watchdog);
 /* Whether the pair is held by the operator. */
 void watchdog_role(struct watchdog *watchdog, const struct role_message *role);
 
-/* Stops the feeding for good, since this machine must restart and nothing else brought that about. True if a
- * watchdog is armed, which restarts it within its timeout. It is then not told to stop at the end either. */
+/* Stops the feeding, since this machine must restart and nothing else brought that about. True if a watchdog
+ * is armed, which restarts it within its timeout. It is then not told to stop at the end either. */
 bool watchdog_starve(struct watchdog *watchdog, const char *reason);
+
+/* Takes that back. */
+void watchdog_feed_again(struct watchdog *watchdog);
 
 /* A clean stop of this daemon begins: until it ends, only its own loop counts. */
 void watchdog_stopping(struct watchdog *watchdog);

@@ -32,11 +32,10 @@ class Kennel(World):
     def __init__(self, directory, dogs):
         super().__init__(directory)
         self.dogs, self.dog = dogs, dogs.own
-        self.sockets = {"arbiterd": self.arbiterd}
-        for name in ("heartbeatd", "takeoverd"):
-            (self.run / "bus" / name).mkdir(parents=True)
-            self.sockets[name] = self.context.socket(zmq.XPUB)
-            self.sockets[name].bind(f"ipc://{self.run}/bus/{name}/pub")
+        (self.run / "bus/heartbeatd").mkdir()
+        heartbeatd = self.context.socket(zmq.XPUB)
+        heartbeatd.bind(f"ipc://{self.run}/bus/heartbeatd/pub")
+        self.sockets = {"arbiterd": self.arbiterd, "takeoverd": self.takeoverd, "heartbeatd": heartbeatd}
         self.beating, self.stopping = set(CHAIN), set()
         self.started_ns = {name: time.clock_gettime_ns(time.CLOCK_BOOTTIME) - 10**10 for name in CHAIN}
         self.beat_at = 0
@@ -313,6 +312,32 @@ def test_R15_hold_bars_it(kennel):
     assert "as the pair is held; heartbeatd silent" in kennel.latest("watchdog")["text"]
     kennel.role(held=False)
     kennel.until(lambda: kennel.dog.bites, "it restarts the machine")
+
+
+def test_L14_last_resort_of_a_restart(kennel):
+    """The kernel refuses to restart the machine (here: superviserd has no right to)."""
+    kennel.start(kennel.section(), cluster="reboot-grace = 1s")
+    kennel.stop()
+    config = kennel.dir / "duet.conf"
+    config.write_text(config.read_text().replace("reboot-force = off", "reboot-force = on"))
+    kennel.relaunch()
+    kennel.told("armed")
+    sys_boot = 1 << 22
+    status = pathlib.Path(f"/proc/{kennel.process.pid}/status").read_text()
+    assert not any(int(line.split()[1], 16) & sys_boot for line in status.splitlines() if line.startswith("Cap"))
+    assert kennel.live(2)
+    kennel.role(reboot=True, reboot_reason="test")
+    kennel.until(lambda: (m := kennel.latest("reboot")) and m["state"] == "failed", "the last resort")
+    if "the machine still runs" in kennel.latest("reboot")["error"]:
+        pytest.skip("superviserd asks the kernel only where it is the whole machine, which it is not here")
+    starving = kennel.starves()
+    assert starving["text"] == "the kernel refused to restart the machine: Operation not permitted"
+    kennel.role(reboot=False)
+    kennel.told("armed", starving_since_ns=0)
+    assert kennel.live(TIMEOUT_S)
+    kennel.role(reboot=True, reboot_reason="another one")
+    kennel.until(lambda: kennel.dog.bites, "it restarts the machine")
+    assert kennel.stop() == 0 and kennel.dog.disarmed == 1  # of the first superviserd, before
 
 
 def test_fed_until_the_last_service_has_stopped(kennel):

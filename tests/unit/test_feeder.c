@@ -266,6 +266,9 @@ static void test_refused_whatever_else(void **state)
     w.feeder.held = w.feeder.stopping = true;
     assert_true(live(10) == 0);
     assert_string_equal(w.verdict.text, "the reboot did not come about");
+    feeder_refuse(&w.feeder, "");
+    assert_true(live(10) == 10);
+    assert_int_equal(w.feeder.starving, 0);
 }
 
 /* ----------------------------------------------------------------- own stalls */

@@ -153,9 +153,27 @@ static void on_address(void *userdata, const struct bus_message *m)
     server_step(s, &event, m->cause);
 }
 
+static bool is_heard(const struct server *s, const char *service)
+{
+    for (size_t i = 0; i < s->service_count; i++)
+        if (strcmp(s->services[i].name, service) == 0)
+            return true;
+    return false;
+}
+
+static int64_t count_unheard(const struct server *s)
+{
+    const struct config *config = s->daemon->config;
+    int64_t count = 0;
+
+    for (size_t i = 0; i < config->service_count; i++)
+        count += config->services[i].on_failure != FAULT_IGNORE && !is_heard(s, config->services[i].name);
+    return count;
+}
+
 static void count_services(struct server *s, const char *cause)
 {
-    struct arbiter_event event = {.kind = EVENT_SERVICES};
+    struct arbiter_event event = {.kind = EVENT_SERVICES, .services_unheard = count_unheard(s)};
 
     for (size_t i = 0; i < s->service_count; i++) {
         const struct service_message *service = &s->services[i].message;
@@ -165,6 +183,7 @@ static void count_services(struct server *s, const char *cause)
         event.services_reboot = event.services_reboot || strcmp(service->on_failure, "reboot") == 0;
     }
     if (event.services_failed != s->arbiter.services_failed ||
+        event.services_unheard != s->arbiter.services_unheard ||
         event.services_reboot != s->arbiter.services_reboot)
         server_step(s, &event, cause);
 }

@@ -68,7 +68,7 @@ static int open_own(void)
     if (r == 0)
         r = services_new(&self.daemon, &self.services);
     if (r == 0)
-        r = reboot_new(&self.daemon, &self.reboot);
+        r = reboot_new(&self.daemon, self.watchdog, &self.reboot);
     if (r == 0)
         r = bus_subscribe(self.daemon.bus, &role_type, "arbiterd", on_role, NULL);
     if (r == 0)

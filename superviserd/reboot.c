@@ -25,6 +25,7 @@ enum stage { STEP_NONE, STEP_PAUSE, STEP_RELEASE, STEP_TRAPS, STEP_DISK, STEP_GR
 
 struct reboot {
     struct daemon *daemon;
+    struct watchdog *watchdog;
     bool wished; /* by the latest role */
     bool heard;  /* a role was */
     bool released;
@@ -205,7 +206,10 @@ static void force(struct reboot *reboot)
     char error[sizeof reboot->message.error];
 
     log_error("restarting the machine by the kernel");
-    snprintf(error, sizeof error, "the kernel refused to restart the machine: %s", strerror(-sys_restart()));
+    const int r = sys_restart();
+    const bool starved = watchdog_starve(reboot->watchdog, "the kernel refused to restart the machine");
+    snprintf(error, sizeof error, "the kernel refused to restart the machine: %s%s", strerror(-r),
+             starved ? "; the watchdog will, since it is not fed any more" : "");
     fail(reboot, error);
 }
 
@@ -350,7 +354,7 @@ static void read_history(struct reboot *reboot)
         log_warning("cannot read %s: %s; restarts begin to be counted anew", reboot->history, strerror(-r));
 }
 
-int reboot_new(struct daemon *daemon, struct reboot **reboot)
+int reboot_new(struct daemon *daemon, struct watchdog *watchdog, struct reboot **reboot)
 {
     char directory[PATH_MAX];
     struct reboot *made = calloc(1, sizeof *made);
@@ -358,6 +362,7 @@ int reboot_new(struct daemon *daemon, struct reboot **reboot)
     if (!made)
         return -ENOMEM;
     made->daemon = daemon;
+    made->watchdog = watchdog;
     snprintf(directory, sizeof directory, "%s/%s", daemon->run_dir, daemon->name);
     snprintf(made->note, sizeof made->note, "%s/%s/reboot", daemon->run_dir, daemon->name);
     snprintf(made->history, sizeof made->history, "%s/restarts", daemon->state_dir);

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -61,12 +62,12 @@ def image():
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory):
+def installed():
     """A folder with duet as its build installs it."""
-    folder = tmp_path_factory.mktemp("installed")
-    subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--strip", "--destdir", str(folder)],
-                   check=True, timeout=120)
-    return str(folder)
+    with tempfile.TemporaryDirectory(prefix="duet-vm-") as folder:
+        subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--strip", "--destdir", folder],
+                       check=True, timeout=120)
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ def main():
     parser.add_argument("-k", default="", metavar="EXPR")
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     counts = Counts()
     code = 1

@@ -2,6 +2,7 @@
 kernel's last words outlive that."""
 
 import os
+import tempfile
 import time
 
 import pytest
@@ -15,15 +16,16 @@ HOLD_WATCHDOG = "sleep 600 3<>/dev/watchdog >/dev/null 2>&1 &"
 
 
 @pytest.fixture(scope="module")
-def machine(image, tmp_path_factory):
+def machine(image):
     """One machine without network and without duet."""
-    made = Machine("bare", os.path.join(tmp_path_factory.mktemp("bare"), "machine"), image)
-    try:
-        made.power_on()
-        made.wait_boot()
-        yield made
-    finally:
-        made.power_off()
+    with tempfile.TemporaryDirectory(prefix="duet-vm-") as folder:
+        made = Machine("bare", os.path.join(folder, "machine"), image)
+        try:
+            made.power_on()
+            made.wait_boot()
+            yield made
+        finally:
+            made.power_off()
 
 
 def test_agent_runs_commands_and_carries_files(machine):

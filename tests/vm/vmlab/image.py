@@ -16,6 +16,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 
 from vmlab.machine import BOOT_S, Machine
@@ -36,11 +37,22 @@ def _say(text):
 
 
 def _run(*words, timeout=600, cwd=None):
-    """A command, its output; an error that ends with what it said."""
-    done = subprocess.run(words, capture_output=True, text=True, timeout=timeout, cwd=cwd, stdin=subprocess.DEVNULL)
-    if done.returncode != 0:
-        raise RuntimeError("%s: exit %d\n%s" % (" ".join(words), done.returncode, (done.stdout + done.stderr)[-4000:]))
-    return done.stdout
+    """A command, its output; an error that ends with what it said. Whatever ends this early ends the command and all that
+    it started."""
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               cwd=cwd, start_new_session=True)
+    try:
+        output, errors = process.communicate(timeout=timeout)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
+    if process.returncode != 0:
+        raise RuntimeError("%s: exit %d\n%s" % (" ".join(words), process.returncode, (output + errors)[-4000:]))
+    return output
 
 
 def _key(*parts):

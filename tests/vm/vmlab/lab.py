@@ -8,14 +8,13 @@
 
 Who serves is told by packets: an outsider asks on each channel for the active address all the time, and another one sends
 echo requests. What the nodes think of it is asked by `duet status` through the agents. Everything that a lab made is gone
-when it is closed, also after an error or a signal; should Python itself be killed, the machines end with it.
+when it is closed, also after an error; should Python itself be killed, the machines end with it.
 """
 
 import atexit
 import json
 import os
 import shutil
-import signal
 import tempfile
 import time
 
@@ -49,10 +48,7 @@ class VmLab:
         self.machines = {}
         self.watches = {}
         self._tools = []
-        self._handlers = {}
         atexit.register(self.close)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            self._handlers[number] = signal.signal(number, self._on_signal)
         try:
             self.network.build()
             key, config = os.urandom(32), configuration(extra)
@@ -65,9 +61,6 @@ class VmLab:
         except BaseException:
             self.close()
             raise
-
-    def _on_signal(self, number, _frame):
-        raise SystemExit(128 + number)
 
     def __enter__(self):
         return self
@@ -86,8 +79,6 @@ class VmLab:
             tool.kill()
         self.network.destroy()
         shutil.rmtree(self.dir, ignore_errors=True)
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
         atexit.unregister(self.close)
 
     # ---------------------------------------------------------------- power

@@ -23,7 +23,7 @@ _figures = []
 
 
 def pytest_addoption(parser):
-    parser.addoption("--keep", action="store_true", help="read commands for the machines after the tests")
+    parser.addoption("--keep", action="store_true", help="read commands for the machines after the tests (with -s)")
 
 
 def pytest_collection_modifyitems(items):
@@ -77,9 +77,7 @@ def machines(image, installed, request):
         lab.power_on()
         yield lab
         if request.config.getoption("--keep"):
-            capture = request.config.pluginmanager.getplugin("capturemanager")
-            with capture.global_and_fixture_disabled():
-                obey(lab)
+            obey(lab)
 
 
 @pytest.fixture

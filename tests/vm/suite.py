@@ -50,7 +50,7 @@ def main():
     try:
         from vmlab.image import Image  # only now: an error here is to be told like any other
         Image(os.path.join(HERE, "../../build/vm")).make()
-        code = pytest.main(words + (["--keep"] if options.keep else []), plugins=[counts])
+        code = pytest.main(words + (["--keep", "-s"] if options.keep else []), plugins=[counts])
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
     except Exception:

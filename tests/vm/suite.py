@@ -12,25 +12,28 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Counts:
-    """A plugin of pytest that counts the tests by what became of them."""
+    """A plugin of pytest that notes what became of each test: the worst of its parts."""
 
     def __init__(self):
-        self.of = {"passed": 0, "failed": 0, "skipped": 0}
-        self._unsound = set()
+        self._of = {}
 
     def pytest_runtest_logreport(self, report):
         if report.failed:
-            self._unsound.add(report.nodeid)
+            self._of[report.nodeid] = "failed"
         elif report.skipped:
-            self.of["skipped"] += 1
-        elif report.when == "teardown" and report.passed:
-            self.of["passed"] += 1
-        self.of["failed"] = len(self._unsound)
+            self._of.setdefault(report.nodeid, "skipped")
+        elif report.when == "teardown":  # a test that is interrupted never comes here
+            self._of.setdefault(report.nodeid, "passed")
 
     def pytest_collectreport(self, report):
         if report.failed:
-            self._unsound.add(report.nodeid)
-            self.of["failed"] = len(self._unsound)
+            self.fail(report.nodeid)
+
+    def fail(self, what):
+        self._of[what] = "failed"
+
+    def of(self, outcome):
+        return list(self._of.values()).count(outcome)
 
 
 def _interrupt(_number, _frame):
@@ -55,9 +58,9 @@ def main():
         print("interrupted", file=sys.stderr)
     except Exception:
         traceback.print_exc()
-        counts.of["failed"] += 1
-    print("\n%(passed)d passed, %(failed)d failed, %(skipped)d skipped" % counts.of)
-    sys.exit(0 if code == 0 and counts.of["passed"] else 1)
+        counts.fail("the suite")
+    print("\n%s" % ", ".join("%d %s" % (counts.of(outcome), outcome) for outcome in ("passed", "failed", "skipped")))
+    sys.exit(0 if code == 0 and counts.of("passed") else 1)
 
 
 if __name__ == "__main__":

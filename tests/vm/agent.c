@@ -1,13 +1,14 @@
 /*
- * The lab's hand inside an emulated machine: runs what it is asked for over a virtio-serial port, without any network.
- * Linked statically and without dependencies, so that it works in every machine that has a kernel.
+ * The lab's hand inside an emulated machine: runs what it is asked for over a virtio-serial port, without
+ * any network. Linked statically and without dependencies, so that it works in every machine that has a
+ * kernel.
  *
- * All messages are lines, each led by an empty one, since a restart of the machine may tear a line in two: what cannot be
- * read is skipped. Bytes are written in hexadecimal, none as "-".
+ * All messages are lines, each led by an empty one, since a restart of the machine may tear a line in two:
+ * what cannot be read is skipped. Bytes are written in hexadecimal, none as "-".
  *
  *     hello BOOT-ID                                 from here, once after each start
  *     run ID TIMEOUT-MS HEX-SCRIPT HEX-INPUT        to here: for /bin/sh, one at a time
- *     done ID CODE HEX-OUTPUT                       from here: 0-255, 128 + signal, or -1 for "took too long, killed"
+ *     done ID CODE HEX-OUTPUT                       from here: 0-255, 128 + signal, or -1: killed, too late
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -82,7 +83,8 @@ static int memory_file(const char *bytes, size_t length)
 static void become_shell(const char *script, int input, int output)
 {
     setsid();
-    if (dup2(input, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 && dup2(output, STDERR_FILENO) >= 0)
+    if (dup2(input, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 &&
+        dup2(output, STDERR_FILENO) >= 0)
         execl("/bin/sh", "sh", "-c", script, (char *)NULL);
     _exit(127);
 }

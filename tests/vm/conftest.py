@@ -2,7 +2,6 @@
 words when a test fails; and what was measured, printed at the end."""
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -14,12 +13,9 @@ BUILD = os.path.abspath(os.path.join(HERE, "../../build"))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 os.environ.setdefault("DUET_BIN", os.path.join(BUILD, "bin"))
 
+from lab.session import figures, pytest_terminal_summary, time_limit  # noqa: E402, F401
 from vmlab.image import Image  # noqa: E402
 from vmlab.lab import READY_S, Timeout, VmLab  # noqa: E402
-
-LIMIT_S = 420  # of one test: two slow boots and what lies between
-
-_figures = []
 
 
 def pytest_addoption(parser):
@@ -31,16 +27,7 @@ def pytest_collection_modifyitems(items):
         raise pytest.UsageError("these tests need root: they make network namespaces and taps (sudo tests/vm/run)")
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_protocol(item, nextitem):
-    def too_long(_signal, _frame):
-        raise TimeoutError("%s took longer than %d s" % (item.name, LIMIT_S))
-
-    before = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(LIMIT_S)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+pytest_runtest_protocol = time_limit(420)  # two slow boots and what lies between
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -102,20 +89,3 @@ def obey(lab):
             print(lab.machines[node].run(command, timeout=60).text)
         elif line.strip():
             print("%s is no node: %s" % (node, ", ".join(lab.machines)))
-
-
-@pytest.fixture
-def figures():
-    """Adds a line to what is printed at the end: figures("power off", "client missed 3.4 s")."""
-
-    def add(what, text):
-        _figures.append((what, text))
-
-    return add
-
-
-def pytest_terminal_summary(terminalreporter):
-    if _figures:
-        terminalreporter.section("measured (in emulation: no figures of duet's)")
-        for what, text in _figures:
-            terminalreporter.write_line("%-44s %s" % (what, text))

@@ -49,7 +49,8 @@ def main():
         signal.signal(number, _interrupt)
     counts = Counts()
     code = 1
-    words = [HERE, "-p", "no:cacheprovider", "-v", "-rs", "--tb=short", "--durations=0", "--durations-min=1", "-k", options.k]
+    words = [HERE, "-p", "no:cacheprovider", "-v", "-rs", "--tb=short", "--durations=0", "--durations-min=1",
+             "-k", options.k]
     try:
         from vmlab.image import Image  # only now: an error here is to be told like any other
         Image(os.path.join(HERE, "../../build/vm")).make()

@@ -43,7 +43,10 @@ def test_system_is_small_and_whole(machine):
     assert "i6300ESB" in machine.read("/sys/class/watchdog/watchdog0/identity").decode()
 
 
-@pytest.mark.parametrize("driver, option, event", [("i6300esb", "heartbeat", "WATCHDOG"), ("softdog", "soft_margin", "RESET")])
+@pytest.mark.parametrize("driver, option, event", [
+    ("i6300esb", "heartbeat", "WATCHDOG"),
+    ("softdog", "soft_margin", "RESET"),
+])
 def test_unfed_watchdog_resets_the_machine(machine, figures, driver, option, event):
     boot_id = machine.boot_id
     machine.check("modprobe -r i6300esb; modprobe %s %s=%d" % (driver, option, HEARTBEAT_S))

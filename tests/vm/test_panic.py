@@ -1,4 +1,5 @@
-"""L15: what a kernel said last, and what was said on duet's bus, is there after the restart, and file systems are whole."""
+"""L15: what a kernel said last, and what was said on duet's bus, is there after the restart, and file systems are
+whole."""
 
 import os
 import re

@@ -8,8 +8,8 @@ PAUSE_S = 15
 
 
 def test_R9_machine_that_stood_still_gives_way(lab, figures):
-    """While it stands still its peer takes over; when it goes on, with its addresses up and a clock that knows nothing of
-    the pause, it finds that it was replaced (L2, L7)."""
+    """While it stands still its peer takes over; when it goes on, with its addresses up and a clock that knows nothing
+    of the pause, it finds that it was replaced (L2, L7)."""
     active = lab.wait_ready()
     machine, boot_id = lab.machines[active], lab.machines[active].boot_id
     for watch in lab.watches.values():

@@ -20,7 +20,8 @@ def use_driver(lab, driver):
     active = lab.wait_ready()
     node = other(active)
     machine = lab.machines[node]
-    machine.check("systemctl stop duet && modprobe -r i6300esb && modprobe %s && systemctl start duet" % driver, timeout=90)
+    machine.check("systemctl stop duet && modprobe -r i6300esb && modprobe %s && systemctl start duet" % driver,
+                  timeout=90)
     lab.wait_ready(active)
     lab.machines[active].check("duet switch", timeout=60)
     return lab.wait_ready(node)
@@ -38,11 +39,13 @@ def test_L14_what_stands_still_is_restarted(lab, figures, driver, identity, even
     machine, boot_id = lab.machines[active], lab.machines[active].boot_id
     assert identity in machine.read("/sys/class/watchdog/watchdog0/identity").decode()
     lab.wait_for(lambda: watchdog_is_armed(lab, active), 30, "the watchdog of %s is armed" % active)
-    assert lab.status(active)["watchdog"] == {"device": "/dev/watchdog", "state": "armed", "timeout_ms": WATCHDOG_S * 1000}
+    assert lab.status(active)["watchdog"]["device"] == "/dev/watchdog"
+    assert lab.status(active)["watchdog"]["timeout_ms"] == WATCHDOG_S * 1000
 
     stopped = time.monotonic()
     machine.agent.order(stopping)
-    lab.wait_for(lambda: machine.qmp.happened(event, stopped), WATCHDOG_S + 2 * LATE_S, "%s resets %s" % (driver, active))
+    lab.wait_for(lambda: machine.qmp.happened(event, stopped), WATCHDOG_S + 2 * LATE_S,
+                 "%s resets %s" % (driver, active))
     after_s = machine.qmp.happened(event, stopped)[0][0] - stopped
     figures("%s, %s" % (stopping, driver), "reset after %.1f s, timeout %d s" % (after_s, WATCHDOG_S))
     assert after_s < WATCHDOG_S + LATE_S

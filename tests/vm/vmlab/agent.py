@@ -99,12 +99,16 @@ class Agent:
             except OSError as error:
                 raise Restarted("%s: the machine is off (%s)" % (script, error)) from None
             # The agent keeps the time; ours only bounds the wait for an agent that answers no more.
-            self._changed.wait_for(lambda: number in self._done or self._gone or len(self.boots) > boots, timeout + GRACE_S)
+            self._changed.wait_for(lambda: number in self._done or self._is_lost(boots), timeout + GRACE_S)
             if number in self._done:
                 return self._done.pop(number)
-            if self._gone or len(self.boots) > boots:
+            if self._is_lost(boots):
                 raise Restarted("%s: the machine %s meanwhile" % (script, "ended" if self._gone else "restarted"))
         raise AgentError("%s: the machine's agent did not answer within %g s" % (script, timeout + GRACE_S))
+
+    def _is_lost(self, boots):
+        """What was asked for after so many boots will not be answered any more."""
+        return self._gone or len(self.boots) > boots
 
     def order(self, script):
         """Has the machine run a script from which no answer is awaited: one that ends the machine."""

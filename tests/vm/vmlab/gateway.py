@@ -63,10 +63,12 @@ def configuration(extra=""):
              '    reboot-command = {"systemctl", "reboot"}', "}"]
     lines += ['node "%s" { reserved-address = "%s" }' % (node, RESERVED[node]) for node in NODES]
     for channel in CHANNELS:
-        lines += ['channel "%s" {' % channel, '    device = "%s"' % channel, '    active-address = {"%s/24"}' % ACTIVE[channel]]
+        lines += ['channel "%s" {' % channel, '    device = "%s"' % channel,
+                  '    active-address = {"%s/24"}' % ACTIVE[channel]]
         if channel == "outside":
             lines += ['    router = {"%s"}' % ROUTER]
-        lines += ['    node "%s" { passive-address = {"%s/24"} }' % (node, PASSIVE[node][channel]) for node in NODES] + ["}"]
+        lines += ['    node "%s" { passive-address = {"%s/24"} }' % (node, PASSIVE[node][channel]) for node in NODES]
+        lines += ["}"]
     lines += ['route "default" { via = "%s"  channel = "outside" }' % ROUTER]
     lines += ['watchdog { device = "/dev/watchdog"  timeout = %ds }' % WATCHDOG_S]
     return "\n".join(lines) + "\n" + extra

@@ -1,12 +1,12 @@
 """What the machines boot: a small Debian system, made from the packages of this machine's own archive, and cached.
 
-Three things lie below the cache folder, each under a name that tells what it was made from, so that whatever changes makes
-it anew and nothing else:
+Three things lie below the cache folder, each under a name that tells what it was made from, so that whatever changes
+makes it anew and nothing else:
 
     kernel-*/   Debian's stock kernel with all its modules, unpacked
     root-*/     the root file system as mmdebstrap makes it (the slow part)
-    base-*/     what a machine boots: kernel, initrd, and a disk with the root file system, our agent and the modules that
-                are wanted, which was booted once, since the first boot of a system takes ten seconds more
+    base-*/     what a machine boots: kernel, initrd, and a disk with the root file system, our agent and the modules
+                that are wanted, which was booted once, since the first boot of a system takes ten seconds more
 
 duet is in none of them: it comes with the seed of a machine (seed.py).
 """
@@ -27,9 +27,9 @@ DISK_MB = 700
 VERSIONS_KEPT = 3
 
 # They would only spend the emulator's time, or (systemd-pstore) take away what duet is to find.
-MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service",
-          "fstrim.timer", "getty@tty1.service", "man-db.timer", "serial-getty@ttyS0.service", "systemd-pstore.service",
-          "systemd-timesyncd.service")
+MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
+          "e2scrub_reap.service", "fstrim.timer", "getty@tty1.service", "man-db.timer", "serial-getty@ttyS0.service",
+          "systemd-pstore.service", "systemd-timesyncd.service")
 
 
 def _say(text):
@@ -37,10 +37,10 @@ def _say(text):
 
 
 def _run(*words, timeout=600, cwd=None):
-    """A command, its output; an error that ends with what it said. Whatever ends this early ends the command and all that
-    it started."""
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               cwd=cwd, start_new_session=True)
+    """A command, its output; an error that ends with what it said. Whatever ends this early ends the command and all
+    that it started."""
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True, cwd=cwd, start_new_session=True)
     try:
         output, errors = process.communicate(timeout=timeout)
     except BaseException:
@@ -80,8 +80,8 @@ def _own_text():
 
 def archive_lines():
     """Where this machine itself gets Debian's packages, as lines of a sources.list."""
-    lines = _run("apt-get", "indextargets", "--format", "deb $(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages",
-                 "Origin: Debian").splitlines()
+    lines = _run("apt-get", "indextargets", "--format", "deb $(REPO_URI) $(RELEASE) $(COMPONENT)",
+                 "Created-By: Packages", "Origin: Debian").splitlines()
     if not lines:
         raise RuntimeError("apt knows of no Debian archive: see that /etc/apt names one, and run `apt-get update`")
     return sorted(set(lines))
@@ -244,8 +244,8 @@ class Image:
             machine.power_on()
             machine.wait_boot()
             # The journal so far is that of a machine with another name.
-            machine.check("systemctl is-system-running --wait; journalctl -q --rotate; journalctl -q --vacuum-time=1s; sync",
-                          timeout=BOOT_S)
+            machine.check("systemctl is-system-running --wait; journalctl -q --rotate;"
+                          "journalctl -q --vacuum-time=1s; sync", timeout=BOOT_S)
             machine.shut_down()
         finally:
             machine.power_off()

@@ -6,9 +6,9 @@
         lab.machines[active].power_off()
         lab.wait_for(lambda: lab.owner() == other(active), 60, "the other one serves")
 
-Who serves is told by packets: an outsider asks on each channel for the active address all the time, and another one sends
-echo requests. What the nodes think of it is asked by `duet status` through the agents. Everything that a lab made is gone
-when it is closed, also after an error; should Python itself be killed, the machines end with it.
+Who serves is told by packets: an outsider asks on each channel for the active address all the time, and another one
+sends echo requests. What the nodes think of it is asked by `duet status` through the agents. Everything that a lab made
+is gone when it is closed, also after an error; should Python itself be killed, the machines end with it.
 """
 
 import atexit
@@ -188,7 +188,7 @@ class VmLab:
             found = self.ready()
             return found if active in (None, found) else None
 
-        return self.wait_for(ready, timeout, "one node serves (%s), the other is passive and ready" % (active or "either"))
+        return self.wait_for(ready, timeout, "one node serves (%s), the other is ready" % (active or "either"))
 
     def wait_back(self, node, boot_id, timeout=BOOT_S):
         """Until a node has restarted since the run with that boot id, and is passive again (L5)."""

@@ -19,8 +19,8 @@ CONSOLE_LINES = 60
 _RAMOOPS_AT, _RAMOOPS_SIZE, _MEMORY_MB = 0x0c000000, 0x100000, 256
 
 KERNEL_ARGUMENTS = (
-    "console=ttyS0,115200", "root=/dev/vda", "rw", "quiet", "net.ifnames=0", "mitigations=off", "tsc=reliable", "no_timer_check",
-    "nokaslr", "audit=0", "systemd.show_status=false", "panic=1",
+    "console=ttyS0,115200", "root=/dev/vda", "rw", "quiet", "net.ifnames=0", "mitigations=off", "tsc=reliable",
+    "no_timer_check", "nokaslr", "audit=0", "systemd.show_status=false", "panic=1",
     "memmap=0x%x$0x%x" % (_RAMOOPS_SIZE, _RAMOOPS_AT), "ramoops.mem_address=0x%x" % _RAMOOPS_AT,
     "ramoops.mem_size=0x%x" % _RAMOOPS_SIZE, "ramoops.record_size=0x10000", "ramoops.console_size=0x20000",
     "ramoops.pmsg_size=0x20000", "ramoops.max_reason=3", "ramoops.ecc=1")
@@ -40,9 +40,9 @@ class Adapter:
 
 
 class Machine:
-    """A machine that is off at first. `image` is what it boots (see image.py); its files lie in `folder`, which must not
-    exist. `enter` leads the words that start qemu (into a network namespace), `arguments` are further ones of its kernel,
-    `devices` replaces the watchdog that qemu plugs in."""
+    """A machine that is off at first. `image` is what it boots (see image.py); its files lie in `folder`, which must
+    not exist. `enter` leads the words that start qemu (into a network namespace), `arguments` are further ones of its
+    kernel, `devices` replaces the watchdog that qemu plugs in."""
 
     def __init__(self, name, folder, image, seed=None, adapters=(), enter=(), arguments=(), devices=WATCHDOG):
         self.name = name
@@ -72,17 +72,21 @@ class Machine:
         if self.seed:
             initrd = self._path("initrd")
             self.seed.write_initrd(self.image.initrd, initrd)
-        words = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max", "-smp", "1",
-                 "-m", str(_MEMORY_MB), "-nodefaults", "-no-user-config", "-display", "none", "-name", self.name,
-                 "-chardev", "file,id=console,path=%s,append=on" % self._path("console.log"), "-serial", "chardev:console",
+        words = ["qemu-system-x86_64", "-name", self.name, "-M", "q35", "-accel", "tcg,thread=multi,tb-size=256",
+                 "-cpu", "max", "-smp", "1", "-m", str(_MEMORY_MB), "-nodefaults", "-no-user-config",
+                 "-display", "none",
+                 "-chardev", "file,id=console,path=%s,append=on" % self._path("console.log"),
+                 "-serial", "chardev:console",
                  "-qmp", "unix:%s,server=on,wait=off" % self._path("qmp"),
-                 "-device", "virtio-serial-pci", "-chardev", "socket,id=ag,path=%s,server=on,wait=off" % self._path("agent"),
-                 "-device", "virtserialport,chardev=ag,name=agent.0", "-device", "virtio-rng-pci", "-action", "reboot=reset",
+                 "-chardev", "socket,id=agent,path=%s,server=on,wait=off" % self._path("agent"),
+                 "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name=agent.0",
+                 "-device", "virtio-rng-pci", "-action", "reboot=reset",
                  "-kernel", self.image.kernel, "-initrd", initrd,
                  "-append", " ".join(list(KERNEL_ARGUMENTS) + self.arguments)]
         for adapter in self.adapters:
             words += ["-netdev", "tap,id=%s,ifname=%s,script=no,downscript=no" % (adapter.name, adapter.tap),
-                      "-device", "virtio-net-pci,netdev=%s,id=nic-%s,mac=%s,romfile=" % (adapter.name, adapter.name, adapter.mac)]
+                      "-device", "virtio-net-pci,netdev=%s,id=nic-%s,mac=%s,romfile=" % (
+                          adapter.name, adapter.name, adapter.mac)]
         return words + self.disk_words() + self.devices
 
     def power_on(self):

@@ -19,7 +19,8 @@ class VmNetwork(Network):
         for node in NODES:
             for line in LINES:
                 port = self.port(node, line)
-                self.ip("switch", "tuntap add dev %s mode tap" % port, "link set dev %s master %s up" % (port, BRIDGE[line]))
+                self.ip("switch", "tuntap add dev %s mode tap" % port,
+                        "link set dev %s master %s up" % (port, BRIDGE[line]))
 
     def adapters(self, node):
         return [Adapter(line, self.port(node, line), mac(node, line)) for line in LINES]

@@ -11,8 +11,8 @@ class QmpError(RuntimeError):
 
 
 class Qmp:
-    """A connection to the QMP socket of a running qemu. `events` holds all events so far as (monotonic time, name, data),
-    in their order."""
+    """A connection to the QMP socket of a running qemu. `events` holds all events so far as (monotonic time, name,
+    data), in their order."""
 
     def __init__(self, path):
         self.events = []

@@ -1,5 +1,5 @@
-"""What makes one machine of the common image: files that its first program copies into the root file system, at the first
-boot with this seed. It travels as a second archive behind the initrd, so that a new build of duet, or another
+"""What makes one machine of the common image: files that its first program copies into the root file system, at the
+first boot with this seed. It travels as a second archive behind the initrd, so that a new build of duet, or another
 configuration, costs a tenth of a second instead of a new image."""
 
 import hashlib

@@ -1,22 +1,26 @@
-/* superviserd: guards the services of this node, and carries out its restart (DESIGN §9). */
+/* superviserd: guards the services of this node, runs the hooks of its role, and carries out its restart
+ * (DESIGN §9). */
 #include <stdio.h>
 #include <string.h>
 
 #include "common/daemon.h"
 #include "common/log.h"
 #include "common/sys.h"
+#include "superviserd/hooks.h"
 #include "superviserd/reboot.h"
 #include "superviserd/services.h"
 
 static struct {
     struct daemon daemon;
     struct services *services;
+    struct hooks *hooks;
     struct reboot *reboot;
 } self;
 
 static void on_role(void *userdata, const struct bus_message *message)
 {
     (void)userdata;
+    hooks_role(self.hooks, message->body, message->cause); /* first: addresses may wait for them */
     reboot_role(self.reboot, message->body, message->cause);
     services_role(self.services, message->body, message->cause);
 }
@@ -29,16 +33,22 @@ static void on_command(void *userdata, const struct command_message *command, st
                  "superviserd knows no command '%s', only 'clear'", command->command);
         return;
     }
-    const int failed = services_clear(self.services);
-    log_notice("cleared by the operator; failed services: %d", failed);
+    const int failed = services_clear(self.services), hooks = hooks_clear(self.hooks);
+    log_notice("cleared by the operator; failed services: %d, hooks: %d", failed, hooks);
     answer->reply.ok = true;
-    snprintf(answer->reply.text, sizeof answer->reply.text, "failed services cleared: %d", failed);
+    snprintf(answer->reply.text, sizeof answer->reply.text, "failed services cleared: %d%s", failed,
+             hooks > 0 ? ", and the failed hooks" : "");
+}
+
+static void stop_services(void *userdata)
+{
+    services_stop(userdata);
 }
 
 static void on_stop(void *userdata)
 {
     (void)userdata;
-    services_stop(self.services);
+    hooks_stop(self.hooks, stop_services, self.services);
 }
 
 static int open_own(void)
@@ -46,11 +56,13 @@ static int open_own(void)
     int r = services_new(&self.daemon, &self.services);
 
     if (r == 0)
+        r = hooks_new(&self.daemon, &self.hooks);
+    if (r == 0)
         r = reboot_new(&self.daemon, &self.reboot);
     if (r == 0)
         r = bus_subscribe(self.daemon.bus, &role_type, "arbiterd", on_role, NULL);
     if (r < 0) {
-        log_error("cannot set up the services: %s", strerror(-r));
+        log_error("cannot set up services and hooks: %s", strerror(-r));
         return r;
     }
     bus_on_command(self.daemon.bus, on_command, NULL);

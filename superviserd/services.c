@@ -120,7 +120,7 @@ static int start_command(struct service *service, const struct config_strings *c
                          char error[static PROCESS_TEXT_MAX])
 {
     const struct services *all = service->all;
-    const struct command_role role = {all->daemon->node, all->role, all->epoch};
+    const struct command_role role = {all->daemon->node, all->role, all->epoch, NULL};
     struct process_handlers own = *handlers;
 
     own.userdata = service;

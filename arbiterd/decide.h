@@ -110,7 +110,8 @@ enum arbiter_alarm {
     ALARM_NOBODY_ACTIVE = 1 << 11,
     ALARM_CONFIG_DIFFERS = 1 << 12, /* raised by the shell */
     ALARM_REBOOT_FAILED = 1 << 13,  /* raised by the shell */
-    ALARM_COUNT = 14,
+    ALARM_HOOK_FAILED = 1 << 14,    /* raised by the shell */
+    ALARM_COUNT = 15,
 };
 
 struct arbiter {

@@ -24,6 +24,8 @@ static const struct {
     {"config-differs",
      "the configurations of the two nodes differ: copy the right one, and restart duet on that node"},
     {"reboot-failed", "the reboot command failed: restart this node by hand"},
+    {"hook-failed",
+     "a hook of the last change of role failed: see `duet status`; mend it, then `duet clear`"},
 };
 
 static unsigned shell_alarms(const struct server *s)
@@ -31,6 +33,8 @@ static unsigned shell_alarms(const struct server *s)
     const char *theirs = s->arbiter.peer.config_hash;
     unsigned set = s->reboot_failed ? ALARM_REBOOT_FAILED : 0;
 
+    if (s->hook_failed)
+        set |= ALARM_HOOK_FAILED;
     if (theirs[0] && strcmp(theirs, s->daemon->config->hash) != 0)
         set |= ALARM_CONFIG_DIFFERS;
     return set;

@@ -200,6 +200,42 @@ static void on_reboot(void *userdata, const struct bus_message *m)
     server_alarms(s);
 }
 
+/* While hooks run, the alarm is as it was: it ends when those of a later change of role ended well. */
+static void on_hook(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    const struct hook_message *now = m->body;
+
+    if (now->state == HOOK_STATE_FAILED || now->state == HOOK_STATE_DONE)
+        s->hook_failed = now->state == HOOK_STATE_FAILED;
+    server_alarms(s);
+}
+
+static void on_hook_command(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    const struct hook_command_message *now = m->body;
+    const char *event = hook_event_names[now->event];
+    size_t i = 0;
+
+    while (i < s->hook_count && strcmp(s->hooks[i].name, m->name) != 0)
+        i++;
+    if (i == CONFIG_HOOKS_MAX)
+        return;
+    const bool news =
+        i < s->hook_count && (s->hooks[i].state != now->state || s->hooks[i].at_ns != now->at_ns);
+    if (i == s->hook_count)
+        text_copy(s->hooks[s->hook_count++].name, sizeof s->hooks[i].name, m->name);
+    if (news && now->state == HOOK_STATE_RUNNING)
+        history_note(&s->history, m->envelope->mono_ns, m->cause, "hook %s (%s): starts", m->name, event);
+    if (news && (now->state == HOOK_STATE_DONE || now->state == HOOK_STATE_FAILED))
+        history_note(&s->history, m->envelope->mono_ns, m->cause,
+                     "hook %s (%s): %s, took %" PRId64 " ms: %.80s", m->name, event,
+                     hook_state_names[now->state], now->took_ms, now->text);
+    s->hooks[i].state = now->state;
+    s->hooks[i].at_ns = now->at_ns;
+}
+
 int server_subscribe(struct server *s)
 {
     const struct {
@@ -211,6 +247,7 @@ int server_subscribe(struct server *s)
         {&link_type, "heartbeatd", on_link},        {&search_type, "heartbeatd", on_search},
         {&router_type, "heartbeatd", on_router},    {&address_type, "takeoverd", on_address},
         {&service_type, "superviserd", on_service}, {&reboot_type, "superviserd", on_reboot},
+        {&hook_type, "superviserd", on_hook},       {&hook_command_type, "superviserd", on_hook_command},
     };
     int r = 0;
 

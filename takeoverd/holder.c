@@ -501,8 +501,12 @@ static void hold_back(struct holder *h, const struct role_message *role, const c
         tell(h);
 }
 
-static void forget_claim(struct holder *h)
+/* `role` is obeyed now, whatever was waited for. */
+static void end_wait(struct holder *h, const struct role_message *role)
 {
+    if (h->claim_waits && wants_active(role) && h->prepare.prepared != role->epoch)
+        log_warning("superviserd did not tell in time that the before-active hooks came to their end: the "
+                    "addresses go up without them");
     h->claim_waits = false;
     loop_stop_timer(h->claim_timer);
 }
@@ -516,14 +520,14 @@ static void on_role(void *userdata, const struct bus_message *message)
         hold_back(h, message->body, message->cause, until_ns);
         return;
     }
-    forget_claim(h);
+    end_wait(h, message->body);
     obey(h, message->body, message->cause);
 }
 
 /* If its lease ran out meanwhile, obey() leaves it to the next renewal. */
 static void go_on(struct holder *h)
 {
-    forget_claim(h);
+    end_wait(h, &h->claim);
     obey(h, &h->claim, h->claim_cause);
 }
 
@@ -541,19 +545,15 @@ static void on_claim_timer(void *userdata, int64_t now_ns)
     struct holder *h = userdata;
 
     (void)now_ns;
-    if (!h->claim_waits)
-        return;
-    log_warning(
-        "superviserd did not tell in time that the before-active hooks came to their end: the addresses "
-        "go up without them");
-    go_on(h);
+    if (h->claim_waits)
+        go_on(h);
 }
 
 static void on_stop(void *userdata)
 {
     struct holder *h = userdata;
 
-    forget_claim(h);
+    h->claim_waits = false;
     set_lease(h, 0);
     for (int i = 0; i < STOP_TRIES && (i == 0 || h->trouble[0]); i++)
         become(h, false, "takeoverd stops");

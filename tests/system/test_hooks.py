@@ -128,6 +128,19 @@ def test_fault_hooks_need_a_fault_of_the_nodes_own(world):
     assert [line for line in world.trace() if "begins" in line] == ["timers begins", "report begins", "timers begins"]
 
 
+def test_order_of_events_counts_before_that_of_the_file(world):
+    """Also where both are due at once, since what came between was missed."""
+    world.start(hook("timers", "passive", world.tracer("timers")), hook("bulk", "active", world.tracer("bulk")),
+                hook("report", "fault", world.tracer("report")), hook("commit", "before-active", world.tracer("commit"), timeout="400ms"))
+    world.active(7)
+    world.hook("bulk", "done")
+    assert [line for line in world.trace() if "begins" in line] == ["commit begins", "bulk begins"], "the one before first"
+    world.role(role="passive", phase="passive", released=True, rule="R6-network", fit=False)
+    world.hook("timers", "done")
+    wait_for(lambda: len(world.trace()) == 8, "both")
+    assert [line for line in world.trace()[4:] if "begins" in line] == ["report begins", "timers begins"], "the fault first"
+
+
 def test_environment_and_surroundings(world):
     show = world.script("show", """
         #!/bin/bash

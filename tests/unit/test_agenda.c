@@ -235,7 +235,11 @@ static void test_a_hanging_hook_holds_up_no_claim(void **state)
     end(&play, FLUSH, true);
     assert_int_equal(play.agenda.view.prepared, 9);
     show(&play, PHASE_ACTIVE);
+    assert_int_equal(play.effects.timer_ns,
+                     play.agenda.hooks[TIMERS].deadline_ns); /* not bulk's, a little later */
     end(&play, BULK, true);
+    end(&play, BULK, false); /* of nothing that runs: no harm */
+    assert_int_equal(state_of(&play, BULK), HOOK_STATE_DONE);
     assert_false(agenda_at_rest(&play.agenda));
     assert_int_equal(play.agenda.view.state, HOOK_STATE_DONE);
     ring(&play);
@@ -384,6 +388,81 @@ static void test_without_hooks_of_an_event(void **state)
     assert_int_equal(play.agenda.view.prepared, 9); /* nothing to wait for */
 }
 
+/* What a role makes of every stage: the stage after it, and all that is run then, one after the other. */
+static void test_every_cell(void **state)
+{
+    enum { CLAIMING, SERVING, LEAVING, GONE, LOOKS };
+    static const struct {
+        enum agenda_stage after;
+        const char *started;
+    } cells[AGENDA_STAGE_COUNT][LOOKS] = {
+        [AGENDA_UNKNOWN] = {{AGENDA_CLAIMED, "commit flush "},
+                            {AGENDA_ACTIVE, "commit flush bulk "},
+                            {AGENDA_PASSIVE, ""},
+                            {AGENDA_PASSIVE, ""}},
+        [AGENDA_PASSIVE] = {{AGENDA_CLAIMED, "commit flush "},
+                            {AGENDA_ACTIVE, "commit flush bulk "},
+                            {AGENDA_PASSIVE, ""},
+                            {AGENDA_PASSIVE, ""}},
+        [AGENDA_CLAIMED] = {{AGENDA_CLAIMED, ""},
+                            {AGENDA_ACTIVE, "bulk "},
+                            {AGENDA_LEAVING, "report "},
+                            {AGENDA_PASSIVE, "report timers resync "}},
+        [AGENDA_ACTIVE] = {{AGENDA_ACTIVE, ""},
+                           {AGENDA_ACTIVE, ""},
+                           {AGENDA_LEAVING, "report "},
+                           {AGENDA_PASSIVE, "report timers resync "}},
+        [AGENDA_LEAVING] = {{AGENDA_CLAIMED, "commit flush "},
+                            {AGENDA_ACTIVE, "commit flush bulk "},
+                            {AGENDA_LEAVING, ""},
+                            {AGENDA_PASSIVE, "timers resync "}},
+    };
+    static const enum phase phases[LOOKS] = {PHASE_CLAIMING, PHASE_ACTIVE, PHASE_RELEASING, PHASE_PASSIVE};
+
+    (void)state;
+    for (size_t stage = 0; stage < AGENDA_STAGE_COUNT; stage++)
+        for (size_t seen = 0; seen < LOOKS; seen++) {
+            struct play play;
+            open_play(&play);
+            play.agenda.stage = (enum agenda_stage)stage;
+            play.agenda.epoch = play.role.epoch = 7;
+            play.role.released = seen == GONE;
+            play.role.fit = false;
+            snprintf(play.role.rule, sizeof play.role.rule, "R7-service");
+            show(&play, phases[seen]);
+            while (play.effects.start >= 0)
+                end(&play, (size_t)play.effects.start, true);
+            if (play.agenda.stage != cells[stage][seen].after ||
+                strcmp(play.started, cells[stage][seen].started) != 0)
+                fail_msg("stage %zu, seen %zu: stage %d, \"%s\"", stage, seen, play.agenda.stage,
+                         play.started);
+            assert_true(agenda_at_rest(&play.agenda));
+        }
+}
+
+static void test_an_older_run_that_ends_in_time_does_not_count(void **state)
+{
+    struct play play;
+
+    (void)state;
+    open_play(&play);
+    serve(&play, 7);
+    leave(&play, "R13-ordered", true);
+    serve(&play, 9);
+    leave(&play, "R7-service", false);
+    assert_started(&play, "report ");
+    assert_int_equal(state_of(&play, TIMERS), HOOK_STATE_RUNNING); /* still for the change before */
+    end(&play, TIMERS, false);
+    assert_int_equal(play.agenda.view.failed, 0);
+    end(&play, REPORT, true);
+    assert_started(&play, "timers ");
+    assert_int_equal(play.effects.abandon, 0);
+    assert_int_equal(play.agenda.hooks[TIMERS].view.took_ms, 0);
+    end(&play, TIMERS, true);
+    end(&play, RESYNC, true);
+    assert_int_equal(play.agenda.view.state, HOOK_STATE_DONE);
+}
+
 /* --------------------------------------------------------------------- the past */
 
 static char kept[AGENDA_PAST_MAX];
@@ -500,6 +579,8 @@ int main(void)
         cmocka_unit_test(test_a_failed_claim_is_undone),
         cmocka_unit_test(test_clear),
         cmocka_unit_test(test_without_hooks_of_an_event),
+        cmocka_unit_test(test_every_cell),
+        cmocka_unit_test(test_an_older_run_that_ends_in_time_does_not_count),
         cmocka_unit_test(test_a_restart_doubles_nothing_and_forgets_nothing),
         cmocka_unit_test(test_a_restart_that_missed_the_claim_runs_it_late),
         cmocka_unit_test(test_what_of_the_past_is_not_believed),

@@ -163,13 +163,24 @@ static void print_healed(const struct config_timers *timers)
 
 /* ---- services */
 
+/* The first restart comes at once. */
+static void add_retries(struct sum *sum, const struct config_service *service)
+{
+    int64_t pauses_ns = 0;
+
+    for (int i = 1; i < service->start_retries; i++)
+        pauses_ns += backoff_ns(service->retry_interval, i, SERVICE_BACKOFF_MAX_NS);
+    if (pauses_ns > 0)
+        add(sum, "growing retry-intervals", pauses_ns);
+}
+
 static void print_service_died(const struct config_timers *timers, const struct config_service *service)
 {
     char fault[CONFIG_NAME_MAX + 32];
     struct sum detection = {0};
 
     snprintf(fault, sizeof fault, "service %s dies for good", service->name);
-    add_times(&detection, service->start_retries, "retry-interval", service->retry_interval);
+    add_retries(&detection, service);
     add(&detection, "heartbeat-interval", timers->heartbeat_interval);
     print_fault(fault, &detection);
 }
@@ -184,7 +195,7 @@ static void print_service_hung(const struct config_timers *timers, const struct 
     add_times(&detection, checks, "check-interval", service->check_interval);
     add_times(&detection, checks, "check-timeout", service->check_timeout);
     add_times(&detection, lives, "stop-timeout", service->stop_timeout);
-    add_times(&detection, service->start_retries, "retry-interval", service->retry_interval);
+    add_retries(&detection, service);
     add(&detection, "heartbeat-interval", timers->heartbeat_interval);
     print_fault(fault, &detection);
 }

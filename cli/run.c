@@ -273,7 +273,7 @@ static int read_config(struct run *run)
         return r;
     run->handover_limit_ns = config->timers.handover_time + 2 * NS_PER_S;
     for (size_t i = 0; i < config->service_count; i++)
-        run->services_stop_ns = MAX(run->services_stop_ns, config->services[i].stop_timeout);
+        run->services_stop_ns += config->services[i].stop_timeout; /* one after the other, if they say so */
     for (size_t event = 0; event < HOOK_EVENT_COUNT; event++)
         run->hooks_ns += config_hooks_ns(config, (enum hook_event)event);
     config_free(config);

@@ -397,12 +397,14 @@ static void take_service_timing(struct reader *reader, cfg_t *section, struct co
 {
     service->check_interval = 2 * NS_PER_S;
     service->check_timeout = 5 * NS_PER_S;
+    service->start_timeout = 30 * NS_PER_S;
     service->retry_interval = NS_PER_S;
     service->stop_timeout = 10 * NS_PER_S;
     service->check_failures = 3;
     service->start_retries = 3;
     config_take_duration(reader, section, "check-interval", 10 * NS_PER_MS, &service->check_interval);
     config_take_duration(reader, section, "check-timeout", 10 * NS_PER_MS, &service->check_timeout);
+    config_take_duration(reader, section, "start-timeout", 10 * NS_PER_MS, &service->start_timeout);
     config_take_duration(reader, section, "retry-interval", NS_PER_MS, &service->retry_interval);
     config_take_duration(reader, section, "stop-timeout", 10 * NS_PER_MS, &service->stop_timeout);
     config_take_int(reader, section, "check-failures", 1, 1000, &service->check_failures);

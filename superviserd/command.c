@@ -62,8 +62,9 @@ void command_find_user(const char *user, const char *group, struct command_user 
 }
 
 int command_start(struct loop *loop, const struct config_strings *command, const struct command_user *user,
-                  const struct command_role *role, const struct process_handlers *handlers,
-                  struct process **process, char error[static PROCESS_TEXT_MAX])
+                  const struct command_role *role, const struct process_keep *keep,
+                  const struct process_handlers *handlers, struct process **process,
+                  char error[static PROCESS_TEXT_MAX])
 {
     struct environment environment;
 
@@ -74,7 +75,7 @@ int command_start(struct loop *loop, const struct config_strings *command, const
     int r = environment_make(role, &environment);
     if (r == 0) {
         const struct process_request request = {
-            .command = command->items, .environment = environment.items, .user = &user->user};
+            .command = command->items, .environment = environment.items, .user = &user->user, .keep = keep};
         r = process_start(loop, &request, handlers, process);
         free(environment.items);
     }

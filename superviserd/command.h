@@ -25,8 +25,9 @@ struct command_role {
     const char *hook; /* the event that a hook runs for, in DUET_HOOK; NULL: it is no hook */
 };
 
-/* Starts `command`; the rest is as in process_start(). If it cannot be, `error` says why. 0 or a negative
- * errno. */
+/* Starts `command`; `keep` (NULL: it dies with this daemon) and the rest are as in process_start(). If it
+ * cannot be, `error` says why. 0 or a negative errno. */
 int command_start(struct loop *loop, const struct config_strings *command, const struct command_user *user,
-                  const struct command_role *role, const struct process_handlers *handlers,
-                  struct process **process, char error[static PROCESS_TEXT_MAX]);
+                  const struct command_role *role, const struct process_keep *keep,
+                  const struct process_handlers *handlers, struct process **process,
+                  char error[static PROCESS_TEXT_MAX]);

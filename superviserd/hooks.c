@@ -1,12 +1,10 @@
 #include "superviserd/hooks.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -93,34 +91,19 @@ static void start(struct run *run)
     const struct process_handlers handlers = {on_started, on_start_failed, on_ended, on_output, run};
     char error[PROCESS_TEXT_MAX];
 
-    if (command_start(all->daemon->loop, &run->config->command, &run->user, &role, &handlers, &run->process,
-                      error) < 0)
+    if (command_start(all->daemon->loop, &run->config->command, &run->user, &role, NULL, &handlers,
+                      &run->process, error) < 0)
         feed_end(run, false, error);
 }
 
 /* --------------------------------------------------------------------- note */
-
-static int write_note(const struct hooks *hooks, const char *text)
-{
-    char fresh[PATH_MAX + 8];
-    const size_t size = strlen(text);
-
-    snprintf(fresh, sizeof fresh, "%s.new", hooks->note);
-    AUTO_CLOSE int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
-    if (fd < 0)
-        return -errno;
-    const ssize_t n = write(fd, text, size);
-    if (n != (ssize_t)size)
-        return n < 0 ? -errno : -ENOSPC;
-    return rename(fresh, hooks->note) < 0 ? -errno : 0;
-}
 
 static void keep(const struct hooks *hooks)
 {
     char text[AGENDA_PAST_MAX];
 
     agenda_print_past(&hooks->agenda, hooks->boot_id, hooks->daemon->config->hash, text);
-    int r = write_note(hooks, text);
+    int r = statefile_write_quick(hooks->note, text);
     if (r < 0)
         log_warning("cannot write %s: %s; should superviserd be started anew, hooks would run twice",
                     hooks->note, strerror(-r));
@@ -128,18 +111,15 @@ static void keep(const struct hooks *hooks)
 
 static void recall(struct hooks *hooks)
 {
-    char text[AGENDA_PAST_MAX];
-    AUTO_CLOSE int fd = open(hooks->note, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    char text[STATEFILE_MAX];
+    int r = statefile_read(hooks->note, text);
 
-    if (n < 0) {
-        if (errno != ENOENT)
-            log_warning("cannot read %s: %s; hooks that ran may run again", hooks->note, strerror(errno));
-        return;
-    }
-    text[n] = '\0';
-    if (agenda_take_past(&hooks->agenda, hooks->boot_id, hooks->daemon->config->hash, text) == -EBADMSG)
+    if (r == 0)
+        r = agenda_take_past(&hooks->agenda, hooks->boot_id, hooks->daemon->config->hash, text);
+    if (r == -EBADMSG || r == -EUCLEAN)
         log_warning("%s is damaged, and not believed; hooks that ran may run again", hooks->note);
+    else if (r < 0 && r != -ENOENT && r != -ESTALE)
+        log_warning("cannot read %s: %s; hooks that ran may run again", hooks->note, strerror(-r));
 }
 
 /* ------------------------------------------------------------------ telling */

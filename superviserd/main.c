@@ -77,5 +77,7 @@ int main(int argc, char **argv)
 
     if (r == 0)
         r = open_own();
-    return daemon_run(&self.daemon, r);
+    r = daemon_run(&self.daemon, r);
+    services_close(self.services);
+    return r;
 }

@@ -4,6 +4,7 @@ Order, environment, time limits, what a new role does to what still runs, and wh
 (docs/architecture.md, "Hooks"). The pair with hooks is in test_hooks_pair.py.
 """
 
+import hashlib
 import os
 import pathlib
 import re
@@ -81,6 +82,11 @@ def hook(name, event, command, **keys):
     words = ", ".join(f'"{w}"' for w in command)
     lines = "".join(f"    {k.replace('_', '-')} = {v}\n" for k, v in keys.items())
     return f'hook "{name}" {{\n    on = {event}\n    command = {{{words}}}\n{lines}}}'
+
+
+def sealed(text):
+    """As a state file ends."""
+    return f"{text}blake2b {hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}\n"
 
 
 def test_events_in_order_one_after_the_other(world):
@@ -236,7 +242,12 @@ def test_a_hook_never_runs_twice_at_once(world):
 
 def test_daemon_that_a_hook_leaves_behind_holds_up_nothing(world):
     left = world.dir / "left"
-    leaves = world.script("leaves", f"#!/bin/sh\nsetsid sleep 30 & echo $! >{left}\necho started\n")  # keeps stdout open
+    leaves = world.script("leaves", f"""
+        #!/bin/sh
+        setsid --fork sh -c 'echo $$ >{left}.new; mv {left}.new {left}; exec sleep 30'  # keeps stdout open
+        while [ ! -e {left} ]; do sleep 0.01; done  # what is still in the hook's group would be killed with it
+        echo started
+        """)
     world.start(hook("leaves", "before-active", [leaves], timeout="450ms"))
     try:
         world.claim(7)
@@ -295,20 +306,22 @@ def test_role_that_changed_while_superviserd_was_dead(world):
         "commit begins", "bulk begins", "timers begins", "commit begins", "bulk begins"], "late rather than never"
 
 
-@pytest.mark.parametrize("damage", ["cut", "other-boot", "other-config", "gone"])
+@pytest.mark.parametrize("damage", ["cut", "other-text", "other-boot", "other-config", "gone"])
 def test_note_that_is_not_believed(world, damage):
     hooks = [hook("commit", "before-active", world.tracer("commit"), timeout="450ms"), hook("bulk", "active", world.tracer("bulk"))]
     world.start(*hooks)
     world.serve(7)
     world.hook("bulk", "done")
     world.kill()
-    text = world.note.read_text()
+    text = world.note.read_text().partition("blake2b ")[0]
     boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert f"boot {boot} " in text
     if damage == "cut":
-        world.note.write_text(text[:-10])
+        world.note.write_text(text)
+    elif damage == "other-text":
+        world.note.write_text(sealed(text.replace("stage ", "stage +")))
     elif damage == "other-boot":
-        world.note.write_text(text.replace(boot, "0" * 8 + boot[8:]))
+        world.note.write_text(sealed(text.replace(boot, "0" * 8 + boot[8:])))
     elif damage == "gone":
         world.note.unlink()
     else:
@@ -321,7 +334,7 @@ def test_note_that_is_not_believed(world, damage):
         assert len(world.trace()) == 4
     else:
         wait_for(lambda: len(world.trace()) == 8, "all once more")
-    assert ("is damaged, and not believed" in world.log()) == (damage == "cut")
+    assert ("is damaged, and not believed" in world.log()) == (damage in ("cut", "other-text"))
 
 
 def test_note_that_cannot_be_written_is_told(world):

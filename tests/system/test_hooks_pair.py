@@ -65,11 +65,11 @@ def test_before_active_hooks_run_before_the_addresses_are_up(lab):
     assert watch.summary()["dual_ms"] == 0
     epoch = str(lab.role(new)["epoch"])
     assert trace(lab, new) == [["before-active", "active", epoch], ["active", "active", epoch]]
-    told = lab.bus.last(new, "hook")
-    assert (told["state"], told["failed"], str(told["prepared"])) == ("done", 0, epoch)
+    told = lab.wait_for(lambda: (hook := lab.bus.last(new, "hook"))["state"] == "done" and hook, 5, "all are at their end")
+    assert (told["event"], told["failed"], str(told["prepared"])) == ("active", 0, epoch)
     shown = lab.wait_for(lambda: len(s := steps(lab, new)) >= 4 and s, 5, "`duet why` shows the hooks")
-    assert "hook before (before-active): starts" in shown[0] and "hook before (before-active): done, took 1" in shown[1]
-    assert "hook active (active): starts" in shown[2] and "hook active (active): done, took 1" in shown[3]
+    assert "hook before (before-active): starts" in shown[0] and "hook before (before-active): done, took " in shown[1]
+    assert "hook active (active): starts" in shown[2] and "hook active (active): done, took " in shown[3]
 
 
 def test_switch_runs_passive_hooks_when_the_addresses_are_gone(lab):
@@ -86,7 +86,7 @@ def test_switch_runs_passive_hooks_when_the_addresses_are_gone(lab):
         ("passive", "passive"), ("before", "before-active"), ("active", "active"), ("fault", "fault")]
     before = status["hooks"][1]
     assert before["state"] == "done" and before["took_ms"] >= 150 and before["epoch"] == status["epoch"]
-    assert "before     before-active: done in 1" in lab.duet(other(old), "status").stdout
+    assert "before     before-active: done in " in lab.duet(other(old), "status").stdout
 
 
 def test_fault_hooks_then_passive_ones(lab):

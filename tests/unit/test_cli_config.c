@@ -152,10 +152,10 @@ static void test_budget_is_the_sum_of_its_terms(void **state)
     assert_non_null(strstr(text, "490ms = detection 480ms + network and kernel 10ms"));
     assert_non_null(strstr(text, "1050ms = 4 x router-interval 200ms + 20 x router-interval-quick 10ms + "
                                  "heartbeat-interval 50ms"));
-    assert_non_null(strstr(text, "3050ms = 3 x retry-interval 1s + heartbeat-interval 50ms"));
+    assert_non_null(strstr(text, "3050ms = growing retry-intervals 3s + heartbeat-interval 50ms"));
     assert_non_null(
-        strstr(text, "127050ms = 12 x check-interval 2s + 12 x check-timeout 5s + 4 x stop-timeout 10s + 3 "
-                     "x retry-interval 1s"));
+        strstr(text, "127050ms = 12 x check-interval 2s + 12 x check-timeout 5s + 4 x stop-timeout 10s + "
+                     "growing retry-intervals 3s"));
     assert_non_null(strstr(text, "680ms = address-lease 200ms + takeover-after 420ms"));
 }
 

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+import pytest
 from conftest import gap_ms
 from lab.lab import other
 from lab.network import ACTIVE
@@ -133,6 +134,22 @@ def test_stopped_superviserd_costs_the_time_limit_and_no_more(lab, figures):
     os.kill(stopped, signal.SIGCONT)
     lab.wait_for(lambda: events(lab, new) == ["before-active", "active"], 5, "late rather than never")
     lab.stays(lambda: lab.serves(new), 1, "it serves on")
+
+
+@pytest.mark.parametrize("profile, hooks_ms", [("lan", 500), ("fast", 250)])
+def test_a_claim_that_waits_for_long_is_left_alone(lab, profile, hooks_ms):
+    """The longest that the configuration allows: the arbiters of both nodes still see one orderly change."""
+    lab.write_config(profile=profile, extra=hook("slow", "before-active", ["/bin/sleep", "1000"], "%dms" % hooks_ms))
+    active = lab.start_pair()
+    for _ in range(2):
+        lab.wait_ready(active)
+        seen = len(lab.bus.changes)
+        assert lab.duet(active, "switch").returncode == 0
+        lab.wait_settled(other(active))
+        lab.stays(lambda: lab.settled() == other(active), 1, "it serves")
+        claims = [(change[1], change[3]) for change in lab.bus.changes[seen:] if change[3] == "claiming"]
+        assert claims == [(other(active), "claiming")]
+        active = other(active)
 
 
 def test_superviserd_killed_again_and_again_doubles_nothing(lab):

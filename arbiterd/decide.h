@@ -115,9 +115,11 @@ enum arbiter_alarm {
     ALARM_NOBODY_ACTIVE = 1 << 11,
     ALARM_CONFIG_DIFFERS = 1 << 12,    /* raised by the shell */
     ALARM_REBOOT_FAILED = 1 << 13,     /* raised by the shell */
-    ALARM_WATCHDOG_ABSENT = 1 << 14,   /* raised by the shell */
-    ALARM_WATCHDOG_STARVING = 1 << 15, /* raised by the shell */
-    ALARM_COUNT = 16,
+    ALARM_REBOOT_DELAYED = 1 << 14,    /* raised by the shell */
+    ALARM_WATCHDOG_ABSENT = 1 << 15,   /* raised by the shell */
+    ALARM_WATCHDOG_STARVING = 1 << 16, /* raised by the shell */
+    ALARM_HOOK_FAILED = 1 << 17,       /* raised by the shell */
+    ALARM_COUNT = 18,
 };
 
 struct arbiter {

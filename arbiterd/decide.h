@@ -28,7 +28,8 @@ struct arbiter_settings {
     bool first_named; /* odd epochs */
     bool sorts_first; /* the name wins the last tie */
     bool reboot_on_network_fault;
-    bool watchdog_required; /* without an armed one this node is unfit */
+    int64_t services_guarded; /* those whose failure counts */
+    bool watchdog_required;   /* without an armed one this node is unfit */
     size_t channel_count;
     char channels[ARBITER_CHANNELS_MAX][32]; /* names, in the order of the configuration */
     bool searched[ARBITER_CHANNELS_MAX];     /* the search can ask there */
@@ -55,7 +56,7 @@ enum arbiter_event_kind {
     EVENT_LINK,     /* channel, link */
     EVENT_SEARCH,   /* channel, search */
     EVENT_ADDRESS,  /* address */
-    EVENT_SERVICES, /* services_failed, services_reboot */
+    EVENT_SERVICES, /* services_failed, services_unheard, services_reboot */
     EVENT_WATCHDOG, /* watchdog_armed */
     EVENT_SWITCH,   /* force: even if the peer is not fit */
     EVENT_HOLD,     /* hold_until_ns */
@@ -75,7 +76,8 @@ struct arbiter_event {
     int64_t change; /* EVENT_START: where to begin numbering changes; higher than ever before */
     int64_t hold_until_ns;
     int64_t services_failed;
-    bool services_reboot; /* at least one of them asks for a reboot */
+    int64_t services_unheard; /* of which superviserd has told nothing yet */
+    bool services_reboot;     /* at least one of them asks for a reboot */
     bool watchdog_armed;
     union {
         const struct arbiter_durable *durable;
@@ -113,9 +115,11 @@ enum arbiter_alarm {
     ALARM_NOBODY_ACTIVE = 1 << 11,
     ALARM_CONFIG_DIFFERS = 1 << 12,    /* raised by the shell */
     ALARM_REBOOT_FAILED = 1 << 13,     /* raised by the shell */
-    ALARM_WATCHDOG_ABSENT = 1 << 14,   /* raised by the shell */
-    ALARM_WATCHDOG_STARVING = 1 << 15, /* raised by the shell */
-    ALARM_COUNT = 16,
+    ALARM_REBOOT_DELAYED = 1 << 14,    /* raised by the shell */
+    ALARM_WATCHDOG_ABSENT = 1 << 15,   /* raised by the shell */
+    ALARM_WATCHDOG_STARVING = 1 << 16, /* raised by the shell */
+    ALARM_HOOK_FAILED = 1 << 17,       /* raised by the shell */
+    ALARM_COUNT = 18,
 };
 
 struct arbiter {
@@ -131,7 +135,7 @@ struct arbiter {
     struct search_message searches[ARBITER_CHANNELS_MAX];
     struct address_message address;
     int64_t address_heard; /* when takeoverd last spoke; 0 = not yet */
-    int64_t services_failed;
+    int64_t services_failed, services_unheard;
     bool services_reboot;
     bool watchdog_heard, watchdog_armed; /* by superviserd */
     int64_t peer_ahead_since; /* since when the peer has more usable channels, because of a fault here; 0 = it

@@ -77,7 +77,12 @@ bool takeoverd_alive(const struct arbiter *a)
     return a->address_heard > 0 && a->now - a->address_heard < 3 * NS_PER_S; /* it speaks once a second */
 }
 
-/* ------------------------------------------------------------- the watchdog */
+/* ------------------------------------------------- services and the watchdog */
+
+int64_t services_doubtful(const struct arbiter *a)
+{
+    return a->services_failed + (phase_serves(a->phase) ? 0 : a->services_unheard);
+}
 
 bool watchdog_missing(const struct arbiter *a)
 {
@@ -258,7 +263,7 @@ bool self_preferred(const struct arbiter *a)
         order_of(!claim_barred(a), p->next_epoch > 0),
         order_of(p->unfit, unfit_because(a) != NULL),
         order_of(own_usable(a), peer_usable(a)),
-        order_of(p->services_failed, a->services_failed),
+        order_of(p->services_failed, services_doubtful(a)),
         order_of_age(a),
     };
     for (size_t i = 0; i < ARRAY_LENGTH(ranks); i++)

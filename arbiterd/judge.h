@@ -19,6 +19,11 @@ const char *peer_ineligible_because(const struct arbiter *a); /* NULL: it is eli
 
 bool takeoverd_alive(const struct arbiter *a);
 
+/* Services that cannot be counted on here, as the peer is to see it. One that had failed before this node was
+ * restarted is known to superviserd alone: until that has spoken, a node that does not serve counts them as
+ * failed, or the role would be handed to it for a service that fails there as well (R7). */
+int64_t services_doubtful(const struct arbiter *a);
+
 /* The watchdog, where the configuration requires one. */
 bool watchdog_missing(const struct arbiter *a); /* it is not armed, as far as superviserd has said */
 bool watchdog_awaited(const struct arbiter *a); /* superviserd has its time to say so first */

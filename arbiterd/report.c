@@ -72,6 +72,8 @@ static void list_not_ready(const struct arbiter *a, struct role_message *role)
             add_reason(list, size, "channel %s does not work", a->set.channels[i]);
     if (a->services_failed > 0)
         add_reason(list, size, "%d services failed", (int)a->services_failed);
+    if (a->services_unheard > 0)
+        add_reason(list, size, "superviserd has not told of %d services", (int)a->services_unheard);
     if (a->address_heard > 0 && !takeoverd_alive(a))
         add_reason(list, size, "takeoverd does not answer");
     if (a->trouble_sticky)
@@ -106,7 +108,7 @@ bool arbiter_role(const struct arbiter *a, struct role_message *role)
         .prefers = a->prefers,
         .released = a->released,
         .whole = true, /* without sync sets (R14) */
-        .services_failed = a->services_failed,
+        .services_failed = services_doubtful(a),
         .reboot = a->reboot && a->phase == PHASE_PASSIVE && !a->held,
     };
     text_copy(role->rule, sizeof role->rule, a->rule);

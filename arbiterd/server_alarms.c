@@ -26,8 +26,11 @@ static const struct {
     {"config-differs",
      "the configurations of the two nodes differ: copy the right one, and restart duet on that node"},
     {"reboot-failed", "the reboot command failed: restart this node by hand"},
+    {"reboot-delayed", "this node restarted for the same fault before, and waits: mend it, then `duet clear`"},
     {"watchdog-absent", "no watchdog guards this machine"},
     {"watchdog-starving", "the watchdog is not fed, and restarts this machine soon"},
+    {"hook-failed",
+     "a hook of the last change of role failed: see `duet status`; mend it, then `duet clear`"},
 };
 
 static unsigned shell_alarms(const struct server *s)
@@ -40,6 +43,10 @@ static unsigned shell_alarms(const struct server *s)
         set |= ALARM_WATCHDOG_ABSENT;
     if (s->watchdog.starving_since_ns > 0)
         set |= ALARM_WATCHDOG_STARVING;
+    if (s->reboot_delayed)
+        set |= ALARM_REBOOT_DELAYED;
+    if (s->hook_failed)
+        set |= ALARM_HOOK_FAILED;
     if (theirs[0] && strcmp(theirs, s->daemon->config->hash) != 0)
         set |= ALARM_CONFIG_DIFFERS;
     return set;

@@ -250,6 +250,22 @@ static void print_services(const struct config *config)
     }
 }
 
+/* ---- hooks */
+
+/* Comes to each outage above that a claim ends: takeoverd waits that long if superviserd says nothing. */
+static void print_hooks(const struct config *config)
+{
+    const int64_t hooks_ns = config_hooks_ns(config, HOOK_EVENT_BEFORE_ACTIVE);
+    struct sum longer = {0};
+
+    if (hooks_ns == 0)
+        return;
+    add(&longer, "before-active hooks", hooks_ns);
+    add(&longer, "a twentieth of claim-time", config->timers.claim_time / 20);
+    printf("  %-*s ", LABEL_WIDTH, "each claim, with its hooks");
+    print_sum("longer by", &longer);
+}
+
 /* ---- the whole */
 
 static void print_timers(const struct config *config)
@@ -279,6 +295,7 @@ static void print_budget(const struct config *config)
     print_watchdog(config);
     print_killed(config);
     print_healed(&config->timers);
+    print_hooks(config);
 }
 
 int check_config(const char *file, const char *node)

@@ -221,6 +221,27 @@ static void put_watchdog(const struct view *view)
     fprintf(view->paper->out, "%s%s\n", watchdog->text[0] ? ": " : "", watchdog->text);
 }
 
+static void put_hooks(const struct view *view)
+{
+    static const enum tint tints[HOOK_STATE_COUNT] = {TINT_FAINT, TINT_WARN, TINT_WARN, TINT_GOOD, TINT_BAD};
+    const struct model_topic *topic;
+    const char *label = "hooks";
+
+    for (size_t at = 0; (topic = model_next(view->model, &hook_command_type, false, view->now_ns, &at));
+         label = "") {
+        const struct hook_command_message *hook = topic->body;
+        const bool ended = hook->state == HOOK_STATE_DONE || hook->state == HOOK_STATE_FAILED;
+        put_label(view, label);
+        fprintf(view->paper->out, "%-10s %s: ", topic->name, hook_event_names[hook->event]);
+        paper_print(view->paper, tints[hook->state], "%s", hook_state_names[hook->state]);
+        if (ended && hook->at_ns > 0)
+            fprintf(view->paper->out, " in %" PRId64 " ms", hook->took_ms);
+        if (hook->epoch > 0)
+            fprintf(view->paper->out, ", epoch %" PRId64, hook->epoch);
+        fprintf(view->paper->out, "%s%s\n", hook->text[0] ? ": " : "", hook->text);
+    }
+}
+
 static void put_daemons(const struct view *view)
 {
     const char *label = "daemons";
@@ -265,6 +286,7 @@ void status_text(const struct paper *paper, const struct model *model, const cha
     put_channels(&view);
     put_services(&view);
     put_watchdog(&view);
+    put_hooks(&view);
     put_daemons(&view);
     put_alarms(&view);
 }

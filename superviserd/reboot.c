@@ -206,9 +206,11 @@ static void force(struct reboot *reboot)
     char error[sizeof reboot->message.error];
 
     log_error("restarting the machine by the kernel");
-    snprintf(error, sizeof error, "the kernel refused to restart the machine: %s", strerror(-sys_restart()));
+    const int r = sys_restart();
+    const bool starved = watchdog_starve(reboot->watchdog, "the kernel refused to restart the machine");
+    snprintf(error, sizeof error, "the kernel refused to restart the machine: %s%s", strerror(-r),
+             starved ? "; the watchdog will, since it is not fed any more" : "");
     fail(reboot, error);
-    watchdog_starve(reboot->watchdog, error);
 }
 
 static void on_grace_over(struct reboot *reboot)

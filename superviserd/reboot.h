@@ -3,22 +3,22 @@
  *
  *     none       nothing is wished
  *     delayed    it was restarted for this cause before: it waits (restarts.h)
- *     preparing  takeoverd confirms that no active address is left; the reason goes to the log, the traps
- * have their moment; the count of restarts and the file systems go to the disk; each within its limit running
- * reboot-command was started, in a session of its own, so that it goes on when this daemon is stopped by what
- * it started failed     it could not be started, did not end well, or did not restart the machine
+ *     preparing  takeoverd confirms that no active address is left, the traps have their moment, the count of
+ *                restarts and the file systems go to the disk; each within its limit
+ *     running    reboot-command was started, in a session of its own: it goes on when it stops this daemon
+ *     failed     it could not be started, did not end well, or did not restart the machine
  *
  * If the machine still runs reboot-grace after the command, however that ended, it is restarted by the kernel
  * (reboot-force), after the file systems had a last moment to be written. Only the whole machine is: a node
- * in a network namespace of its own is not (sys_is_whole_machine()).
+ * in a network namespace of its own is not (sys_is_whole_machine()). If even the kernel does not, the
+ * watchdog is not fed any more.
  *
  * That the command was started is noted in the run directory before: a superviserd that is restarted
  * meanwhile, and hears the same wish again, does not start it a second time. When the wish is taken back
- * before that, nothing happened; after it, nothing can be called back, but the kernel is not asked any more.
- * Should the kernel refuse, the watchdog is not fed any more, and restarts the machine where there is one.
+ * before that, nothing happened; after it, nothing can be called back, but the kernel is not asked any more,
+ * and the watchdog is fed again.
  */
 #pragma once
-#include "common/daemon.h"
 #include "superviserd/watchdog.h"
 
 struct reboot;

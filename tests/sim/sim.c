@@ -881,6 +881,7 @@ static void start_arbiterd(int n)
     struct arbiter_event start = {.kind = EVENT_START, .durable = &node->disk, .lost = node->disk_lost};
 
     own.first_named = own.sorts_first = n == 0;
+    own.services_guarded = 1;
     own.watchdog_required = watchdog_is_required();
     own.searched[0] = own.searched[1] = !w.search_off;
     arbiter_init(&node->arbiter, &own);

@@ -593,6 +593,37 @@ static void test_R7_a_failed_service_moves_if_the_peers_has_not_failed(void **st
     assert_rules("R7-service ");
 }
 
+static void test_R7_a_service_of_which_nothing_was_heard_is_not_counted_on(void **state)
+{
+    struct role_message role;
+
+    (void)state;
+    passive_beside_beta();
+    w.arbiter.services_unheard = 2; /* as after a restart of this arbiter, where two are guarded */
+    pass(MS(20), true);
+    assert_true(arbiter_role(&w.arbiter, &role));
+    assert_int_equal(role.services_failed,
+                     2); /* so that the peer hands nothing over for a service of its own */
+    assert_false(role.ready);
+    assert_false(arbiter_alarms(&w.arbiter) & ALARM_SERVICE_FAILED);
+    step((struct arbiter_event){.kind = EVENT_SERVICES, .services_failed = 1});
+    assert_true(arbiter_role(&w.arbiter, &role));
+    assert_int_equal(role.services_failed, 1);
+}
+
+static void test_R7_an_active_node_hands_nothing_over_for_what_it_has_not_heard(void **state)
+{
+    struct role_message role;
+
+    (void)state;
+    active_beside_beta();
+    w.arbiter.services_unheard = 2;
+    pass(MS(1000), true);
+    assert_rules("");
+    assert_true(arbiter_role(&w.arbiter, &role));
+    assert_int_equal(role.services_failed, 0);
+}
+
 /* -------------------------------------------------------------- R9, R10, R11 */
 
 static void test_R9_the_lower_epoch_yields_the_higher_one_stays(void **state)
@@ -1075,6 +1106,8 @@ int main(void)
         TEST(test_R6_reboots_only_once_the_peer_has_served_for_a_second),
         TEST(test_R6_an_offer_that_nobody_takes_is_withdrawn),
         TEST(test_R7_a_failed_service_moves_if_the_peers_has_not_failed),
+        TEST(test_R7_a_service_of_which_nothing_was_heard_is_not_counted_on),
+        TEST(test_R7_an_active_node_hands_nothing_over_for_what_it_has_not_heard),
         TEST(test_R9_the_lower_epoch_yields_the_higher_one_stays),
         TEST(test_R10_unfit_until_the_fault_is_gone_for_settle_time_doubled_each_time),
         TEST(test_R7_a_fault_that_being_passive_cures_each_time_is_no_longer_believed_cured),

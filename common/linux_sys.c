@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -131,4 +132,20 @@ int sys_process_open(int pid)
 {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     return fd < 0 ? -errno : fd;
+}
+
+/* The kernel numbers the namespaces that it starts with itself, below those that are made later: the one of
+ * processes always (PROC_PID_INIT_INO), the one of networks since 6.17. */
+static const ino_t first_processes = 0xEFFFFFFC, first_network = 0xEFFFFFF9;
+
+bool sys_is_whole_machine(void)
+{
+    struct stat processes, network, init;
+
+    if (stat("/proc/self/ns/pid", &processes) < 0 || processes.st_ino != first_processes ||
+        stat("/proc/self/ns/net", &network) < 0)
+        return false;
+    if (network.st_ino == first_network)
+        return true;
+    return stat("/proc/1/ns/net", &init) == 0 && network.st_ino == init.st_ino;
 }

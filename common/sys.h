@@ -32,3 +32,8 @@ int sys_die_with_parent(int signal);
 
 /* A descriptor that becomes readable when the process ends; -errno on error. The caller closes it. */
 int sys_process_open(int pid);
+
+/* True if this node is the whole machine: it runs in the network namespace of the machine's first process,
+ * and that is not a container's. Only then may it restart the machine, open its watchdog, or take what its
+ * firmware kept; a node in a namespace of its own has these in common with others. False if in doubt. */
+bool sys_is_whole_machine(void);

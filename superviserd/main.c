@@ -6,12 +6,14 @@
 #include "common/log.h"
 #include "common/sys.h"
 #include "superviserd/reboot.h"
+#include "superviserd/recorder.h"
 #include "superviserd/services.h"
 
 static struct {
     struct daemon daemon;
     struct services *services;
     struct reboot *reboot;
+    struct recorder *recorder;
 } self;
 
 static void on_role(void *userdata, const struct bus_message *message)
@@ -43,8 +45,11 @@ static void on_stop(void *userdata)
 
 static int open_own(void)
 {
-    int r = services_new(&self.daemon, &self.services);
+    int r = recorder_start(&self.daemon, &self.recorder);
 
+    if (r < 0)
+        log_error("cannot start the black box: %s; going on without", strerror(-r));
+    r = services_new(&self.daemon, &self.services);
     if (r == 0)
         r = reboot_new(&self.daemon, &self.reboot);
     if (r == 0)
@@ -65,5 +70,7 @@ int main(int argc, char **argv)
 
     if (r == 0)
         r = open_own();
-    return daemon_run(&self.daemon, r);
+    r = daemon_run(&self.daemon, r);
+    recorder_stop(self.recorder);
+    return r;
 }

@@ -150,6 +150,8 @@ static void on_message(void *userdata, const char *topic, const char *json, size
         pmsg_put(&recorder->pmsg, at_ns, line);
     }
     put(recorder, verdict == SIEVE_CHANGE ? BLACKBOX_CHANGE : BLACKBOX_RENEWAL, topic, at_ns, json, size);
+    if (verdict == SIEVE_CHANGE && strcmp(topic, "reboot") == 0)
+        recorder->flush_due_ns = now; /* there may not be a second left */
 }
 
 static void tell_held_back(struct recorder *recorder)

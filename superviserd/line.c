@@ -13,6 +13,8 @@ static bool is_worth_it(const struct walk_field *field)
     if (walk_is_envelope(field) || field_is_measure(field->name, field->name_size) ||
         field->value_size == 0 || field->value[0] == '[' || field->value[0] == '{')
         return false;
+    if (walk_is(field, "active") || walk_is(field, "state")) /* what the line is about */
+        return true;
     for (size_t i = 0; i < ARRAY_LENGTH(empty); i++)
         if (field->value_size == strlen(empty[i]) && memcmp(field->value, empty[i], field->value_size) == 0)
             return false;

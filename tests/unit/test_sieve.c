@@ -219,6 +219,8 @@ static void test_line(void **state)
     (void)state;
     line_print("role", json, sizeof json - 1, line, sizeof line);
     assert_string_equal(line, "role role=active next_epoch=3 reason=nobody \"serves\"?0007 ready=true");
+    line_print("alarm/x", "{\"active\":false,\"since_ns\":1,\"text\":\"t\"}", 40, line, sizeof line);
+    assert_string_equal(line, "alarm/x active=false text=t");
     line_print("role", json, sizeof json - 1, line, 20);
     assert_string_equal(line, "role role=active ne");
 }

@@ -36,7 +36,7 @@ def use_driver(lab, driver):
     ("i6300esb", "i6300ESB", "WATCHDOG", DIE),
     ("softdog", "Software", "RESET", "pkill -STOP -x superviserd"),
 ], ids=["superviserd", "all-of-user-space", "the-kernel", "superviserd-softdog"])
-def test_L14_what_stands_still_is_restarted(lab, figures, driver, identity, event, stopping):
+def test_L14_what_stands_still_is_restarted(lab, figures, request, driver, identity, event, stopping):
     """superviserd, every process but init, or the kernel itself stands still on the active node: the driver resets the
     machine. The peer serves the client; the node returns as passive, and knows what was said on its bus before."""
     active = lab.wait_ready() if driver == "i6300esb" else use_driver(lab, driver)
@@ -51,7 +51,7 @@ def test_L14_what_stands_still_is_restarted(lab, figures, driver, identity, even
     lab.wait_for(lambda: machine.qmp.happened(event, stopped), WATCHDOG_S + 2 * LATE_S,
                  "%s resets %s" % (driver, active))
     after_s = machine.qmp.happened(event, stopped)[0][0] - stopped
-    figures("%s, %s" % (stopping, driver), "reset after %.1f s, timeout %d s" % (after_s, WATCHDOG_S))
+    figures("hung: " + request.node.callspec.id, "reset after %.1f s, timeout %d s" % (after_s, WATCHDOG_S))
     assert after_s < WATCHDOG_S + LATE_S
 
     lab.wait_for(lambda: lab.owner() == other(active), 60, "%s serves" % other(active))

@@ -6,9 +6,10 @@
  *
  *     a change    when the second hash is new; at most SIEVE_BURST at once for each topic, and then one each
  *                 SIEVE_REFILL: the state in between is lost, the latest one is not, since it comes again
- *     a change    again, when the ring of changes has gone on by half its size since this topic's last one:
- * so the latest state of every topic is always in the ring a renewal   when only the first hash is new, and
- * the topic's last record is SIEVE_RENEWAL old nothing     else
+ *     a change    once more, when the ring of changes has gone on by half its size since this topic's last:
+ *                 the latest state of every topic is always in the ring
+ *     a renewal   when only the first hash is new, and the topic's last record is SIEVE_RENEWAL old
+ *     nothing     else
  *
  * Pure: time and the ring's position come with the message. */
 #pragma once
@@ -16,8 +17,8 @@
 #include "common/blackbox.h"
 #include "proto/codec.h"
 
-enum { SIEVE_TOPICS_MAX = 512, SIEVE_BURST = 32 };
-#define SIEVE_REFILL (2 * NS_PER_S)
+enum { SIEVE_TOPICS_MAX = 512, SIEVE_BURST = 64 };
+#define SIEVE_REFILL NS_PER_S
 #define SIEVE_RENEWAL (10 * NS_PER_S)
 
 struct sieve_topic {

@@ -100,7 +100,7 @@ static void test_a_flapping_topic_is_bounded_and_its_last_state_comes(void **sta
         now_ns += 20 * NS_PER_MS;
         changes += judge("router/1", i % 2 ? "\"missed\":1" : "\"missed\":0") == SIEVE_CHANGE;
     }
-    assert_in_range(changes, SIEVE_BURST, SIEVE_BURST + 31);
+    assert_in_range(changes, SIEVE_BURST, SIEVE_BURST + 61);
     assert_true(sieve.held_back > 1000);
     assert_int_equal(judge("role", "\"role\":\"active\""), SIEVE_CHANGE); /* others are not concerned */
     assert_int_equal(judge("router/1", "\"missed\":7"), SIEVE_NOTHING);

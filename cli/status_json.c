@@ -177,6 +177,16 @@ static json_t *daemons_of(const struct view *view)
 }
 
 /* A superviserd that does not answer has not said that it is off. */
+static json_t *reboot_of(const struct view *view)
+{
+    const struct reboot_message *reboot = model_get(view->model, &reboot_type, NULL, view->now_ns);
+    const int64_t left_ns = reboot && reboot->until_ns > 0 ? MAX(reboot->until_ns - view->now_ns, 0) : 0;
+
+    return json_pack("{s:s? s:s s:I s:I s:s}", "state", reboot ? reboot_state_names[reboot->state] : NULL,
+                     "reason", reboot ? reboot->reason : "", "row", (json_int_t)(reboot ? reboot->row : 0),
+                     "left_ms", (json_int_t)(left_ns / NS_PER_MS), "error", reboot ? reboot->error : "");
+}
+
 static json_t *watchdog_of(const struct view *view)
 {
     const struct watchdog_message *watchdog = model_get(view->model, &watchdog_type, NULL, view->now_ns);
@@ -201,6 +211,7 @@ char *status_json(const struct model *model, const char *cluster, int64_t now_ns
     json_object_set_new(status, "hooks", list_of(&view, &hook_command_type, false, hook_row));
     json_object_set_new(status, "sync", json_pack("{s:s s:[]}", "state", "off", "sets"));
     json_object_set_new(status, "watchdog", watchdog_of(&view));
+    json_object_set_new(status, "reboot", reboot_of(&view));
     json_object_set_new(status, "daemons", daemons_of(&view));
     json_object_set_new(status, "alarms", list_of(&view, &alarm_type, false, alarm_row));
     char *text = json_dumps(status, pretty ? JSON_INDENT(2) | JSON_REAL_PRECISION(6)

@@ -275,6 +275,27 @@ static void put_alarms(const struct view *view)
     }
 }
 
+static void put_reboot(const struct view *view)
+{
+    const struct reboot_message *reboot = model_get(view->model, &reboot_type, NULL, view->now_ns);
+    char span[SPAN_TEXT_MAX];
+
+    if (!reboot || reboot->state == REBOOT_STATE_NONE)
+        return;
+    put_label(view, "reboot");
+    paper_print(view->paper, reboot->state == REBOOT_STATE_FAILED ? TINT_BAD : TINT_WARN, "%s",
+                reboot_state_names[reboot->state]);
+    if (reboot->until_ns > view->now_ns) {
+        span_print(reboot->until_ns - view->now_ns, span);
+        fprintf(view->paper->out,
+                reboot->state == REBOOT_STATE_DELAYED ? ", for another %s" : ", for %s before it is forced",
+                span);
+    }
+    if (reboot->row > 0)
+        fprintf(view->paper->out, ", after %" PRId64 " in a row", reboot->row);
+    fprintf(view->paper->out, ": %s%s%s\n", reboot->reason, reboot->error[0] ? ": " : "", reboot->error);
+}
+
 void status_text(const struct paper *paper, const struct model *model, const char *cluster, int64_t now_ns)
 {
     const struct view view = {paper, model, now_ns};
@@ -287,6 +308,7 @@ void status_text(const struct paper *paper, const struct model *model, const cha
     put_services(&view);
     put_watchdog(&view);
     put_hooks(&view);
+    put_reboot(&view);
     put_daemons(&view);
     put_alarms(&view);
 }

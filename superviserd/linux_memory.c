@@ -166,15 +166,29 @@ static int64_t started_wall_ns(const struct memory_process *process)
     return wall_ns_of(&now) - (clock_now_ns() - since_boot_ns);
 }
 
+/* Whoever can write the file could else have any process ended. */
+static int check_owner(const struct stat *file, int pid)
+{
+    char path[64];
+    struct stat process;
+
+    if (file->st_mode & (S_IWGRP | S_IWOTH))
+        return -EPERM;
+    snprintf(path, sizeof path, "/proc/%d", pid);
+    if (stat(path, &process) < 0)
+        return -ESRCH;
+    return file->st_uid == 0 || file->st_uid == process.st_uid ? 0 : -EPERM;
+}
+
 int memory_read_pidfile(const char *path, bool old, struct memory_process *found)
 {
     char text[PIDFILE_READ];
     struct stat file;
     int pid;
 
-    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
     if (fd < 0)
-        return -errno;
+        return errno == ELOOP ? -EPERM : -errno;
     if (fstat(fd, &file) < 0)
         return -errno;
     if (!S_ISREG(file.st_mode))
@@ -187,6 +201,8 @@ int memory_read_pidfile(const char *path, bool old, struct memory_process *found
         r = -EBADMSG;
     if (r == 0)
         r = memory_look(pid, found);
+    if (r == 0)
+        r = check_owner(&file, pid);
     if (r == 0 && old && started_wall_ns(found) > wall_ns_of(&file.st_mtim) + pidfile_slack_ns)
         r = -ESRCH;
     return r;

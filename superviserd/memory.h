@@ -22,7 +22,9 @@ int memory_find(const char *name, struct memory_process *found);
 
 /* The process that a pidfile names. 0; -ENOENT (no such file); -EBADMSG (it begins with no number); -ESRCH
  * (no such process; or, if `old`, one that started after the file was written, and so has the number by
- * chance); or another negative errno. */
+ * chance); -EPERM (the file may name processes of others to this daemon, which is root: it is a symbolic
+ * link, or more than its owner can write it, or its owner is not root and the process not his); or another
+ * negative errno. */
 int memory_read_pidfile(const char *path, bool old, struct memory_process *found);
 
 /* A descriptor that becomes readable when that very process ends. -ESRCH if it is gone; or another negative

@@ -133,6 +133,7 @@ static bool take(struct forker *forker)
                  r == -ENOENT    ? "there is no such file"
                  : r == -EBADMSG ? "it does not begin with the number of a process"
                  : r == -ESRCH   ? "it names no process that runs"
+                 : r == -EPERM   ? "not to be trusted: see pidfile in duet.conf(5)"
                                  : strerror(-r));
     } else {
         snprintf(forker->error, sizeof forker->error, "no process is called %.60s%s%s",

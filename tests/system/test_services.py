@@ -280,6 +280,31 @@ def test_an_old_pidfile_whose_number_is_somebody_elses(world, forker):
         stranger.wait()
 
 
+@pytest.mark.parametrize("kind", ["link", "mode", "owner"])
+def test_a_pidfile_that_others_could_have_written(world, forker, kind):
+    """Who may write it could have superviserd, which is root, end any process."""
+    victim = subprocess.Popen(SLEEP)
+    try:
+        pid = world.dir / "pid"
+        if kind == "link":
+            (world.dir / "real").write_text(f"{victim.pid}\n")
+            pid.symlink_to(world.dir / "real")
+        else:
+            pid.write_text(f"{victim.pid}\n")
+            pid.chmod(0o666 if kind == "mode" else 0o644)
+            os.chown(pid, 65534 if kind == "owner" else 0, 0)
+        (world.dir / "mute").touch()
+        world.start(forker(start_timeout="100ms", start_retries=0))
+        world.active()
+        assert "not to be trusted" in world.service("vpn", "failed")["text"]
+        world.passive()
+        time.sleep(0.3)
+        assert victim.poll() is None
+    finally:
+        victim.kill()
+        victim.wait()
+
+
 def test_a_start_command_that_hangs_is_ended(world, forker):
     hangs = world.script("hangs", "#!/bin/sh\nsleep 1000\n")
     world.start(forker(start=f'{{"{hangs}"}}', start_timeout="200ms", start_retries=0))

@@ -271,7 +271,7 @@ static void test_json_role(void **state)
     (void)state;
     assert_keys(status,
                 "cluster node role phase epoch since reason fit held ready not_ready peer paths channels "
-                "services hooks sync watchdog daemons alarms");
+                "services hooks sync watchdog reboot daemons alarms");
     assert_text(status, "cluster", "gate");
     assert_text(status, "node", "alpha");
     assert_text(status, "role", "active");
@@ -415,7 +415,7 @@ static void test_json_of_nothing(void **state)
     (void)state;
     assert_keys(status,
                 "cluster node role phase epoch since reason fit held ready not_ready peer paths channels "
-                "services hooks sync watchdog daemons alarms");
+                "services hooks sync watchdog reboot daemons alarms");
     assert_true(json_is_null(json_object_get(status, "role")));
     assert_flag(status, "ready", false);
     assert_keys(json_object_get(status, "peer"), "node alive role phase epoch fit ready last_heard_ms");
@@ -493,6 +493,32 @@ static void test_text(void **state)
     assert_null(strchr(text, '\033'));
     assert_null(strstr(text, "long past"));
     free(text);
+    pair_free(model);
+}
+
+static void test_a_reboot_that_waits(void **state)
+{
+    struct model *model = pair_new();
+    const struct reboot_message reboot = {.state = REBOOT_STATE_DELAYED,
+                                          .reason = "a service stayed down here",
+                                          .row = 2,
+                                          .until_ns = now_ns + 90 * NS_PER_S};
+
+    (void)state;
+    char *text = text_of(model);
+    assert_null(strstr(text, "reboot"));
+    free(text);
+    tell(model, &reboot_type, NULL, "superviserd", &reboot);
+    text = text_of(model);
+    assert_non_null(strstr(text,
+                           "reboot    delayed, for another 90.0 s, after 2 in a row: a service stayed down "
+                           "here\n"));
+    free(text);
+    json_t *status = status_of(model), *told = json_object_get(status, "reboot");
+    assert_keys(told, "state reason row left_ms error");
+    assert_text(told, "state", "delayed");
+    assert_number(told, "left_ms", 90000);
+    json_decref(status);
     pair_free(model);
 }
 
@@ -586,6 +612,7 @@ int main(void)
         cmocka_unit_test(test_json_of_nothing),
         cmocka_unit_test(test_channels_in_order_of_the_configuration),
         cmocka_unit_test(test_text),
+        cmocka_unit_test(test_a_reboot_that_waits),
         cmocka_unit_test(test_text_of_a_watchdog_that_is_not_well),
         cmocka_unit_test(test_spans),
         cmocka_unit_test(test_renewal_is_no_news),

@@ -1,30 +1,19 @@
 #include "cli/events.h"
 
+#include <errno.h>
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "cli/changes.h"
 #include "cli/model.h"
-#include "cli/text.h"
+#include "cli/news.h"
 #include "common/bus.h"
-#include "common/clock.h"
-
-enum { REMEMBERED_MAX = 1024 };
-
-/* The latest state of a topic, to tell what the next one changes. */
-struct remembered {
-    char topic[TOPIC_MAX];
-    void *body;
-};
 
 struct events {
     struct paper paper;
     struct loop *loop;
     char **prefixes; /* NULL at the end; none: everything */
     bool json;
-    struct remembered remembered[REMEMBERED_MAX];
-    size_t remembered_count;
+    struct news *news;
 };
 
 static bool is_wanted(const struct events *events, const char *topic)
@@ -49,53 +38,20 @@ static void show_json(const struct events *events, const char *topic, const char
     json_decref(message);
 }
 
-static struct remembered *remember(struct events *events, const struct message_type *type, const char *topic)
-{
-    for (size_t i = 0; i < events->remembered_count; i++)
-        if (strcmp(events->remembered[i].topic, topic) == 0)
-            return &events->remembered[i];
-    void *body = events->remembered_count < REMEMBERED_MAX ? calloc(1, type->record->size) : NULL;
-    if (!body)
-        return NULL;
-    struct remembered *made = &events->remembered[events->remembered_count++];
-    made->body = body;
-    return made;
-}
-
-static void show_line(const struct events *events, const char *topic, const struct message_type *type,
-                      const struct envelope *envelope, const void *before, const void *after)
+static void put_time(void *userdata, const struct paper *paper, const struct envelope *envelope)
 {
     const char *time = strchr(envelope->at, 'T');
 
-    paper_print(&events->paper, TINT_FAINT, "%s ", time ? time + 1 : envelope->at);
-    paper_print(&events->paper, TINT_BOLD, "%-22s ", topic);
-    changes_print(events->paper.out, type->record, before, after);
-    if (envelope->cause[0])
-        paper_print(&events->paper, TINT_FAINT, " <- %s", envelope->cause);
-    fputc('\n', events->paper.out);
+    (void)userdata;
+    paper_print(paper, TINT_FAINT, "%s ", time ? time + 1 : envelope->at);
 }
 
 static void show_change(struct events *events, const char *topic, const char *json, size_t size)
 {
-    char error[CODEC_ERROR_MAX] = "nobody sends such a topic";
-    struct envelope envelope;
-    const char *name;
-    const struct message_type *type = topic_find(topic, &name);
-    AUTO_FREE void *body = type ? malloc(type->record->size) : NULL;
+    char error[CODEC_ERROR_MAX];
 
-    if (!body || message_parse(type, json, size, &envelope, body, error) < 0) {
+    if (news_show(events->news, &events->paper, topic, json, size, put_time, NULL, error) < 0)
         paper_print(&events->paper, TINT_BAD, "%s: a message that cannot be read: %s\n", topic, error);
-        return;
-    }
-    struct remembered *last = remember(events, type, topic);
-    const bool known = last && last->topic[0];
-    if (!changes_any(type->record, known ? last->body : NULL, body))
-        return;
-    show_line(events, topic, type, &envelope, known ? last->body : NULL, body);
-    if (last) {
-        text_copy(last->topic, sizeof last->topic, topic);
-        memcpy(last->body, body, type->record->size);
-    }
 }
 
 static void on_message(void *userdata, const char *topic, const char *json, size_t size)
@@ -130,22 +86,18 @@ static int follow_bus(struct events *events, const struct options *options)
 
 int events_command(struct invocation *invocation)
 {
-    AUTO_FREE struct events *events = calloc(1, sizeof *events);
+    struct events events = {.paper = paper_stdout(), .json = command_take_flag(invocation, "--json")};
 
-    if (!events)
-        return COMMAND_REFUSED;
-    events->paper = paper_stdout();
-    events->json = command_take_flag(invocation, "--json");
-    events->prefixes = invocation->argv;
+    events.prefixes = invocation->argv;
     for (int i = 0; i < invocation->argc; i++)
         if (invocation->argv[i][0] == '-') {
             command_error(invocation, "does not understand \"%s\"; see `duet help` or duet(8)",
                           invocation->argv[i]);
             return COMMAND_USAGE;
         }
-    int r = follow_bus(events, &invocation->options);
-    for (size_t i = 0; i < events->remembered_count; i++)
-        free(events->remembered[i].body);
+    events.news = news_new();
+    int r = events.news ? follow_bus(&events, &invocation->options) : -ENOMEM;
+    news_free(events.news);
     if (r < 0)
         command_error(invocation, "cannot follow the bus below %s: %s", invocation->options.run_dir,
                       strerror(-r));

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/blackbox.h"
 #include "cli/check_config.h"
 #include "cli/command.h"
 #include "cli/events.h"
@@ -42,6 +43,8 @@ static const struct {
     {"why", "[N] [--json]", "the last (N-th last) change of role, from first sign to last packet",
      why_command},
     {"events", "[TOPIC...] [--json]", "what passes on the bus, as it passes", events_command},
+    {"blackbox", "[--boot -N] [--json]",
+     "what passed on the bus before the end of this boot, or an earlier one", blackbox_command},
     {"switch", "[--force]", "give the active role to the peer", switch_command},
     {"hold", "[--for TIME]", "no change of role by itself: maintenance, for the pair", hold_command},
     {"resume", "", "end the hold", resume_command},

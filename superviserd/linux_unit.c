@@ -37,6 +37,7 @@ struct unit {
     enum seen seen;
     enum asked asked;                     /* what `started`, `failed` or `ended` is still owed for */
     char path[256], job[256];             /* objects; empty: not known, none */
+    int replies;                          /* to jobs asked for, which name them, that are still to come */
     char active[32], sub[32], result[32]; /* properties, as last heard */
     int pid;
     sd_bus_slot *changed; /* the subscription to its properties */
@@ -202,7 +203,7 @@ static int on_all(sd_bus_message *message, void *userdata, sd_bus_error *unused)
     }
     consider(unit, pid_before);
     judge_start(unit);
-    if (unit->asked == ASKED_STOP && unit->seen == SEEN_DOWN)
+    if (unit->asked == ASKED_STOP && unit->seen == SEEN_DOWN && unit->replies == 0 && unit->job[0] == 0)
         tell_ended(unit);
     return 0;
 }
@@ -223,9 +224,13 @@ static int on_loaded(sd_bus_message *message, void *userdata, sd_bus_error *unus
 
     (void)unused;
     if (sd_bus_message_is_method_error(message, NULL)) {
-        complain(unit, "systemd does not know it", sd_bus_message_get_error(message));
+        if (!systemd.complained)
+            complain(unit, "systemd does not know it", sd_bus_message_get_error(message));
         return 0;
     }
+    if (systemd.complained)
+        log_notice("systemd is reached again");
+    systemd.complained = false;
     if (sd_bus_message_read(message, "o", &path) < 0)
         return 0;
     text_copy(unit->path, sizeof unit->path, path);
@@ -267,8 +272,10 @@ static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error
     (void)message;
     (void)userdata;
     (void)unused;
-    log_warning("the connection to systemd is lost; units are as they were, until it is there again");
-    loop_set_timer(systemd.reconnect, clock_now_ns()); /* not in here: this callback belongs to it */
+    if (!systemd.complained)
+        log_warning("the connection to systemd is lost; units are as they were, until it is there again");
+    systemd.complained = true;
+    loop_set_timer(systemd.reconnect, clock_now_ns() + reconnect_ns);
     return 0;
 }
 
@@ -294,6 +301,7 @@ static void disconnect(void)
     for (struct unit *unit = systemd.units; unit; unit = unit->next) {
         unit->changed = sd_bus_slot_unref(unit->changed);
         unit->path[0] = unit->job[0] = '\0';
+        unit->replies = 0;
     }
     systemd.bus = sd_bus_close_unref(systemd.bus);
 }
@@ -314,7 +322,6 @@ static void connect_bus(void)
         loop_set_timer(systemd.reconnect, clock_now_ns() + reconnect_ns);
         return;
     }
-    systemd.complained = false;
     for (struct unit *unit = systemd.units; unit; unit = unit->next)
         load(unit);
 }
@@ -354,8 +361,11 @@ static int ask_job(struct unit *unit, const char *method)
 {
     if (!systemd.bus)
         return -ENOTCONN;
-    return sd_bus_call_method_async(systemd.bus, NULL, destination, manager_path, manager, method, on_job,
-                                    unit, "ss", name_of(unit), "replace");
+    const int r = sd_bus_call_method_async(systemd.bus, NULL, destination, manager_path, manager, method,
+                                           on_job, unit, "ss", name_of(unit), "replace");
+    if (r >= 0)
+        unit->replies++;
+    return r;
 }
 
 static void start(struct runner *runner)
@@ -371,6 +381,10 @@ static void start(struct runner *runner)
     if (systemd.bus && unit->path[0] == '\0')
         load(unit); /* it was not there; perhaps it is by now */
     loop_set_timer(unit->patience, clock_now_ns() + runner->context.config->start_timeout);
+    /* How often in a row it is started is decided here, and not by systemd's StartLimitBurst. */
+    if (systemd.bus)
+        sd_bus_call_method_async(systemd.bus, NULL, destination, manager_path, manager, "ResetFailedUnit",
+                                 NULL, NULL, "s", name_of(unit));
     const int r = ask_job(unit, "StartUnit");
     if (r < 0) {
         snprintf(text, sizeof text, "cannot reach systemd: %s", strerror(-r));
@@ -397,7 +411,8 @@ static void send_signal(struct runner *runner, enum guard_signal signal)
 
     loop_stop_timer(unit->patience);
     unit->asked = ASKED_STOP;
-    if (unit->seen == SEEN_DOWN && unit->job[0] == '\0' && signal == GUARD_TERM && unit->path[0] != '\0') {
+    const bool at_rest = unit->seen == SEEN_DOWN && unit->replies == 0 && unit->job[0] == '\0';
+    if (at_rest && signal == GUARD_TERM && unit->path[0] != '\0') {
         tell_ended(unit);
         return;
     }

@@ -8,6 +8,7 @@
 #include "common/sys.h"
 #include "superviserd/hooks.h"
 #include "superviserd/reboot.h"
+#include "superviserd/recorder.h"
 #include "superviserd/services.h"
 #include "superviserd/watchdog.h"
 
@@ -17,6 +18,7 @@ static struct {
     struct hooks *hooks;
     struct reboot *reboot;
     struct watchdog *watchdog;
+    struct recorder *recorder;
 } self;
 
 static void on_role(void *userdata, const struct bus_message *message)
@@ -69,17 +71,26 @@ static void on_end(void *userdata)
     services_close(self.services);
 }
 
+static void open_recorder(void)
+{
+    const int r = recorder_start(&self.daemon, &self.recorder);
+
+    if (r < 0)
+        log_error("cannot start the black box: %s; going on without", strerror(-r));
+}
+
 static int open_own(void)
 {
-    int r =
-        watchdog_new(&self.daemon, &self.watchdog); /* first: a restarted one must be in time to feed it */
+    /* First: a restarted one must be in time to feed it. */
+    int r = watchdog_new(&self.daemon, &self.watchdog);
 
+    open_recorder();
     if (r == 0)
         r = services_new(&self.daemon, &self.services);
     if (r == 0)
         r = hooks_new(&self.daemon, &self.hooks);
     if (r == 0)
-        r = reboot_new(&self.daemon, self.watchdog, &self.reboot);
+        r = reboot_new(&self.daemon, self.watchdog, self.recorder, &self.reboot);
     if (r == 0)
         r = bus_subscribe(self.daemon.bus, &role_type, "arbiterd", on_role, NULL);
     if (r == 0)
@@ -101,5 +112,7 @@ int main(int argc, char **argv)
 
     if (r == 0)
         r = open_own();
-    return daemon_run(&self.daemon, r);
+    r = daemon_run(&self.daemon, r);
+    recorder_stop(self.recorder);
+    return r;
 }

@@ -20,12 +20,16 @@ static const int64_t release_limit_ns = 2 * NS_PER_S;
 static const int64_t trap_time_ns = 300 * NS_PER_MS;
 static const int64_t disk_limit_ns = 5 * NS_PER_S;
 
+/* This one is waited for in the loop, which feeds the watchdog: well below any timeout. */
+static const int64_t box_limit_ns = 500 * NS_PER_MS;
+
 /* What is waited for; each ends by what it waits for, or by the timer. */
 enum stage { STEP_NONE, STEP_PAUSE, STEP_RELEASE, STEP_TRAPS, STEP_DISK, STEP_GRACE, STEP_LAST_DISK };
 
 struct reboot {
     struct daemon *daemon;
     struct watchdog *watchdog;
+    struct recorder *recorder;
     bool wished; /* by the latest role */
     bool heard;  /* a role was */
     bool released;
@@ -170,10 +174,20 @@ static void run_command(struct reboot *reboot)
 
 /* -------------------------------------------------------------- preparation */
 
+static void write_box(struct reboot *reboot, const char *text)
+{
+    recorder_note(reboot->recorder, text);
+    const int r = recorder_flush(reboot->recorder, box_limit_ns);
+    if (r < 0 && r != -ENODEV)
+        log_warning("the black box is not all on the disk: %s", strerror(-r));
+}
+
 static void sync_disks(struct reboot *reboot)
 {
-    char text[STATEFILE_MAX];
+    char text[STATEFILE_MAX], box_text[sizeof reboot->message.reason + 32];
 
+    snprintf(box_text, sizeof box_text, "restarting this node: %s", reboot->message.reason);
+    write_box(reboot, box_text);
     restarts_count(&reboot->restarts, reboot->message.reason, time(NULL));
     restarts_print(&reboot->restarts, text);
     wait_for(reboot, STEP_DISK, disk_limit_ns);
@@ -222,6 +236,7 @@ static void on_grace_over(struct reboot *reboot)
     reboot->message.until_ns = 0;
     if (reboot->daemon->config->reboot_force && sys_is_whole_machine()) {
         log_error("%s", error);
+        write_box(reboot, "restarting the machine by the kernel, since the reboot command did not");
         wait_for(reboot, STEP_LAST_DISK, disk_limit_ns);
         if (disk_sync(reboot->disk, NULL, NULL) < 0)
             force(reboot);
@@ -355,7 +370,8 @@ static void read_history(struct reboot *reboot)
         log_warning("cannot read %s: %s; restarts begin to be counted anew", reboot->history, strerror(-r));
 }
 
-int reboot_new(struct daemon *daemon, struct watchdog *watchdog, struct reboot **reboot)
+int reboot_new(struct daemon *daemon, struct watchdog *watchdog, struct recorder *recorder,
+               struct reboot **reboot)
 {
     char directory[PATH_MAX];
     struct reboot *made = calloc(1, sizeof *made);
@@ -364,6 +380,7 @@ int reboot_new(struct daemon *daemon, struct watchdog *watchdog, struct reboot *
         return -ENOMEM;
     made->daemon = daemon;
     made->watchdog = watchdog;
+    made->recorder = recorder;
     snprintf(directory, sizeof directory, "%s/%s", daemon->run_dir, daemon->name);
     snprintf(made->note, sizeof made->note, "%s/%s/reboot", daemon->run_dir, daemon->name);
     snprintf(made->history, sizeof made->history, "%s/restarts", daemon->state_dir);

@@ -3,8 +3,8 @@
  *
  *     none       nothing is wished
  *     delayed    it was restarted for this cause before: it waits (restarts.h)
- *     preparing  takeoverd confirms that no active address is left, the traps have their moment, the count of
- *                restarts and the file systems go to the disk; each within its limit
+ *     preparing  takeoverd confirms that no active address is left, the traps have their moment, the black
+ *                box, the count of restarts and the file systems go to the disk; each within its limit
  *     running    reboot-command was started, in a session of its own: it goes on when it stops this daemon
  *     failed     it could not be started, did not end well, or did not restart the machine
  *
@@ -19,13 +19,15 @@
  * and the watchdog is fed again.
  */
 #pragma once
+#include "superviserd/recorder.h"
 #include "superviserd/watchdog.h"
 
 struct reboot;
 
-/* Publishes that none is under way. Keeps `daemon` and `watchdog` by reference; the result lives as long as
- * the process. 0 or a negative errno. */
-int reboot_new(struct daemon *daemon, struct watchdog *watchdog, struct reboot **reboot);
+/* Publishes that none is under way. Keeps `daemon`, `watchdog` and `recorder` (NULL: there is none) by
+ * reference; the result lives as long as the process. 0 or a negative errno. */
+int reboot_new(struct daemon *daemon, struct watchdog *watchdog, struct recorder *recorder,
+               struct reboot **reboot);
 
 /* A new role, and the `cause` that it came with. */
 void reboot_role(struct reboot *reboot, const struct role_message *role, const char *cause);

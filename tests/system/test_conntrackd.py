@@ -92,7 +92,7 @@ class Tracked:
         text = (EXAMPLE / "hooks.conf").read_text()
         assert text.count('"/usr/sbin/conntrackd"') == 6
         text = text.replace("/usr/sbin/conntrackd", self.lab.dir + "/conntrackd")
-        self.lab.write_config(extra=(text if hooks else "") + extra)
+        self.lab.write_config(extra=(text if hooks else "") + extra, timers={"claim-time": "2s"})  # room for `extra`
         for node in NODES:
             self._write_conntrackd_conf(node)
 
@@ -187,7 +187,7 @@ def test_connection_goes_on_after_a_takeover_and_is_there_before_the_addresses(l
     seen = os.path.join(lab.dir, "seen")
     lab.script("look", "#!/bin/sh\n{ %s -L -p tcp --dport %d; ip -4 -o addr show; } >%s.$DUET_NODE 2>/dev/null\n"
                % (tracked.conntrack, PORT, seen))
-    old = start(tracked, extra='hook "look" { on = before-active  command = {"%s/look"}  timeout = 50ms }\n' % lab.dir)
+    old = start(tracked, extra='hook "look" { on = before-active  command = {"%s/look"}  timeout = 500ms }\n' % lab.dir)
     new = other(old)
     probe = lab.probe("inside")
     time.sleep(0.3)

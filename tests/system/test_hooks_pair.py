@@ -188,7 +188,9 @@ def test_failed_hook_is_an_alarm_until_cleared_or_made_good(lab):
     active = lab.start_pair()
     lab.wait_for(lambda: "hook-failed" in lab.bus.alarms(active), 5, "an alarm")
     lab.wait_ready(active)
-    assert lab.bus.last(active, "hook")["event"] == "active", "also after the active hooks ended well"
+    lab.wait_for(lambda: (told := lab.bus.last(active, "hook"))["event"] == "active" and told["state"] == "failed", 5,
+                 "the active hooks ended, and the failure stands")
+    lab.stays(lambda: "hook-failed" in lab.bus.alarms(active), 0.3, "the alarm, also after they ended well")
     done = lab.duet(active, "status")
     assert done.returncode == 1 and "ALARM     hook-failed" in done.stdout
     assert "commit     before-active: failed in" in done.stdout and "ended with status 4" in done.stdout

@@ -182,7 +182,6 @@ def test_a_node_that_is_not_the_whole_machine_never_asks_the_kernel(world):
     world.process.kill()
     world.process.wait()
     config.write_text(config.read_text().replace("reboot-force = off", "reboot-force = on"))
-    world.prefix = ["unshare", "--net"]
     world.relaunch()
     world.address("released")
     world.role(reboot=True, reboot_reason="test")

@@ -100,7 +100,8 @@ class World:
         self.takeoverd.setsockopt(zmq.LINGER, 0)
         self.takeoverd.bind(f"ipc://{self.run}/bus/takeoverd/pub")
         self.listener = None
-        self.inherit, self.prefix = (), ()
+        self.inherit = ()
+        self.prefix = ["unshare", "--net"]  # so that it is not the whole machine, whose pstore it would take over
 
     def script(self, name, text):
         path = self.dir / name
@@ -120,7 +121,7 @@ class World:
             self.listener.close()
         self.messages.clear()
         self.process = subprocess.Popen(
-            [*NO_REBOOT, *self.prefix, f"{BIN}/superviserd", "--config", str(self.dir / "duet.conf"), "--node", "alpha",
+            [*self.prefix, *NO_REBOOT, f"{BIN}/superviserd", "--config", str(self.dir / "duet.conf"), "--node", "alpha",
              "--run-dir", str(self.run), "--state-dir", str(self.dir / "state")],
             stdin=subprocess.DEVNULL, stdout=self.log_file.open("ab"), stderr=subprocess.STDOUT, env=self.env, pass_fds=self.inherit)
         self.listener = self.context.socket(zmq.SUB)

@@ -31,7 +31,10 @@ class Kennel(World):
 
     def __init__(self, directory, dogs):
         super().__init__(directory)
-        self.dogs, self.dog = dogs, dogs.own
+        self.namespace = f"duet-kennel-{os.getpid()}"  # its own, so that superviserd is not the whole machine
+        subprocess.run(["ip", "netns", "add", self.namespace], check=True)
+        self.prefix = ["nsenter", f"--net=/run/netns/{self.namespace}"]
+        self.dogs, self.dog = dogs, dogs.of(os.stat(f"/run/netns/{self.namespace}").st_ino)
         (self.run / "bus/heartbeatd").mkdir()
         heartbeatd = self.context.socket(zmq.XPUB)
         heartbeatd.bind(f"ipc://{self.run}/bus/heartbeatd/pub")
@@ -53,6 +56,10 @@ class Kennel(World):
     def relaunch(self):
         super().relaunch()
         self.listener.subscribe("watchdog")
+
+    def close(self):
+        super().close()
+        subprocess.run(["ip", "netns", "delete", self.namespace], check=True)
 
     def pulse(self, name):
         self.seq += 1
@@ -203,7 +210,7 @@ def test_missing_device_is_told_and_looked_for(kennel):
 
 
 def test_device_that_another_one_has_is_taken_when_it_is_free(kennel):
-    holder = subprocess.Popen(["sh", "-c", 'exec 3>"$0" && read line; printf V >&3', kennel.dogs.path], stdin=subprocess.PIPE)
+    holder = subprocess.Popen([*kennel.prefix, "sh", "-c", 'exec 3>"$0" && read line; printf V >&3', kennel.dogs.path], stdin=subprocess.PIPE)
     kennel.until(lambda: kennel.dog.is_open, "somebody has it")
     kennel.start(kennel.section())
     assert "another program has it" in kennel.told("absent")["text"]

@@ -30,6 +30,15 @@ StandardError=journal+console
 WantedBy=multi-user.target
 """
 
+# What the pair guards: a unit of systemd's, which systemd itself would not restart.
+SERVICE_UNIT = """[Unit]
+Description=A guarded service
+ConditionPathExists=!/etc/vmlab/condition-fails
+
+[Service]
+ExecStart=/bin/sleep infinity
+"""
+
 # As a system does that sets up fixed addresses once at boot: duet alone changes them later.
 _NETWORK_UNIT = """[Unit]
 Description=The passive and the reserved addresses
@@ -70,6 +79,7 @@ def configuration(extra=""):
         lines += ['    node "%s" { passive-address = {"%s/24"} }' % (node, PASSIVE[node][channel]) for node in NODES]
         lines += ["}"]
     lines += ['route "default" { via = "%s"  channel = "outside" }' % ROUTER]
+    lines += ['service "guarded" { unit = "guarded.service"  start-retries = 6  retry-interval = 100ms }']
     lines += ['watchdog { device = "/dev/watchdog"  timeout = %ds }' % WATCHDOG_S]
     return "\n".join(lines) + "\n" + extra
 
@@ -99,4 +109,5 @@ def gateway_seed(node, installed, key, config):
     seed.file("/etc/duet/cluster.key", key, 0o600)
     seed.file("/etc/duet/duet.conf", config)
     seed.unit("duet.service", _DUET_UNIT)
+    seed.unit("guarded.service", SERVICE_UNIT, enabled=False)
     return seed

@@ -14,6 +14,7 @@ is gone when it is closed, also after an error; should Python itself be killed, 
 import atexit
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -154,6 +155,15 @@ class VmLab:
         """What the kernel of a node has on an adapter, without prefix lengths."""
         said = self.machines[node].check("ip -json -4 address show dev " + device)
         return [info["local"] for adapter in json.loads(said) for info in adapter.get("addr_info", [])]
+
+    def black_box(self, node, boot_id):
+        """What the black box of a node kept of its run before this one, which had that boot id; the last thing that it
+        saw of the role was that the node is active."""
+        told = self.machines[node].check("duet blackbox --boot -1", timeout=60)
+        roles = re.findall(r"^ +-?\d+\.\d+ s +arbiterd +role .*\brole=(\w+)", told, re.MULTILINE)
+        if boot_id not in told or roles[-1:] != ["active"]:
+            raise AssertionError("%s: not the last words of an active node's boot %s:\n%s" % (node, boot_id, told))
+        return told
 
     def describe(self):
         """The state of both nodes in a few lines: for error messages."""

@@ -116,11 +116,12 @@ class Dog:
 
 class Dogs:
     def __init__(self):
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._bury_the_dead()
         self.directory = tempfile.mkdtemp(prefix="dog-")
         self.path = os.path.join(self.directory, "watchdog")
         self.truncated = False  # somebody treated it as a file
         self._dogs = {}
-        self._libc = ctypes.CDLL(None, use_errno=True)
         self._fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
         options = b"fd=%d,rootmode=40000,user_id=0,group_id=0" % self._fd
         if self._libc.mount(b"dogs", self.directory.encode(), b"fuse", 0, options) < 0:
@@ -139,6 +140,18 @@ class Dogs:
         self._thread.join(timeout=5)
         os.close(self._fd)
         os.rmdir(self.directory)
+
+    def _bury_the_dead(self):
+        """Removes what a test that was killed has left: mounts that nobody serves any more."""
+        with open("/proc/mounts") as mounts:
+            places = [line.split()[1] for line in mounts if line.startswith("dogs ")]
+        for place in places:
+            try:
+                os.stat(place)
+            except OSError as error:
+                if error.errno == errno.ENOTCONN:
+                    self._libc.umount2(place.encode(), MNT_DETACH)
+                    os.rmdir(place)
 
     def of(self, inode):
         """The watchdog of a network namespace."""

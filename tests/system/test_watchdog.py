@@ -321,8 +321,15 @@ def test_R15_hold_bars_it(kennel):
     kennel.until(lambda: kennel.dog.bites, "it restarts the machine")
 
 
+# As the whole machine, in the namespaces of its first process: only without what its kernel and firmware have kept.
+WHOLE_MACHINE = ["unshare", "--mount", "sh", "-c",
+                 'for place in /sys/fs/pstore /var/lib/systemd/pstore; do [ ! -d $place ] || mount -t tmpfs none $place || exit; done; '
+                 '[ ! -e /dev/pmsg0 ] || mount --bind /dev/null /dev/pmsg0 || exit; exec "$@"', "sh"]
+
+
 def test_L14_last_resort_of_a_restart(kennel):
     """The kernel refuses to restart the machine (here: superviserd has no right to)."""
+    kennel.prefix, kennel.dog = WHOLE_MACHINE, kennel.dogs.own
     kennel.start(kennel.section(), cluster="reboot-grace = 1s")
     kennel.stop()
     config = kennel.dir / "duet.conf"

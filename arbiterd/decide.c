@@ -531,7 +531,12 @@ static void take_event(struct arbiter *a, const struct arbiter_event *e)
         break;
     case EVENT_SERVICES:
         a->services_failed = e->services_failed;
+        a->services_unheard = e->services_unheard;
         a->services_reboot = e->services_reboot;
+        break;
+    case EVENT_WATCHDOG:
+        a->watchdog_heard = true;
+        a->watchdog_armed = e->watchdog_armed;
         break;
     case EVENT_SWITCH:
         take_order(a, e, ORDER_SWITCH);
@@ -558,6 +563,7 @@ void arbiter_init(struct arbiter *a, const struct arbiter_settings *settings)
 {
     memset(a, 0, sizeof *a);
     a->set = *settings;
+    a->services_unheard = settings->services_guarded;
     a->phase = PHASE_SEARCHING;
     a->rule = "R1-start";
     a->reason = "everything starts passive";

@@ -28,6 +28,8 @@ struct arbiter_settings {
     bool first_named; /* odd epochs */
     bool sorts_first; /* the name wins the last tie */
     bool reboot_on_network_fault;
+    int64_t services_guarded; /* those whose failure counts */
+    bool watchdog_required;   /* without an armed one this node is unfit */
     size_t channel_count;
     char channels[ARBITER_CHANNELS_MAX][32]; /* names, in the order of the configuration */
     bool searched[ARBITER_CHANNELS_MAX];     /* the search can ask there */
@@ -54,7 +56,8 @@ enum arbiter_event_kind {
     EVENT_LINK,     /* channel, link */
     EVENT_SEARCH,   /* channel, search */
     EVENT_ADDRESS,  /* address */
-    EVENT_SERVICES, /* services_failed, services_reboot */
+    EVENT_SERVICES, /* services_failed, services_unheard, services_reboot */
+    EVENT_WATCHDOG, /* watchdog_armed */
     EVENT_SWITCH,   /* force: even if the peer is not fit */
     EVENT_HOLD,     /* hold_until_ns */
     EVENT_RESUME,
@@ -73,7 +76,9 @@ struct arbiter_event {
     int64_t change; /* EVENT_START: where to begin numbering changes; higher than ever before */
     int64_t hold_until_ns;
     int64_t services_failed;
-    bool services_reboot; /* at least one of them asks for a reboot */
+    int64_t services_unheard; /* of which superviserd has told nothing yet */
+    bool services_reboot;     /* at least one of them asks for a reboot */
+    bool watchdog_armed;
     union {
         const struct arbiter_durable *durable;
         const struct peer_message *peer;
@@ -108,9 +113,13 @@ enum arbiter_alarm {
     ALARM_OFFER_NOT_TAKEN = 1 << 9,
     ALARM_NOT_RELEASED = 1 << 10,
     ALARM_NOBODY_ACTIVE = 1 << 11,
-    ALARM_CONFIG_DIFFERS = 1 << 12, /* raised by the shell */
-    ALARM_REBOOT_FAILED = 1 << 13,  /* raised by the shell */
-    ALARM_COUNT = 14,
+    ALARM_CONFIG_DIFFERS = 1 << 12,    /* raised by the shell */
+    ALARM_REBOOT_FAILED = 1 << 13,     /* raised by the shell */
+    ALARM_REBOOT_DELAYED = 1 << 14,    /* raised by the shell */
+    ALARM_WATCHDOG_ABSENT = 1 << 15,   /* raised by the shell */
+    ALARM_WATCHDOG_STARVING = 1 << 16, /* raised by the shell */
+    ALARM_HOOK_FAILED = 1 << 17,       /* raised by the shell */
+    ALARM_COUNT = 18,
 };
 
 struct arbiter {
@@ -126,8 +135,9 @@ struct arbiter {
     struct search_message searches[ARBITER_CHANNELS_MAX];
     struct address_message address;
     int64_t address_heard; /* when takeoverd last spoke; 0 = not yet */
-    int64_t services_failed;
+    int64_t services_failed, services_unheard;
     bool services_reboot;
+    bool watchdog_heard, watchdog_armed; /* by superviserd */
     int64_t peer_ahead_since; /* since when the peer has more usable channels, because of a fault here; 0 = it
                                  has not */
     int64_t vacant_since; /* since when this node could do something about a vacancy; 0 = there is none, or it

@@ -77,6 +77,30 @@ bool takeoverd_alive(const struct arbiter *a)
     return a->address_heard > 0 && a->now - a->address_heard < 3 * NS_PER_S; /* it speaks once a second */
 }
 
+/* ------------------------------------------------- services and the watchdog */
+
+int64_t services_doubtful(const struct arbiter *a)
+{
+    return a->services_failed + (phase_serves(a->phase) ? 0 : a->services_unheard);
+}
+
+bool watchdog_missing(const struct arbiter *a)
+{
+    return a->set.watchdog_required && !a->watchdog_armed;
+}
+
+bool watchdog_awaited(const struct arbiter *a)
+{
+    return watchdog_missing(a) && !a->watchdog_heard && a->now - a->started < a->set.claim_time;
+}
+
+const char *unfit_because(const struct arbiter *a)
+{
+    if (a->trouble != TROUBLE_NONE)
+        return trouble_text(a->trouble);
+    return watchdog_missing(a) ? "the watchdog is not armed" : NULL;
+}
+
 /* -------------------------------------------------------------- the network */
 
 int64_t own_usable(const struct arbiter *a)
@@ -237,9 +261,9 @@ bool self_preferred(const struct arbiter *a)
         order_of(p->held, a->held),
         order_of(true, p->whole),
         order_of(!claim_barred(a), p->next_epoch > 0),
-        order_of(p->unfit, a->trouble != TROUBLE_NONE),
+        order_of(p->unfit, unfit_because(a) != NULL),
         order_of(own_usable(a), peer_usable(a)),
-        order_of(p->services_failed, a->services_failed),
+        order_of(p->services_failed, services_doubtful(a)),
         order_of_age(a),
     };
     for (size_t i = 0; i < ARRAY_LENGTH(ranks); i++)
@@ -250,7 +274,8 @@ bool self_preferred(const struct arbiter *a)
 
 bool can_claim(const struct arbiter *a)
 {
-    return takeoverd_alive(a) && !a->stopping && !claim_barred(a) && a->disk.next_epoch > highest_epoch(a);
+    return takeoverd_alive(a) && !a->stopping && !claim_barred(a) && !watchdog_awaited(a) &&
+           a->disk.next_epoch > highest_epoch(a);
 }
 
 /* Not on an old report: after a stall of this arbiter, newer ones wait to be read, and may say that somebody

@@ -19,6 +19,19 @@ const char *peer_ineligible_because(const struct arbiter *a); /* NULL: it is eli
 
 bool takeoverd_alive(const struct arbiter *a);
 
+/* Services that cannot be counted on here, as the peer is to see it. One that had failed before this node was
+ * restarted is known to superviserd alone: until that has spoken, a node that does not serve counts them as
+ * failed, or the role would be handed to it for a service that fails there as well (R7). */
+int64_t services_doubtful(const struct arbiter *a);
+
+/* The watchdog, where the configuration requires one. */
+bool watchdog_missing(const struct arbiter *a); /* it is not armed, as far as superviserd has said */
+bool watchdog_awaited(const struct arbiter *a); /* superviserd has its time to say so first */
+
+/* This node gave up for a fault, or lacks its watchdog: bars offers, and counts in a contest (R10). NULL: it
+ * is fit. */
+const char *unfit_because(const struct arbiter *a);
+
 /* The network. */
 int64_t own_usable(const struct arbiter *a); /* channels */
 int64_t own_sound(const struct arbiter *a);  /* channels without a known fault */

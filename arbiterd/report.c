@@ -63,8 +63,8 @@ static void list_not_ready(const struct arbiter *a, struct role_message *role)
 
     if (!peer_linked(a))
         add_reason(list, size, "%s", peer_ineligible_because(a));
-    if (a->trouble != TROUBLE_NONE)
-        add_reason(list, size, "unfit: %s", trouble_text(a->trouble));
+    if (unfit_because(a))
+        add_reason(list, size, "unfit: %s", unfit_because(a));
     if (a->held)
         add_reason(list, size, "held by the operator");
     for (size_t i = 0; i < a->set.channel_count; i++)
@@ -72,6 +72,8 @@ static void list_not_ready(const struct arbiter *a, struct role_message *role)
             add_reason(list, size, "channel %s does not work", a->set.channels[i]);
     if (a->services_failed > 0)
         add_reason(list, size, "%d services failed", (int)a->services_failed);
+    if (a->services_unheard > 0)
+        add_reason(list, size, "superviserd has not told of %d services", (int)a->services_unheard);
     if (a->address_heard > 0 && !takeoverd_alive(a))
         add_reason(list, size, "takeoverd does not answer");
     if (a->trouble_sticky)
@@ -98,7 +100,7 @@ bool arbiter_role(const struct arbiter *a, struct role_message *role)
         .considered = peer_linked(a) ? a->peer.change : 0,
         .searching = a->lapsed > 0,
         .suspicious = is_suspicious(a),
-        .fit = a->trouble == TROUBLE_NONE,
+        .fit = unfit_because(a) == NULL,
         .held = a->held,
         .hold_version = a->hold_version,
         .hold_until_ns = a->hold_until,
@@ -106,12 +108,13 @@ bool arbiter_role(const struct arbiter *a, struct role_message *role)
         .prefers = a->prefers,
         .released = a->released,
         .whole = true, /* without sync sets (R14) */
-        .services_failed = a->services_failed,
+        .services_failed = services_doubtful(a),
         .reboot = a->reboot && a->phase == PHASE_PASSIVE && !a->held,
     };
     text_copy(role->rule, sizeof role->rule, a->rule);
     text_copy(role->reason, sizeof role->reason, a->reason);
-    text_copy(role->unfit_reason, sizeof role->unfit_reason, trouble_text(a->trouble));
+    if (!role->fit)
+        text_copy(role->unfit_reason, sizeof role->unfit_reason, unfit_because(a));
     if (a->reboot)
         text_copy(role->reboot_reason, sizeof role->reboot_reason, trouble_text(a->trouble));
     list_not_ready(a, role);

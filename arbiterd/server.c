@@ -122,6 +122,15 @@ static void on_written(void *userdata, const struct arbiter_durable *durable)
     server_step(userdata, &event, NULL);
 }
 
+static int64_t count_guarded(const struct config *config)
+{
+    int64_t count = 0;
+
+    for (size_t i = 0; i < config->service_count; i++)
+        count += config->services[i].on_failure != FAULT_IGNORE;
+    return count;
+}
+
 static void fill_settings(const struct config *config, struct arbiter_settings *set)
 {
     const struct config_timers *t = &config->timers;
@@ -131,6 +140,8 @@ static void fill_settings(const struct config *config, struct arbiter_settings *
         .first_named = self == 0,
         .sorts_first = strcmp(config->nodes[self].name, config->nodes[!self].name) < 0,
         .reboot_on_network_fault = config->on_network_fault == FAULT_REBOOT,
+        .services_guarded = count_guarded(config),
+        .watchdog_required = config->watchdog.required,
         .channel_count = config->channel_count,
         .evidence_wait = 4 * t->router_interval_quick,
         .heartbeat_interval = t->heartbeat_interval,

@@ -21,7 +21,8 @@ struct server {
     const char *role_rule, *role_reason; /* of the row that began the last change of role */
     unsigned alarms;
     int64_t alarm_since[ALARM_COUNT];
-    bool reboot_failed;
+    bool reboot_failed, reboot_delayed, hook_failed;
+    struct watchdog_message watchdog; /* as superviserd last told */
 
     /* what was last seen, to note what changes */
     struct {
@@ -39,6 +40,12 @@ struct server {
         enum path_state state;
     } paths[CONFIG_CHANNELS_MAX + 1];
     size_t path_count;
+    struct {
+        char name[CONFIG_NAME_MAX];
+        enum hook_state state;
+        int64_t at_ns;
+    } hooks[CONFIG_HOOKS_MAX];
+    size_t hook_count;
 };
 
 /* Loads the state, subscribes, and takes the first step. 0 or a negative errno. */

@@ -1,5 +1,7 @@
+#include <stdio.h>
 #include <string.h>
 
+#include "arbiterd/judge.h"
 #include "arbiterd/server.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -24,6 +26,12 @@ static const struct {
     {"config-differs",
      "the configurations of the two nodes differ: copy the right one, and restart duet on that node"},
     {"reboot-failed", "the reboot command failed: restart this node by hand"},
+    {"reboot-delayed",
+     "this node restarted for the same fault before, and waits: mend it, then `duet clear`"},
+    {"watchdog-absent", "no watchdog guards this machine"},
+    {"watchdog-starving", "the watchdog is not fed, and restarts this machine soon"},
+    {"hook-failed",
+     "a hook of the last change of role failed: see `duet status`; mend it, then `duet clear`"},
 };
 
 static unsigned shell_alarms(const struct server *s)
@@ -31,9 +39,27 @@ static unsigned shell_alarms(const struct server *s)
     const char *theirs = s->arbiter.peer.config_hash;
     unsigned set = s->reboot_failed ? ALARM_REBOOT_FAILED : 0;
 
+    if (s->watchdog.state == WATCHDOG_STATE_ABSENT ||
+        (watchdog_missing(&s->arbiter) && !s->arbiter.watchdog_heard && !watchdog_awaited(&s->arbiter)))
+        set |= ALARM_WATCHDOG_ABSENT;
+    if (s->watchdog.starving_since_ns > 0)
+        set |= ALARM_WATCHDOG_STARVING;
+    if (s->reboot_delayed)
+        set |= ALARM_REBOOT_DELAYED;
+    if (s->hook_failed)
+        set |= ALARM_HOOK_FAILED;
     if (theirs[0] && strcmp(theirs, s->daemon->config->hash) != 0)
         set |= ALARM_CONFIG_DIFFERS;
     return set;
+}
+
+/* What superviserd says of its watchdog goes into the alarm. */
+static void fill_text(const struct server *s, int i, char *text, size_t size)
+{
+    const bool more = (1u << i) & (ALARM_WATCHDOG_ABSENT | ALARM_WATCHDOG_STARVING);
+
+    snprintf(text, size, "%s%s%.100s", alarm_words[i].text, more && s->watchdog.text[0] ? ": " : "",
+             more ? s->watchdog.text : "");
 }
 
 static void publish_alarm(struct server *s, int i, bool active)
@@ -41,10 +67,10 @@ static void publish_alarm(struct server *s, int i, bool active)
     struct alarm_message alarm = {.active = active, .since_ns = s->alarm_since[i]};
 
     clock_utc(s->alarm_since[i], alarm.since);
-    text_copy(alarm.text, sizeof alarm.text, alarm_words[i].text);
+    fill_text(s, i, alarm.text, sizeof alarm.text);
     bus_publish(s->daemon->bus, &alarm_type, alarm_words[i].name, &alarm, NULL);
     log_line(active ? LOG_WARNING : LOG_NOTICE, "alarm %s %s: %s", alarm_words[i].name,
-             active ? "begins" : "ends", alarm_words[i].text);
+             active ? "begins" : "ends", alarm.text);
     history_note(&s->history, clock_now_ns(), NULL, "alarm %s %s", alarm_words[i].name,
                  active ? "begins" : "ends");
 }

@@ -153,9 +153,27 @@ static void on_address(void *userdata, const struct bus_message *m)
     server_step(s, &event, m->cause);
 }
 
+static bool is_heard(const struct server *s, const char *service)
+{
+    for (size_t i = 0; i < s->service_count; i++)
+        if (strcmp(s->services[i].name, service) == 0)
+            return true;
+    return false;
+}
+
+static int64_t count_unheard(const struct server *s)
+{
+    const struct config *config = s->daemon->config;
+    int64_t count = 0;
+
+    for (size_t i = 0; i < config->service_count; i++)
+        count += config->services[i].on_failure != FAULT_IGNORE && !is_heard(s, config->services[i].name);
+    return count;
+}
+
 static void count_services(struct server *s, const char *cause)
 {
-    struct arbiter_event event = {.kind = EVENT_SERVICES};
+    struct arbiter_event event = {.kind = EVENT_SERVICES, .services_unheard = count_unheard(s)};
 
     for (size_t i = 0; i < s->service_count; i++) {
         const struct service_message *service = &s->services[i].message;
@@ -165,6 +183,7 @@ static void count_services(struct server *s, const char *cause)
         event.services_reboot = event.services_reboot || strcmp(service->on_failure, "reboot") == 0;
     }
     if (event.services_failed != s->arbiter.services_failed ||
+        event.services_unheard != s->arbiter.services_unheard ||
         event.services_reboot != s->arbiter.services_reboot)
         server_step(s, &event, cause);
 }
@@ -196,8 +215,79 @@ static void on_reboot(void *userdata, const struct bus_message *m)
 
     if (failed && !s->reboot_failed)
         history_note(&s->history, m->envelope->mono_ns, m->cause, "the reboot failed: %.128s", now->error);
+    if (now->state == REBOOT_STATE_DELAYED && !s->reboot_delayed)
+        history_note(&s->history, m->envelope->mono_ns, m->cause,
+                     "the reboot waits for %.0f s: restarts for that in a row so far: %" PRId64,
+                     (double)(now->until_ns - now->at_ns) / 1e9, now->row);
     s->reboot_failed = failed;
+    s->reboot_delayed = now->state == REBOOT_STATE_DELAYED;
     server_alarms(s);
+}
+
+static void note_watchdog(struct server *s, const struct bus_message *m)
+{
+    const struct watchdog_message *now = m->body, *before = &s->watchdog;
+    const int64_t at = m->envelope->mono_ns;
+
+    if (before->state != now->state)
+        history_note(&s->history, at, m->cause, "watchdog %s%s%.128s", watchdog_state_names[now->state],
+                     now->text[0] ? ": " : "", now->text);
+    if (before->starving_since_ns == 0 && now->starving_since_ns > 0)
+        history_note(&s->history, now->starving_since_ns, m->cause, "the watchdog is not fed: %.128s",
+                     now->text);
+    if (before->starving_since_ns > 0 && now->starving_since_ns == 0)
+        history_note(&s->history, at, m->cause, "the watchdog is fed again");
+}
+
+static void on_watchdog(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    const struct watchdog_message *now = m->body;
+    struct arbiter_event event = {.kind = EVENT_WATCHDOG,
+                                  .watchdog_armed = now->state == WATCHDOG_STATE_ARMED};
+
+    note_watchdog(s, m);
+    s->watchdog = *now;
+    if (!s->arbiter.watchdog_heard || s->arbiter.watchdog_armed != event.watchdog_armed)
+        server_step(s, &event, m->cause);
+    else
+        server_alarms(s);
+}
+
+/* While hooks run, the alarm is as it was: it ends when those of a later change of role ended well. */
+static void on_hook(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    const struct hook_message *now = m->body;
+
+    if (now->state == HOOK_STATE_FAILED || now->state == HOOK_STATE_DONE)
+        s->hook_failed = now->state == HOOK_STATE_FAILED;
+    server_alarms(s);
+}
+
+static void on_hook_command(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    const struct hook_command_message *now = m->body;
+    const char *event = hook_event_names[now->event];
+    size_t i = 0;
+
+    while (i < s->hook_count && strcmp(s->hooks[i].name, m->name) != 0)
+        i++;
+    if (i == CONFIG_HOOKS_MAX)
+        return;
+    const bool news =
+        i < s->hook_count && (s->hooks[i].state != now->state || s->hooks[i].at_ns != now->at_ns);
+    if (i == s->hook_count)
+        text_copy(s->hooks[s->hook_count++].name, sizeof s->hooks[i].name, m->name);
+    if (news && now->state == HOOK_STATE_RUNNING)
+        history_note(&s->history, m->envelope->mono_ns, m->cause, "hook %s (%s): starts", m->name, event);
+    if (news && (now->state == HOOK_STATE_DONE || now->state == HOOK_STATE_FAILED))
+        history_note(&s->history, m->envelope->mono_ns, m->cause,
+                     "hook %s (%s): %s, took %" PRId64 " ms: %.80s", m->name, event,
+                     hook_state_names[now->state], now->took_ms, now->text);
+    s->hooks[i].state = now->state;
+    s->hooks[i].at_ns = now->at_ns;
 }
 
 int server_subscribe(struct server *s)
@@ -207,10 +297,17 @@ int server_subscribe(struct server *s)
         const char *daemon;
         bus_handler *handler;
     } wanted[] = {
-        {&peer_type, "heartbeatd", on_peer},        {&path_type, "heartbeatd", on_path},
-        {&link_type, "heartbeatd", on_link},        {&search_type, "heartbeatd", on_search},
-        {&router_type, "heartbeatd", on_router},    {&address_type, "takeoverd", on_address},
-        {&service_type, "superviserd", on_service}, {&reboot_type, "superviserd", on_reboot},
+        {&peer_type, "heartbeatd", on_peer},
+        {&path_type, "heartbeatd", on_path},
+        {&link_type, "heartbeatd", on_link},
+        {&search_type, "heartbeatd", on_search},
+        {&router_type, "heartbeatd", on_router},
+        {&address_type, "takeoverd", on_address},
+        {&service_type, "superviserd", on_service},
+        {&reboot_type, "superviserd", on_reboot},
+        {&watchdog_type, "superviserd", on_watchdog},
+        {&hook_type, "superviserd", on_hook},
+        {&hook_command_type, "superviserd", on_hook_command},
     };
     int r = 0;
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/config.h"
+#include "common/watchdog_times.h"
 
 enum {
     QUICK_PROBES = 20, /* unanswered, after router-retries (DESIGN R6) */
@@ -148,6 +149,43 @@ static void print_hung(const struct config_timers *timers)
     print_row("arbiterd or heartbeatd hangs", &detection, &outage);
 }
 
+/* What restarts the node itself, whoever serves meanwhile. */
+static void print_watchdog(const struct config *config)
+{
+    const int64_t timeout = config->watchdog.timeout;
+    struct sum by_itself = {0}, by_others = {0};
+
+    if (config->watchdog.device[0] == '\0') {
+        print_unbounded("kernel hangs for good",
+                        "as power off; the node stays as it is: no watchdog is configured");
+        return;
+    }
+    add(&by_itself, "watchdog timeout", timeout);
+    add(&by_others, "silence", watchdog_silence_ns(timeout));
+    add(&by_others, "watchdog timeout", timeout);
+    printf("  %-*s ", LABEL_WIDTH, "kernel or superviserd hangs");
+    print_sum("restarts", &by_itself);
+    printf("  %-*s ", LABEL_WIDTH, "another daemon hangs for good");
+    print_sum("restarts", &by_others);
+}
+
+static void print_killed(const struct config *config)
+{
+    struct sum detection = {0}, outage = {0};
+
+    if (config->watchdog.device[0] == '\0') {
+        print_unbounded("all of duet killed at once",
+                        "not bounded: its addresses stay in the kernel and answer, so that "
+                        "the peer waits; duet run restarts what is killed");
+        return;
+    }
+    add(&detection, "watchdog timeout", config->watchdog.timeout);
+    add_takeover(&detection, &config->timers);
+    add_takeover(&outage, &config->timers); /* its addresses answer until it restarts */
+    add(&outage, allowance, allowance_ns);
+    print_row("all of duet killed at once", &detection, &outage);
+}
+
 static void print_healed(const struct config_timers *timers)
 {
     struct sum detection = {0}, both = {0};
@@ -163,13 +201,24 @@ static void print_healed(const struct config_timers *timers)
 
 /* ---- services */
 
+/* The first restart comes at once. */
+static void add_retries(struct sum *sum, const struct config_service *service)
+{
+    int64_t pauses_ns = 0;
+
+    for (int i = 1; i < service->start_retries; i++)
+        pauses_ns += backoff_ns(service->retry_interval, i, SERVICE_BACKOFF_MAX_NS);
+    if (pauses_ns > 0)
+        add(sum, "growing retry-intervals", pauses_ns);
+}
+
 static void print_service_died(const struct config_timers *timers, const struct config_service *service)
 {
     char fault[CONFIG_NAME_MAX + 32];
     struct sum detection = {0};
 
     snprintf(fault, sizeof fault, "service %s dies for good", service->name);
-    add_times(&detection, service->start_retries, "retry-interval", service->retry_interval);
+    add_retries(&detection, service);
     add(&detection, "heartbeat-interval", timers->heartbeat_interval);
     print_fault(fault, &detection);
 }
@@ -184,7 +233,7 @@ static void print_service_hung(const struct config_timers *timers, const struct 
     add_times(&detection, checks, "check-interval", service->check_interval);
     add_times(&detection, checks, "check-timeout", service->check_timeout);
     add_times(&detection, lives, "stop-timeout", service->stop_timeout);
-    add_times(&detection, service->start_retries, "retry-interval", service->retry_interval);
+    add_retries(&detection, service);
     add(&detection, "heartbeat-interval", timers->heartbeat_interval);
     print_fault(fault, &detection);
 }
@@ -199,6 +248,22 @@ static void print_services(const struct config *config)
         if (service->check.count > 0)
             print_service_hung(&config->timers, service);
     }
+}
+
+/* ---- hooks */
+
+/* Comes to each outage above that a claim ends: takeoverd waits that long if superviserd says nothing. */
+static void print_hooks(const struct config *config)
+{
+    const int64_t hooks_ns = config_hooks_ns(config, HOOK_EVENT_BEFORE_ACTIVE);
+    struct sum longer = {0};
+
+    if (hooks_ns == 0)
+        return;
+    add(&longer, "before-active hooks", hooks_ns);
+    add(&longer, "a twentieth of claim-time", config->timers.claim_time / 20);
+    printf("  %-*s ", LABEL_WIDTH, "each claim, with its hooks");
+    print_sum("longer by", &longer);
 }
 
 /* ---- the whole */
@@ -227,10 +292,10 @@ static void print_budget(const struct config *config)
     print_router_silent(config);
     print_services(config);
     print_hung(&config->timers);
-    print_unbounded("all of duet killed at once",
-                    "not bounded: its addresses stay in the kernel and answer, so that "
-                    "the peer waits; duet run restarts what is killed");
+    print_watchdog(config);
+    print_killed(config);
     print_healed(&config->timers);
+    print_hooks(config);
 }
 
 int check_config(const char *file, const char *node)

@@ -47,6 +47,8 @@ void model_expect(struct model *model, const struct config *config)
         find_or_add(model, &link_type, config->channels[i].name);
     for (size_t i = 0; i < config->service_count; i++)
         find_or_add(model, &service_type, config->services[i].name);
+    for (size_t i = 0; i < config->hook_count; i++)
+        find_or_add(model, &hook_command_type, config->hooks[i].name);
 }
 
 static void note_sender(struct model *model, const struct envelope *envelope, int64_t now_ns)

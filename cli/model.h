@@ -32,7 +32,7 @@ struct model {
 /* Frees what a zeroed and used model holds. */
 void model_clear(struct model *model);
 
-/* Fixes the order of channels and services: those of the configuration, in its order. */
+/* Fixes the order of channels, services and hooks: those of the configuration, in its order. */
 void model_expect(struct model *model, const struct config *config);
 
 /* Takes one message in. True if it is news (changes.h) rather than a renewal. */

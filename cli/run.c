@@ -17,6 +17,7 @@
 #include "cli/respawn.h"
 #include "cli/text.h"
 #include "common/clock.h"
+#include "common/liveness.h"
 #include "common/statefile.h"
 #include "common/sys.h"
 
@@ -44,7 +45,7 @@ struct run {
     struct child children[CHILDREN]; /* the daemons, and the process that hands over */
     enum stage stage;
     size_t stopping; /* index into stop_order */
-    int64_t handover_limit_ns, services_stop_ns;
+    int64_t handover_limit_ns, hooks_ns, services_stop_ns;
 };
 
 /* Indices into model_daemons: services end while the addresses are still up; addresses go while the arbiter
@@ -157,7 +158,9 @@ static int64_t stop_limit_ns(const struct run *run, size_t daemon)
 {
     static const int64_t usual_ns = 3 * NS_PER_S;
 
-    return strcmp(model_daemons[daemon], "superviserd") == 0 ? run->services_stop_ns + usual_ns : usual_ns;
+    if (strcmp(model_daemons[daemon], "superviserd") != 0)
+        return usual_ns;
+    return run->hooks_ns + run->services_stop_ns + usual_ns; /* the one after the other */
 }
 
 /* The first of those not yet stopped that still runs; the end when there is none. */
@@ -271,7 +274,9 @@ static int read_config(struct run *run)
         return r;
     run->handover_limit_ns = config->timers.handover_time + 2 * NS_PER_S;
     for (size_t i = 0; i < config->service_count; i++)
-        run->services_stop_ns = MAX(run->services_stop_ns, config->services[i].stop_timeout);
+        run->services_stop_ns += config->services[i].stop_timeout; /* one after the other, if they say so */
+    for (size_t event = 0; event < HOOK_EVENT_COUNT; event++)
+        run->hooks_ns += config_hooks_ns(config, (enum hook_event)event);
     config_free(config);
     return 0;
 }
@@ -325,6 +330,8 @@ static int open_loop(struct run *run)
         r = loop_add_timer(run->loop, on_deadline, run, &run->deadline);
     if (r == 0)
         r = lines_new(run->loop, run->options.node, &run->lines);
+    if (r == 0)
+        r = liveness_start(run->loop);
     for (size_t i = 0; i < MODEL_DAEMONS && r == 0; i++)
         r = add_child(run, i, model_daemons[i]);
     return r < 0 ? r : add_child(run, HELPER, "the handover");

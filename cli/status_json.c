@@ -140,6 +140,16 @@ static json_t *service_row(const struct view *view, const struct model_topic *to
                      "pid", (json_int_t)service->pid, "restarts", (json_int_t)service->restarts);
 }
 
+static json_t *hook_row(const struct view *view, const struct model_topic *topic)
+{
+    const struct hook_command_message *hook = topic->body;
+
+    (void)view;
+    return json_pack("{s:s s:s s:s s:I s:I s:s}", "name", topic->name, "event", hook_event_names[hook->event],
+                     "state", hook_state_names[hook->state], "took_ms", (json_int_t)hook->took_ms, "epoch",
+                     (json_int_t)hook->epoch, "text", hook->text);
+}
+
 static json_t *alarm_row(const struct view *view, const struct model_topic *topic)
 {
     const struct alarm_message *alarm = topic->body;
@@ -166,6 +176,16 @@ static json_t *daemons_of(const struct view *view)
     return list;
 }
 
+/* A superviserd that does not answer has not said that it is off. */
+static json_t *watchdog_of(const struct view *view)
+{
+    const struct watchdog_message *watchdog = model_get(view->model, &watchdog_type, NULL, view->now_ns);
+
+    return json_pack("{s:s s:s? s:I}", "device", watchdog ? watchdog->device : "", "state",
+                     watchdog ? watchdog_state_names[watchdog->state] : NULL, "timeout_ms",
+                     (json_int_t)(watchdog ? watchdog->timeout_ms : 0));
+}
+
 char *status_json(const struct model *model, const char *cluster, int64_t now_ns, bool pretty)
 {
     const struct view view = {model, now_ns};
@@ -178,9 +198,9 @@ char *status_json(const struct model *model, const char *cluster, int64_t now_ns
     json_object_set_new(status, "paths", list_of(&view, &path_type, false, path_row));
     json_object_set_new(status, "channels", list_of(&view, &link_type, true, channel_row));
     json_object_set_new(status, "services", list_of(&view, &service_type, false, service_row));
+    json_object_set_new(status, "hooks", list_of(&view, &hook_command_type, false, hook_row));
     json_object_set_new(status, "sync", json_pack("{s:s s:[]}", "state", "off", "sets"));
-    json_object_set_new(status, "watchdog",
-                        json_pack("{s:s s:s s:i}", "device", "", "state", "off", "timeout_ms", 0));
+    json_object_set_new(status, "watchdog", watchdog_of(&view));
     json_object_set_new(status, "daemons", daemons_of(&view));
     json_object_set_new(status, "alarms", list_of(&view, &alarm_type, false, alarm_row));
     char *text = json_dumps(status, pretty ? JSON_INDENT(2) | JSON_REAL_PRECISION(6)

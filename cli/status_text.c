@@ -199,6 +199,49 @@ static void put_services(const struct view *view)
     }
 }
 
+static void put_watchdog(const struct view *view)
+{
+    static const enum tint tints[WATCHDOG_STATE_COUNT] = {TINT_FAINT, TINT_BAD, TINT_GOOD};
+    const struct watchdog_message *watchdog = model_get(view->model, &watchdog_type, NULL, view->now_ns);
+    char span[SPAN_TEXT_MAX];
+
+    if (!watchdog || watchdog->device[0] == '\0')
+        return;
+    put_label(view, "watchdog");
+    paper_print(view->paper, tints[watchdog->state], "%s", watchdog_state_names[watchdog->state]);
+    if (watchdog->state == WATCHDOG_STATE_ARMED) {
+        span_print(watchdog->timeout_ms * NS_PER_MS, span);
+        fprintf(view->paper->out, ": %s (%s), restarts this machine after %s without being fed",
+                watchdog->device, watchdog->identity, span);
+    }
+    if (watchdog->starving_since_ns > 0) {
+        span_print(MAX(view->now_ns - watchdog->fed_ns, 0), span);
+        paper_print(view->paper, TINT_BAD, "; not fed for %s", span);
+    }
+    fprintf(view->paper->out, "%s%s\n", watchdog->text[0] ? ": " : "", watchdog->text);
+}
+
+static void put_hooks(const struct view *view)
+{
+    static const enum tint tints[HOOK_STATE_COUNT] = {TINT_FAINT, TINT_WARN, TINT_WARN, TINT_GOOD, TINT_BAD};
+    const struct model_topic *topic;
+    const char *label = "hooks";
+
+    for (size_t at = 0; (topic = model_next(view->model, &hook_command_type, false, view->now_ns, &at));
+         label = "") {
+        const struct hook_command_message *hook = topic->body;
+        const bool ended = hook->state == HOOK_STATE_DONE || hook->state == HOOK_STATE_FAILED;
+        put_label(view, label);
+        fprintf(view->paper->out, "%-10s %s: ", topic->name, hook_event_names[hook->event]);
+        paper_print(view->paper, tints[hook->state], "%s", hook_state_names[hook->state]);
+        if (ended && hook->at_ns > 0)
+            fprintf(view->paper->out, " in %" PRId64 " ms", hook->took_ms);
+        if (hook->epoch > 0)
+            fprintf(view->paper->out, ", epoch %" PRId64, hook->epoch);
+        fprintf(view->paper->out, "%s%s\n", hook->text[0] ? ": " : "", hook->text);
+    }
+}
+
 static void put_daemons(const struct view *view)
 {
     const char *label = "daemons";
@@ -242,6 +285,8 @@ void status_text(const struct paper *paper, const struct model *model, const cha
     put_paths(&view);
     put_channels(&view);
     put_services(&view);
+    put_watchdog(&view);
+    put_hooks(&view);
     put_daemons(&view);
     put_alarms(&view);
 }

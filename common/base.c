@@ -23,3 +23,12 @@ void text_copy(char *to, size_t size, const char *text)
 {
     snprintf(to, size, "%s", text);
 }
+
+int64_t backoff_ns(int64_t first_ns, int64_t nth, int64_t most_ns)
+{
+    int64_t pause_ns = first_ns;
+
+    for (int64_t i = 1; i < nth && pause_ns < most_ns; i++)
+        pause_ns *= 2;
+    return MIN(pause_ns, MAX(first_ns, most_ns));
+}

@@ -28,3 +28,7 @@ void auto_close(const int *fd); /* ignores negative ones; keeps errno */
 
 /* Copies as much of `text` as fits, always terminated. */
 void text_copy(char *to, size_t size, const char *text);
+
+/* The pause before try number `nth` (from 1) of something that keeps failing: `first_ns`, doubled each time,
+ * and at most `most_ns`, unless the first one is longer. */
+int64_t backoff_ns(int64_t first_ns, int64_t nth, int64_t most_ns);

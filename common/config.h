@@ -74,13 +74,16 @@ struct config_route {
     int channel; /* index */
 };
 
+/* The longest pause between two starts of a service, unless its retry-interval is longer. */
+#define SERVICE_BACKOFF_MAX_NS (60 * NS_PER_S)
+
 struct config_service {
     char name[CONFIG_NAME_MAX];
     struct config_strings command, check, start, stop;
     char unit[128], process[64], pidfile[PATH_MAX], user[64], group[64];
     enum config_when when;
     enum config_fault_action on_failure;
-    int64_t check_interval, check_timeout, retry_interval, stop_timeout; /* ns */
+    int64_t check_interval, check_timeout, start_timeout, retry_interval, stop_timeout; /* ns */
     int check_failures; /* failed checks in a row that count as down */
     int start_retries;
     bool exclusive;

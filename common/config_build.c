@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/config_private.h"
+#include "common/watchdog_times.h"
 
 /* From the tree to struct config, section by section, in the order in which one needs the other's names. */
 
@@ -397,12 +398,14 @@ static void take_service_timing(struct reader *reader, cfg_t *section, struct co
 {
     service->check_interval = 2 * NS_PER_S;
     service->check_timeout = 5 * NS_PER_S;
+    service->start_timeout = 30 * NS_PER_S;
     service->retry_interval = NS_PER_S;
     service->stop_timeout = 10 * NS_PER_S;
     service->check_failures = 3;
     service->start_retries = 3;
     config_take_duration(reader, section, "check-interval", 10 * NS_PER_MS, &service->check_interval);
     config_take_duration(reader, section, "check-timeout", 10 * NS_PER_MS, &service->check_timeout);
+    config_take_duration(reader, section, "start-timeout", 10 * NS_PER_MS, &service->start_timeout);
     config_take_duration(reader, section, "retry-interval", NS_PER_MS, &service->retry_interval);
     config_take_duration(reader, section, "stop-timeout", 10 * NS_PER_MS, &service->stop_timeout);
     config_take_int(reader, section, "check-failures", 1, 1000, &service->check_failures);
@@ -513,15 +516,19 @@ static void build_watchdog(struct reader *reader)
         return;
     config->watchdog.timeout = 10 * NS_PER_S;
     config_take_path(reader, section, "device", config->watchdog.device, sizeof config->watchdog.device);
-    config_take_duration(reader, section, "timeout", NS_PER_S, &config->watchdog.timeout);
+    config_take_duration(reader, section, "timeout", WATCHDOG_TIMEOUT_LEAST_NS, &config->watchdog.timeout);
     config_take_bool(reader, section, "required", &config->watchdog.required);
     if (!config_value_of(section, "device").text)
         config_refuse(reader, config_section_line(section),
                       "watchdog has no device; add device = \"/dev/watchdog\"");
-    if (config->watchdog.timeout % NS_PER_S != 0)
+    if (config->watchdog.timeout % NS_PER_S != 0) {
+        char text[DURATION_TEXT_MAX];
+        duration_print((config->watchdog.timeout / NS_PER_S + 1) * NS_PER_S, text);
         config_refuse(reader, config_value_of(section, "timeout").line,
-                      "the watchdog's timeout is not a whole number of "
-                      "seconds, which is what the kernel takes; write 2s or more");
+                      "the watchdog's timeout is not a whole number of seconds, which is what the kernel "
+                      "takes; write %s",
+                      text);
+    }
 }
 
 static void build_outside(struct reader *reader)

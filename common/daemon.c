@@ -7,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "common/liveness.h"
 #include "common/log.h"
 #include "common/statefile.h"
 #include "common/sys.h"
@@ -148,9 +149,11 @@ int daemon_start(struct daemon *daemon, const char *name, unsigned privileges, i
 
 int daemon_run(struct daemon *daemon, int r)
 {
-    if (r == 0 && (r = bus_start_pulse(daemon->bus)) == 0) {
+    if (r == 0 && (r = bus_start_pulse(daemon->bus)) == 0 && (r = liveness_start(daemon->loop)) == 0) {
         sd_notify(0, "READY=1");
         r = loop_run(daemon->loop);
+        if (r >= 0 && daemon->on_end)
+            daemon->on_end(daemon->stop_userdata);
     }
     bus_free(daemon->bus);
     loop_free(daemon->loop);

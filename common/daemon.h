@@ -22,6 +22,7 @@ struct daemon {
     struct loop *loop;
     struct bus *bus;
     void (*on_stop)(void *userdata); /* SIGTERM or SIGINT; NULL: loop_exit(0) */
+    void (*on_end)(void *userdata);  /* the loop was ended by loop_exit(); the last words can be published */
     void *stop_userdata;
 };
 
@@ -41,6 +42,6 @@ int options_parse(struct options *options, int argc, char **argv);
  * stderr what is wrong. 0 or a negative errno; either way daemon_run() follows. */
 int daemon_start(struct daemon *daemon, const char *name, unsigned privileges, int argc, char **argv);
 
-/* Tells systemd READY=1, publishes the pulse, and turns the loop until it ends; then frees everything. `r` <
- * 0: does nothing of it but freeing. Returns main()'s exit code. */
+/* Tells systemd READY=1, publishes the pulse, answers systemd's WatchdogSec=, and turns the loop until it
+ * ends; then frees everything. `r` < 0: does nothing of it but freeing. Returns main()'s exit code. */
 int daemon_run(struct daemon *daemon, int r);

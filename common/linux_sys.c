@@ -7,6 +7,7 @@
 #include <sys/capability.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -148,4 +149,9 @@ bool sys_is_whole_machine(void)
     if (network.st_ino == first_network)
         return true;
     return stat("/proc/1/ns/net", &init) == 0 && network.st_ino == init.st_ino;
+}
+
+int sys_restart(void)
+{
+    return reboot(RB_AUTOBOOT) < 0 ? -errno : -EIO;
 }

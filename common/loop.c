@@ -258,6 +258,11 @@ void loop_remove(struct loop_source *source)
     free(source);
 }
 
+struct sd_event *loop_event(struct loop *loop)
+{
+    return loop->event;
+}
+
 int64_t loop_late_us_max(struct loop *loop, bool reset)
 {
     const int64_t late_us = loop->late_ns_max / NS_PER_US;

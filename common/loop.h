@@ -50,5 +50,8 @@ int loop_add_zmq(struct loop *loop, void *socket, loop_zmq_handler *handler, voi
 
 void loop_remove(struct loop_source *source); /* NULL is ignored */
 
+/* The sd_event beneath, for sd-bus to be attached to; nothing else. */
+struct sd_event *loop_event(struct loop *loop);
+
 /* Longest delay of a timer since the last call with `reset`, in microseconds. */
 int64_t loop_late_us_max(struct loop *loop, bool reset);

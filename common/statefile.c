@@ -46,7 +46,7 @@ static int sync_directory_of(const char *path)
     return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
-int statefile_write(const char *path, const char *text)
+static int replace(const char *path, const char *text, bool durable)
 {
     char temporary[PATH_MAX], whole[STATEFILE_MAX], hex[HEX_SIZE];
 
@@ -59,11 +59,21 @@ int statefile_write(const char *path, const char *text)
     if (fd < 0)
         return -errno;
     int r = write_all(fd, whole, (size_t)length);
-    if (r == 0 && fsync(fd) < 0)
+    if (r == 0 && durable && fsync(fd) < 0)
         r = -errno;
     if (r == 0 && rename(temporary, path) < 0)
         r = -errno;
-    return r < 0 ? r : sync_directory_of(path);
+    return r < 0 || !durable ? r : sync_directory_of(path);
+}
+
+int statefile_write(const char *path, const char *text)
+{
+    return replace(path, text, true);
+}
+
+int statefile_write_quick(const char *path, const char *text)
+{
+    return replace(path, text, false);
 }
 
 int statefile_read(const char *path, char text[static STATEFILE_MAX])

@@ -11,6 +11,10 @@ enum { STATEFILE_MAX = 4096 };
 /* Replaces `path` by `text` (without NUL, at most STATEFILE_MAX - 100 bytes). 0 or a negative errno. */
 int statefile_write(const char *path, const char *text);
 
+/* The same without waiting for the disk: whole or not there after the death of any process, but not after a
+ * power cut. For the run directory. */
+int statefile_write_quick(const char *path, const char *text);
+
 /* Fills `text`. 0, -ENOENT, -EUCLEAN (the file is damaged), or another negative errno. */
 int statefile_read(const char *path, char text[static STATEFILE_MAX]);
 

@@ -37,3 +37,7 @@ int sys_process_open(int pid);
  * and that is not a container's. Only then may it restart the machine, open its watchdog, or take what its
  * firmware kept; a node in a namespace of its own has these in common with others. False if in doubt. */
 bool sys_is_whole_machine(void);
+
+/* Restarts the machine at once: no process is told, nothing is written. Returns only if it could not be, with a
+ * negative errno. */
+int sys_restart(void);

@@ -171,11 +171,14 @@ static void renew_session(struct shell *shell)
 
 static void save_sessions(struct shell *shell)
 {
+    char text[SESSIONS_TEXT_MAX];
+
     shell->sessions.peer = shell->detector.peer.session;
     /* Made only now, after privileges were dropped, so that the thread has none either. */
-    const int r = shell->saver ? 0 : saver_open(shell->sessions_path, &shell->saver);
+    const int r = shell->saver ? 0 : saver_open(shell->sessions_path, sessions_unsaved, &shell->saver);
     if (r == 0) {
-        saver_put(shell->saver, &shell->sessions);
+        sessions_print(&shell->sessions, text);
+        saver_put(shell->saver, text);
         return;
     }
     log_warning("no thread to write session counters with (%s): writing them in between", strerror(-r));

@@ -40,6 +40,9 @@ static uint64_t wall_seconds(void)
     return (uint64_t)MAX((clock_now_ns() + clock_wall_offset_ns()) / NS_PER_S, 1);
 }
 
+const char sessions_unsaved[] =
+    "heartbeats recorded earlier may be accepted after a restart; free the disk, or mend it";
+
 int sessions_save(const char *path, const struct sessions *s)
 {
     char text[SESSIONS_TEXT_MAX];
@@ -47,10 +50,7 @@ int sessions_save(const char *path, const struct sessions *s)
     sessions_print(s, text);
     const int r = statefile_write(path, text);
     if (r < 0)
-        log_error("cannot write %s: %s; heartbeats recorded earlier may be accepted after a restart; free "
-                  "the disk, "
-                  "or mend it",
-                  path, strerror(-r));
+        log_error("cannot write %s: %s; %s", path, strerror(-r), sessions_unsaved);
     return r;
 }
 

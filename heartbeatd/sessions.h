@@ -28,9 +28,5 @@ void sessions_renew(const char *path, struct sessions *sessions, uint64_t after)
 /* Writes them now; a failure is logged. 0 or a negative errno. */
 int sessions_save(const char *path, const struct sessions *sessions);
 
-struct saver;
-
-/* A thread that writes `path`. 0 or a negative errno. */
-int saver_open(const char *path, struct saver **saver);
-void saver_put(struct saver *saver, const struct sessions *sessions); /* soon; the latest one counts */
-void saver_close(struct saver *saver); /* after what was put last; NULL is ignored */
+/* What it means that they cannot be written, for the log. */
+extern const char sessions_unsaved[];

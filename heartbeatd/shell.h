@@ -6,6 +6,7 @@
 #pragma once
 #include "common/daemon.h"
 #include "common/log.h"
+#include "common/saver.h"
 #include "common/seal.h"
 #include "heartbeatd/detector.h"
 #include "heartbeatd/links.h"

@@ -6,7 +6,8 @@
 const char *const guard_state_names[GUARD_STATE_COUNT] = {"stopped",    "starting", "running", "waiting",
                                                           "restarting", "stopping", "failed"};
 const char *const guard_event_names[GUARD_EVENT_COUNT] = {
-    "wanted", "unwanted", "started", "start-failed", "ended", "check-ok", "check-failed", "timer", "clear"};
+    "wanted", "unwanted", "started",      "adopted", "start-failed",
+    "ended",  "check-ok", "check-failed", "timer",   "clear"};
 
 /* --------------------------------------------------------- small movements */
 
@@ -64,22 +65,26 @@ static void tell_to_end(struct guard *guard, enum guard_state state, int64_t now
     guard->deadline_ns = now_ns + guard->settings.stop_timeout_ns;
 }
 
-/* It is gone, and it should not be. */
+static void look_later(struct guard *guard, int64_t now_ns)
+{
+    guard->deadline_ns =
+        guard->wanted && guard->settings.look_interval_ns > 0 ? now_ns + guard->settings.look_interval_ns : 0;
+}
+
 static void retry_or_fail(struct guard *guard, const struct guard_event *event, struct guard_effects *effects)
 {
-    effects->kill_check = guard->check_started_ns != 0;
-    guard->view.pid = 0;
     note_trouble(guard, event->at_ns);
-    say(guard, event->text);
     if (guard->retries >= guard->settings.start_retries) {
         guard->sticky = true;
         enter(guard, GUARD_FAILED);
+        look_later(guard, event->at_ns);
     } else if (guard->retries++ == 0) {
         guard->view.restarts++;
         spawn(guard, effects);
     } else {
         enter(guard, GUARD_WAITING);
-        guard->deadline_ns = event->at_ns + guard->settings.retry_interval_ns;
+        guard->deadline_ns = event->at_ns + backoff_ns(guard->settings.retry_interval_ns, guard->retries - 1,
+                                                       SERVICE_BACKOFF_MAX_NS);
     }
 }
 
@@ -89,6 +94,18 @@ static void rest(struct guard *guard)
     if (!guard->sticky)
         guard->view.first_sign_ns = 0;
     enter(guard, guard->sticky ? GUARD_FAILED : GUARD_STOPPED);
+}
+
+/* It is gone, and if it is wanted it should not be. */
+static void lose(struct guard *guard, const struct guard_event *event, struct guard_effects *effects)
+{
+    effects->kill_check = guard->check_started_ns != 0;
+    guard->view.pid = 0;
+    say(guard, event->text);
+    if (guard->wanted)
+        retry_or_fail(guard, event, effects);
+    else
+        rest(guard);
 }
 
 /* The start was a success, if it is steady and its check has nothing against it. */
@@ -133,8 +150,14 @@ static void stopped_wanted(struct guard *guard, const struct guard_event *event,
     begin(guard, effects);
 }
 
-static void starting_started(struct guard *guard, const struct guard_event *event,
-                             struct guard_effects *effects)
+static void want(struct guard *guard, const struct guard_event *event, struct guard_effects *effects)
+{
+    (void)event;
+    (void)effects;
+    guard->wanted = true;
+}
+
+static void begin_to_run(struct guard *guard, const struct guard_event *event, struct guard_effects *effects)
 {
     (void)effects;
     enter(guard, GUARD_RUNNING);
@@ -142,6 +165,22 @@ static void starting_started(struct guard *guard, const struct guard_event *even
     guard->steady_ns = event->at_ns + GUARD_STEADY_NS;
     if (guard->settings.check_interval_ns > 0)
         guard->next_check_ns = event->at_ns + guard->settings.check_interval_ns;
+}
+
+static void adopt(struct guard *guard, const struct guard_event *event, struct guard_effects *effects)
+{
+    begin_to_run(guard, event, effects);
+    say(guard, "it ran already, and was adopted");
+}
+
+static void running_started(struct guard *guard, const struct guard_event *event,
+                            struct guard_effects *effects)
+{
+    (void)effects;
+    if (event->pid == guard->view.pid)
+        return;
+    guard->view.pid = event->pid;
+    say(guard, "it goes on as another process");
 }
 
 static void up_unwanted(struct guard *guard, const struct guard_event *event, struct guard_effects *effects)
@@ -262,14 +301,6 @@ static void restarting_timer(struct guard *guard, const struct guard_event *even
     }
 }
 
-static void stopping_wanted(struct guard *guard, const struct guard_event *event,
-                            struct guard_effects *effects)
-{
-    (void)event;
-    (void)effects;
-    guard->wanted = true; /* begins anew when this run has ended */
-}
-
 static void stopping_unwanted(struct guard *guard, const struct guard_event *event,
                               struct guard_effects *effects)
 {
@@ -319,6 +350,15 @@ static void failed_unwanted(struct guard *guard, const struct guard_event *event
     (void)event;
     (void)effects;
     guard->wanted = false;
+    guard->deadline_ns = 0;
+}
+
+static void failed_timer(struct guard *guard, const struct guard_event *event, struct guard_effects *effects)
+{
+    if (!is_due(guard->deadline_ns, event->at_ns))
+        return;
+    look_later(guard, event->at_ns);
+    effects->look = true;
 }
 
 static void failed_clear(struct guard *guard, const struct guard_event *event, struct guard_effects *effects)
@@ -332,14 +372,14 @@ static void failed_clear(struct guard *guard, const struct guard_event *event, s
 
 /* clang-format off */
 static guard_cell *const table[GUARD_STATE_COUNT][GUARD_EVENT_COUNT] = {
-/*                   wanted           unwanted             started           start-failed    ended           check-ok          check-failed          timer             clear */
-[GUARD_STOPPED]    = {stopped_wanted,  ignore,              ignore,           ignore,         ignore,         ignore,           ignore,               ignore,           ignore},
-[GUARD_STARTING]   = {ignore,          up_unwanted,         starting_started, retry_or_fail,  retry_or_fail,  ignore,           ignore,               ignore,           up_clear},
-[GUARD_RUNNING]    = {ignore,          up_unwanted,         ignore,           ignore,         retry_or_fail,  running_check_ok, running_check_failed, running_timer,    up_clear},
-[GUARD_WAITING]    = {ignore,          waiting_unwanted,    ignore,           ignore,         ignore,         ignore,           ignore,               waiting_timer,    waiting_clear},
-[GUARD_RESTARTING] = {ignore,          restarting_unwanted, ignore,           ignore,         retry_or_fail,  ignore,           ignore,               restarting_timer, up_clear},
-[GUARD_STOPPING]   = {stopping_wanted, stopping_unwanted,   stopping_started, stopping_ended, stopping_ended, ignore,           ignore,               stopping_timer,   up_clear},
-[GUARD_FAILED]     = {failed_wanted,   failed_unwanted,     ignore,           ignore,         ignore,         ignore,           ignore,               ignore,           failed_clear},
+/*                   wanted          unwanted             started           adopted       start-failed    ended           check-ok          check-failed          timer             clear */
+[GUARD_STOPPED]    = {stopped_wanted, ignore,              ignore,           adopt,        ignore,         ignore,         ignore,           ignore,               ignore,           ignore},
+[GUARD_STARTING]   = {ignore,         up_unwanted,         begin_to_run,     adopt,        lose,           lose,           ignore,           ignore,               ignore,           up_clear},
+[GUARD_RUNNING]    = {want,           up_unwanted,         running_started,  ignore,       lose,           lose,           running_check_ok, running_check_failed, running_timer,    up_clear},
+[GUARD_WAITING]    = {ignore,         waiting_unwanted,    ignore,           adopt,        ignore,         ignore,         ignore,           ignore,               waiting_timer,    waiting_clear},
+[GUARD_RESTARTING] = {want,           restarting_unwanted, ignore,           ignore,       lose,           lose,           ignore,           ignore,               restarting_timer, up_clear},
+[GUARD_STOPPING]   = {want,           stopping_unwanted,   stopping_started, ignore,       stopping_ended, stopping_ended, ignore,           ignore,               stopping_timer,   up_clear},
+[GUARD_FAILED]     = {failed_wanted,  failed_unwanted,     ignore,           adopt,        ignore,         ignore,         ignore,           ignore,               failed_timer,     failed_clear},
 };
 /* clang-format on */
 
@@ -377,6 +417,15 @@ void guard_init(struct guard *guard, const struct guard_settings *settings, int6
 {
     *guard = (struct guard){.settings = *settings};
     guard->view.since_ns = now_ns;
+}
+
+void guard_restore_failure(struct guard *guard, const char *text, int64_t now_ns)
+{
+    guard->sticky = true;
+    rest(guard);
+    say(guard, text);
+    guard->view.state = SERVICE_STATE_FAILED;
+    guard->view.since_ns = guard->view.first_sign_ns = now_ns;
 }
 
 void guard_step(struct guard *guard, const struct guard_event *event, struct guard_effects *effects)

@@ -12,8 +12,9 @@
  *     stopping    not wanted any more; told to end
  *     failed      it stayed down; nothing runs
  *
- * A restart comes at once the first time, and after retry-interval from then on. After start-retries restarts
- * without a success between them the service has failed.
+ * A restart comes at once the first time, after retry-interval the second time, and after twice as long each
+ * further time (at most SERVICE_BACKOFF_MAX_NS, unless retry-interval itself is longer). After start-retries
+ * restarts without a success between them the service has failed.
  *
  * A start is a success when the service ran for GUARD_STEADY_NS and, if it has a check, the check passed in
  * this run and did not fail since. Only then is the count of restarts forgotten: a service that answers for
@@ -22,9 +23,13 @@
  * A failure sticks. The service stays published as failed, also through changes of role and while it is tried
  * again (which happens when it is wanted anew), until a start is a success or an operator says that the fault
  * is mended. A fault that shows only while this node is active must not look cured because the node is
- * passive (DESIGN R7). */
+ * passive (DESIGN R7). It is restored after a restart of this daemon or of the machine (failures.h).
+ *
+ * A service may run already, started by a superviserd before this one or by somebody else: it is adopted
+ * (GUARD_ADOPTED), not doubled. Until it is known whether the role wants it, it is left alone, and not
+ * started again should it end. One that failed is looked for now and then, as long as it is wanted. */
 #pragma once
-#include "common/base.h"
+#include "common/config.h"
 #include "proto/topics.h"
 
 #define GUARD_STEADY_NS (10 * NS_PER_S)
@@ -43,7 +48,8 @@ enum guard_state {
 enum guard_event_kind {
     GUARD_WANTED,       /* the role wants it to run; may be told again and again */
     GUARD_UNWANTED,     /* the role does not */
-    GUARD_STARTED,      /* the process `pid` is now the service's program */
+    GUARD_STARTED,      /* the process `pid` is now the service's program (running: is so from now on) */
+    GUARD_ADOPTED,      /* the process `pid` was found to be it, without a start from here */
     GUARD_START_FAILED, /* it could not be started; `text` says why; nothing is left of it */
     GUARD_ENDED,        /* it ended; `text` says how; nothing is left of it */
     GUARD_CHECK_OK,
@@ -59,14 +65,15 @@ extern const char *const guard_event_names[GUARD_EVENT_COUNT];
 struct guard_settings {
     int64_t check_interval_ns, check_timeout_ns; /* check_interval_ns 0: it has no check */
     int64_t retry_interval_ns, stop_timeout_ns;
-    int check_failures; /* failed checks in a row that count as down; at least 1 */
-    int start_retries;  /* restarts without a success before it has failed; 0: none is tried */
+    int check_failures;       /* failed checks in a row that count as down; at least 1 */
+    int start_retries;        /* restarts without a success before it has failed; 0: none is tried */
+    int64_t look_interval_ns; /* how often one that failed is looked for; 0: never */
 };
 
 struct guard_event {
     enum guard_event_kind kind;
     int64_t at_ns;
-    int64_t pid;      /* GUARD_STARTED */
+    int64_t pid;      /* GUARD_STARTED, GUARD_ADOPTED */
     const char *text; /* GUARD_START_FAILED, GUARD_ENDED, GUARD_CHECK_FAILED; ASCII, for people */
 };
 
@@ -83,7 +90,7 @@ struct guard_view {
 struct guard {
     struct guard_settings settings;
     enum guard_state state;
-    bool wanted;
+    bool wanted;              /* false in a state that runs: adopted, and the role has not been heard yet */
     bool sticky;              /* it has failed, and no success came since */
     bool killed;              /* stopping, restarting: TERM was not enough */
     bool steady;              /* running: for GUARD_STEADY_NS */
@@ -93,7 +100,7 @@ struct guard {
     int64_t steady_ns;        /* running: when that will be; 0 = it is, or does not run */
     int64_t next_check_ns;    /* running: when the next check is due; 0 = none, or one runs */
     int64_t check_started_ns; /* running: the check that runs now; 0 = none does */
-    int64_t deadline_ns;      /* waiting: next try; stopping, restarting: end of patience */
+    int64_t deadline_ns; /* waiting: next try; failed: next look; stopping, restarting: end of patience */
     struct guard_view view;
 };
 
@@ -104,6 +111,7 @@ struct guard_effects {
     bool kill_check; /* the check that runs, with all that it started; its end is of no interest any more */
     enum guard_signal signal; /* to all processes of the service */
     bool spawn;               /* start it; GUARD_STARTED, or GUARD_START_FAILED, or GUARD_ENDED will follow */
+    bool look;                /* whether somebody else started it: GUARD_ADOPTED may follow */
     bool run_check;   /* GUARD_CHECK_OK or GUARD_CHECK_FAILED will follow, unless kill_check comes first */
     bool publish;     /* `view` changed */
     int64_t timer_ns; /* when GUARD_TIMER is due: replaces what was asked for before; 0 = not at all */
@@ -111,6 +119,9 @@ struct guard_effects {
 
 /* Stopped and not wanted, at `now_ns`. */
 void guard_init(struct guard *guard, const struct guard_settings *settings, int64_t now_ns);
+
+/* It had failed, as is known from an earlier run. Before the first step. */
+void guard_restore_failure(struct guard *guard, const char *text, int64_t now_ns);
 
 /* One event; fills `effects`. */
 void guard_step(struct guard *guard, const struct guard_event *event, struct guard_effects *effects);

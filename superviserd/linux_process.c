@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,7 +30,11 @@ struct process {
     struct loop *loop;
     struct process_handlers handlers;
     bool abandoned, detached;
+    bool adopted; /* not this daemon's child: its status goes to another one */
+    bool alone;   /* it leads no group of duet's */
+    bool leaves;  /* what it leaves behind stays */
     pid_t pid;
+    struct memory_process found;     /* if adopted */
     int pidfd, report_fd, output_fd; /* -1: closed */
     struct loop_source *pidfd_source, *report_source, *output_source;
     struct report report;
@@ -85,12 +90,27 @@ struct child {
     const struct process_request *request;
     const char *path;
     pid_t parent;
-    int report, output;
+    int report, output, gate; /* gate: -1, or to be waited at for the word whether it is kept */
 };
+
+static const char gate_keep = 'k', gate_die = 'd';
+
+/* Waits until it is noted. Nobody there any more: nobody would ever know of it. */
+static bool is_kept(const struct child *child)
+{
+    char word;
+
+    if (child->gate < 0)
+        return false;
+    if (read(child->gate, &word, 1) != 1)
+        _exit(126);
+    return word == gate_keep;
+}
 
 _Noreturn static void become_program(const struct child *child)
 {
     const struct process_request *request = child->request;
+    const bool outlives = is_kept(child) || request->detached;
 
     sys_leave_realtime();
     if ((request->detached ? setsid() : setpgid(0, 0)) < 0 || !set_descriptors(child->output))
@@ -99,7 +119,7 @@ _Noreturn static void become_program(const struct child *child)
     if (request->user && !change_user(request->user))
         give_up(child->report, STEP_USER);
     /* After the change of user, which would undo it. The parent may have gone just before. */
-    if (!request->detached && (sys_die_with_parent(SIGKILL) < 0 || getppid() != child->parent))
+    if (!outlives && (sys_die_with_parent(SIGKILL) < 0 || getppid() != child->parent))
         give_up(child->report, STEP_SETUP);
     execve(child->path, request->command, request->environment);
     give_up(child->report, STEP_EXEC);
@@ -170,11 +190,15 @@ static void on_end(void *userdata, int fd, unsigned events);
 /* The reports first: of what comes in one turn, they happened first. */
 static int watch(struct process *process)
 {
-    process->pidfd = sys_process_open(process->pid);
+    int r = 0;
+
+    if (process->pidfd < 0)
+        process->pidfd = sys_process_open(process->pid);
     if (process->pidfd < 0)
         return process->pidfd;
-    int r =
-        loop_add_fd(process->loop, process->report_fd, EPOLLIN, on_report, process, &process->report_source);
+    if (process->report_fd >= 0)
+        r = loop_add_fd(process->loop, process->report_fd, EPOLLIN, on_report, process,
+                        &process->report_source);
     if (r == 0 && process->output_fd >= 0)
         r = loop_add_fd(process->loop, process->output_fd, EPOLLIN, on_output, process,
                         &process->output_source);
@@ -183,35 +207,86 @@ static int watch(struct process *process)
     return r;
 }
 
-static int open_pipes(struct process *process, int child_ends[2])
-{
-    int report[2], output[2];
+struct child_ends {
+    int report, output, gate; /* -1: none */
+    int gate_key;             /* the parent's end of the gate */
+};
 
-    if (pipe2(report, O_CLOEXEC) < 0)
+static void close_ends(struct child_ends *ends)
+{
+    close_fd(&ends->report);
+    close_fd(&ends->output);
+    close_fd(&ends->gate);
+    close_fd(&ends->gate_key);
+}
+
+static int open_pipe(int *own, int *childs)
+{
+    int pair[2];
+
+    if (pipe2(pair, O_CLOEXEC) < 0)
         return -errno;
-    process->report_fd = report[0];
-    child_ends[0] = report[1];
-    fcntl(report[0], F_SETFL, O_NONBLOCK);
-    if (process->detached)
-        return 0;
-    if (pipe2(output, O_CLOEXEC) < 0)
-        return -errno;
-    process->output_fd = output[0];
-    child_ends[1] = output[1];
-    fcntl(output[0], F_SETFL, O_NONBLOCK);
+    *own = pair[0];
+    *childs = pair[1];
+    fcntl(pair[0], F_SETFL, O_NONBLOCK);
     return 0;
 }
 
-static int fork_child(struct process *process, const struct process_request *request, int report, int output)
+/* A FIFO that is open in both directions has a reader as long as the program runs. */
+static int open_fifo(const char *path, const struct process_user *user, int *own, int *childs)
+{
+    if (unlink(path) < 0 && errno != ENOENT)
+        return -errno;
+    if (mkfifo(path, 0600) < 0)
+        return -errno;
+    *childs = open(path, O_RDWR | O_CLOEXEC);
+    *own = *childs < 0 ? -1 : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (*own < 0)
+        return -errno;
+    /* So that it may open /dev/stdout; without, it just cannot. */
+    if (user && user->change_user && fchown(*childs, user->uid, user->gid) < 0)
+        return 0;
+    return 0;
+}
+
+static int open_gate(struct child_ends *ends)
+{
+    int pair[2];
+
+    if (pipe2(pair, O_CLOEXEC) < 0)
+        return -errno;
+    ends->gate = pair[0];
+    ends->gate_key = pair[1];
+    return 0;
+}
+
+static int open_ends(struct process *process, const struct process_request *request, struct child_ends *ends)
+{
+    int r = open_pipe(&process->report_fd, &ends->report);
+
+    if (r == 0 && request->keep)
+        r = open_fifo(request->keep->output, request->user, &process->output_fd, &ends->output);
+    else if (r == 0 && !request->detached)
+        r = open_pipe(&process->output_fd, &ends->output);
+    if (r == 0 && request->keep)
+        r = open_gate(ends);
+    return r;
+}
+
+static int fork_child(struct process *process, const struct process_request *request,
+                      const struct child_ends *ends)
 {
     char path[PATH_MAX];
-    const struct child child = {request, path, getpid(), report, output};
+    const struct child child = {request, path, getpid(), ends->report, ends->output, ends->gate};
 
     find_program(request->command[0], path);
     process->started_ns = clock_now_ns();
     process->pid = fork();
-    if (process->pid == 0)
+    if (process->pid == 0) {
+        if (ends->gate_key >= 0)
+            close(ends->gate_key); /* else the gate would never be seen closed */
         become_program(&child);
+    }
     if (process->pid < 0)
         return -errno;
     if (!process->detached)
@@ -219,28 +294,73 @@ static int fork_child(struct process *process, const struct process_request *req
     return 0;
 }
 
-int process_start(struct loop *loop, const struct process_request *request,
-                  const struct process_handlers *handlers, struct process **process)
+/* Lets the child through. */
+static int open_the_gate(const struct process *process, const struct process_keep *keep, int key)
 {
-    int child_ends[2] = {-1, -1};
+    struct memory_process self;
+    const int r = memory_look(process->pid, &self);
+    const bool kept = r == 0 && keep->note(keep->userdata, &self) == 0;
+
+    return write(key, kept ? &gate_keep : &gate_die, 1) == 1 ? 0 : -errno;
+}
+
+static struct process *new_process(struct loop *loop, const struct process_handlers *handlers)
+{
     struct process *made = calloc(1, sizeof *made);
 
     if (!made)
-        return -ENOMEM;
+        return NULL;
     made->loop = loop;
     made->handlers = *handlers;
-    made->detached = request->detached;
     made->pid = made->pidfd = made->report_fd = made->output_fd = -1;
+    return made;
+}
+
+int process_start(struct loop *loop, const struct process_request *request,
+                  const struct process_handlers *handlers, struct process **process)
+{
+    struct child_ends ends = {-1, -1, -1, -1};
+    struct process *made = new_process(loop, handlers);
+
+    if (!made)
+        return -ENOMEM;
+    made->detached = request->detached;
+    made->leaves = request->detached || (request->keep && request->keep->leaves);
     text_copy(made->program, sizeof made->program, request->command[0]);
-    int r = open_pipes(made, child_ends);
+    int r = open_ends(made, request, &ends);
     if (r == 0)
-        r = fork_child(made, request, child_ends[0], child_ends[1]);
-    close_fd(&child_ends[0]);
-    close_fd(&child_ends[1]);
+        r = fork_child(made, request, &ends);
     if (r == 0)
         r = watch(made);
+    if (r == 0 && request->keep)
+        r = open_the_gate(made, request->keep, ends.gate_key);
+    close_ends(&ends);
     if (r < 0)
         return take_back(made, r);
+    *process = made;
+    return 0;
+}
+
+int process_adopt(struct loop *loop, const struct memory_process *found, const char *output, bool leaves,
+                  const struct process_handlers *handlers, struct process **process)
+{
+    struct process *made = new_process(loop, handlers);
+
+    if (!made)
+        return -ENOMEM;
+    made->adopted = true;
+    made->alone = output == NULL;
+    made->leaves = leaves;
+    made->started_ns = clock_now_ns();
+    made->output_fd = output ? open(output, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW) : -1;
+    made->pidfd = memory_open(found);
+    int r = made->pidfd < 0 ? made->pidfd : watch(made);
+    if (r < 0) {
+        process_free(made);
+        return r;
+    }
+    made->found = *found;
+    made->pid = found->pid;
     *process = made;
     return 0;
 }
@@ -261,10 +381,15 @@ static void failure_words(const struct process *process, char text[static PROCES
                  reason);
 }
 
-static void end_words(int64_t ran_ns, const siginfo_t *info, struct process_end *end)
+static void end_words(const struct process *process, const siginfo_t *info, struct process_end *end)
 {
+    const int64_t ran_ns = clock_now_ns() - process->started_ns;
     const bool by_itself = info->si_code == CLD_EXITED;
 
+    if (process->adopted) {
+        *end = (struct process_end){.text = "ended; its status is not known, since it was adopted"};
+        return;
+    }
     end->well = by_itself && info->si_status == 0;
     snprintf(end->text, sizeof end->text, "%s %d after %" PRId64 ".%" PRId64 " s",
              by_itself ? "ended with status" : "killed by signal", info->si_status, ran_ns / NS_PER_S,
@@ -277,7 +402,7 @@ static bool reap(struct process *process, siginfo_t *info)
 {
     if (waitid(P_PID, (id_t)process->pid, info, WEXITED | WNOHANG | WNOWAIT) < 0 || info->si_pid == 0)
         return false;
-    if (!process->detached)
+    if (!process->leaves)
         kill(-process->pid, SIGKILL);
     return waitid(P_PID, (id_t)process->pid, info, WEXITED | WNOHANG) == 0;
 }
@@ -355,7 +480,7 @@ static void tell_end(const struct process *process, const siginfo_t *info)
         failure_words(process, text);
         handlers->failed(handlers->userdata, text);
     } else {
-        end_words(clock_now_ns() - process->started_ns, info, &end);
+        end_words(process, info, &end);
         handlers->ended(handlers->userdata, &end);
     }
 }
@@ -369,24 +494,44 @@ static void on_end(void *userdata, int fd, unsigned events)
     (void)events;
     if (process->report_source)
         on_report(process, process->report_fd, 0);
-    if (!reap(process, &info))
+    if (!process->adopted && !reap(process, &info))
         return;
+    if (process->adopted && !process->leaves)
+        memory_kill_rest(process->pid);
     drain_output(process);
     tell_end(process, &info);
     process_free(process);
+}
+
+int process_pid(const struct process *process)
+{
+    return process->pid;
+}
+
+bool process_is_adopted(const struct process *process)
+{
+    return process->adopted;
 }
 
 /* ---------------------------------------------------------------- ending it */
 
 void process_terminate(const struct process *process)
 {
+    if (process->alone) {
+        syscall(SYS_pidfd_send_signal, process->pidfd, SIGTERM, NULL, 0);
+        syscall(SYS_pidfd_send_signal, process->pidfd, SIGCONT, NULL, 0);
+        return;
+    }
     kill(-process->pid, SIGTERM);
     kill(-process->pid, SIGCONT);
 }
 
 void process_kill(const struct process *process)
 {
-    kill(-process->pid, SIGKILL);
+    if (process->adopted)
+        memory_kill_family(&process->found);
+    else
+        kill(-process->pid, SIGKILL);
 }
 
 void process_abandon(struct process *process)

@@ -1,26 +1,39 @@
-/* superviserd: guards the services of this node, and carries out its restart (DESIGN §9). */
+/* superviserd: guards the services of this node, runs the hooks of its role, feeds its watchdog, and carries
+ * out its restart (DESIGN §9). */
 #include <stdio.h>
 #include <string.h>
 
 #include "common/daemon.h"
 #include "common/log.h"
 #include "common/sys.h"
+#include "superviserd/hooks.h"
 #include "superviserd/reboot.h"
 #include "superviserd/recorder.h"
 #include "superviserd/services.h"
+#include "superviserd/watchdog.h"
 
 static struct {
     struct daemon daemon;
     struct services *services;
+    struct hooks *hooks;
     struct reboot *reboot;
+    struct watchdog *watchdog;
     struct recorder *recorder;
 } self;
 
 static void on_role(void *userdata, const struct bus_message *message)
 {
     (void)userdata;
+    watchdog_role(self.watchdog, message->body);
+    hooks_role(self.hooks, message->body, message->cause); /* first: addresses may wait for them */
     reboot_role(self.reboot, message->body, message->cause);
     services_role(self.services, message->body, message->cause);
+}
+
+static void on_address(void *userdata, const struct bus_message *message)
+{
+    (void)userdata;
+    reboot_address(self.reboot, message->body);
 }
 
 static void on_command(void *userdata, const struct command_message *command, struct bus_answer *answer)
@@ -31,35 +44,64 @@ static void on_command(void *userdata, const struct command_message *command, st
                  "superviserd knows no command '%s', only 'clear'", command->command);
         return;
     }
-    const int failed = services_clear(self.services);
-    log_notice("cleared by the operator; failed services: %d", failed);
+    const int failed = services_clear(self.services), hooks = hooks_clear(self.hooks);
+    reboot_clear(self.reboot);
+    log_notice("cleared by the operator; failed services: %d, hooks: %d", failed, hooks);
     answer->reply.ok = true;
-    snprintf(answer->reply.text, sizeof answer->reply.text, "failed services cleared: %d", failed);
+    snprintf(answer->reply.text, sizeof answer->reply.text, "failed services cleared: %d%s", failed,
+             hooks > 0 ? ", and the failed hooks" : "");
+}
+
+static void stop_services(void *userdata)
+{
+    services_stop(userdata);
 }
 
 static void on_stop(void *userdata)
 {
     (void)userdata;
-    services_stop(self.services);
+    watchdog_stopping(self.watchdog);
+    hooks_stop(self.hooks, stop_services, self.services);
+}
+
+static void on_end(void *userdata)
+{
+    (void)userdata;
+    watchdog_let_go(self.watchdog);
+    services_close(self.services);
+}
+
+static void open_recorder(void)
+{
+    const int r = recorder_start(&self.daemon, &self.recorder);
+
+    if (r < 0)
+        log_error("cannot start the black box: %s; going on without", strerror(-r));
 }
 
 static int open_own(void)
 {
-    int r = recorder_start(&self.daemon, &self.recorder);
+    /* First: a restarted one must be in time to feed it. */
+    int r = watchdog_new(&self.daemon, &self.watchdog);
 
-    if (r < 0)
-        log_error("cannot start the black box: %s; going on without", strerror(-r));
-    r = services_new(&self.daemon, &self.services);
+    open_recorder();
     if (r == 0)
-        r = reboot_new(&self.daemon, &self.reboot);
+        r = services_new(&self.daemon, &self.services);
+    if (r == 0)
+        r = hooks_new(&self.daemon, &self.hooks);
+    if (r == 0)
+        r = reboot_new(&self.daemon, self.watchdog, self.recorder, &self.reboot);
     if (r == 0)
         r = bus_subscribe(self.daemon.bus, &role_type, "arbiterd", on_role, NULL);
+    if (r == 0)
+        r = bus_subscribe(self.daemon.bus, &address_type, "takeoverd", on_address, NULL);
     if (r < 0) {
-        log_error("cannot set up the services: %s", strerror(-r));
+        log_error("cannot set up services and hooks: %s", strerror(-r));
         return r;
     }
     bus_on_command(self.daemon.bus, on_command, NULL);
     self.daemon.on_stop = on_stop;
+    self.daemon.on_end = on_end;
     services_start(self.services);
     return 0;
 }

@@ -7,13 +7,19 @@
  * that a new start meets nothing of the old one. It must stay in the foreground: its end is the end of its
  * first process.
  *
- * Unless detached it dies with this daemon (SIGKILL to its first process, by the kernel), so that a daemon
- * that starts anew never doubles it. Processes that it started itself are not reached by that, nor is a
- * program that is set-uid or has file capabilities, for which Linux forgets the wish.
+ * Unless detached or kept it dies with this daemon (SIGKILL to its first process, by the kernel). Processes
+ * that it started itself are not reached by that, nor is a program that is set-uid or has file capabilities,
+ * for which Linux forgets the wish.
+ *
+ * A kept program outlives this daemon, so that the one that is started next adopts it (process_adopt()) and
+ * the service has no gap. It begins only after `keep` noted it, so that there is none that nobody knows of.
+ * It prints into a FIFO that it holds open for reading, too: what it says while nobody listens waits there,
+ * and it is not killed by SIGPIPE.
  *
  * Implemented in linux_process.c. */
 #pragma once
 #include "common/loop.h"
+#include "superviserd/memory.h"
 
 enum { PROCESS_GROUPS_MAX = 64, PROCESS_TEXT_MAX = 160 };
 
@@ -30,6 +36,17 @@ struct process_request {
     char *const *environment; /* "NAME=value", and NULL */
     const struct process_user *user; /* NULL: this daemon's own */
     bool detached;                   /* outlives this daemon, and prints where this daemon does */
+    const struct process_keep *keep; /* NULL: it dies with this daemon */
+};
+
+/* For a program that is to outlive this daemon. */
+struct process_keep {
+    const char *output; /* its FIFO, made anew, in a directory of this daemon's */
+    bool leaves;        /* what it leaves behind when it ends is meant to stay */
+    /* Notes the process where the next daemon finds it. Called from within process_start(). 0 or a negative
+     * errno: then it dies with this daemon after all. */
+    int (*note)(void *userdata, const struct memory_process *process);
+    void *userdata;
 };
 
 struct process_end {
@@ -54,13 +71,24 @@ struct process;
 int process_start(struct loop *loop, const struct process_request *request,
                   const struct process_handlers *handlers, struct process **process);
 
+/* Goes on with a process that this daemon did not start: of a kept one as its first daemon did, with the
+ * output from `output` on (a FIFO that is gone is no error); of another daemon, which leads no group of
+ * duet's
+ * (`output` NULL), with signals to it alone. `started` is not called, nor `failed`. 0; -ESRCH (it is gone);
+ * or another negative errno. */
+int process_adopt(struct loop *loop, const struct memory_process *found, const char *output, bool leaves,
+                  const struct process_handlers *handlers, struct process **process);
+
+int process_pid(const struct process *process);
+bool process_is_adopted(const struct process *process);
+
 /* Asks the whole group to end (SIGTERM, and SIGCONT so that a stopped one can). */
 void process_terminate(const struct process *process);
 
-/* Kills the whole group. */
+/* Kills the whole group; of another daemon the process and all that descends from it. */
 void process_kill(const struct process *process);
 
-/* Kills the whole group; from now on nobody is told anything, and it is freed when it has ended. */
+/* The same; from now on nobody is told anything, and it is freed when it has ended. */
 void process_abandon(struct process *process);
 
 /* Whose rights `user` and `group` name (empty: not to be changed; the group of `user` where only that is

@@ -1,21 +1,39 @@
-/* reboot: carries out the restart of this node, when the arbiter says so (`role`, field reboot).
+/* reboot: carries out the restart of this node, when the arbiter says so (`role`, field reboot). The one way
+ * in which duet restarts a machine:
  *
- * The configured reboot-command is started once for each time that the wish appears, in a session of its own,
- * so that it goes on when this daemon is stopped by what it started. That it was started is noted in the run
- * directory before: a superviserd that is restarted meanwhile, and hears the same wish again, does not start
- * it a second time. The run directory does not survive the reboot, and the note bears the id of the boot for
- * the case that it does.
+ *     none       nothing is wished
+ *     delayed    it was restarted for this cause before: it waits (restarts.h)
+ *     preparing  takeoverd confirms that no active address is left, the traps have their moment, the black
+ *                box, the count of restarts and the file systems go to the disk; each within its limit
+ *     running    reboot-command was started, in a session of its own: it goes on when it stops this daemon
+ *     failed     it could not be started, did not end well, or did not restart the machine
  *
- * The topic `reboot` tells how it stands. When the wish is taken back after a command that was started,
- * nothing can be called back; only the topic is reset once the command ended. */
+ * If the machine still runs reboot-grace after the command, however that ended, it is restarted by the kernel
+ * (reboot-force), after the file systems had a last moment to be written. Only the whole machine is: a node
+ * in a network namespace of its own is not (sys_is_whole_machine()). If even the kernel does not, the
+ * watchdog is not fed any more.
+ *
+ * That the command was started is noted in the run directory before: a superviserd that is restarted
+ * meanwhile, and hears the same wish again, does not start it a second time. When the wish is taken back
+ * before that, nothing happened; after it, nothing can be called back, but the kernel is not asked any more,
+ * and the watchdog is fed again.
+ */
 #pragma once
-#include "common/daemon.h"
+#include "superviserd/recorder.h"
+#include "superviserd/watchdog.h"
 
 struct reboot;
 
-/* Publishes that none is under way. Keeps `daemon` by reference; the result lives as long as the process. 0
- * or a negative errno. */
-int reboot_new(struct daemon *daemon, struct reboot **reboot);
+/* Publishes that none is under way. Keeps `daemon`, `watchdog` and `recorder` (NULL: there is none) by
+ * reference; the result lives as long as the process. 0 or a negative errno. */
+int reboot_new(struct daemon *daemon, struct watchdog *watchdog, struct recorder *recorder,
+               struct reboot **reboot);
 
 /* A new role, and the `cause` that it came with. */
 void reboot_role(struct reboot *reboot, const struct role_message *role, const char *cause);
+
+/* What takeoverd holds. */
+void reboot_address(struct reboot *reboot, const struct address_message *address);
+
+/* The operator says that the fault is mended: earlier restarts do not count any more. */
+void reboot_clear(struct reboot *reboot);

@@ -393,14 +393,14 @@ void recorder_note(struct recorder *recorder, const char *text)
     pthread_mutex_unlock(&recorder->lock);
 }
 
-int recorder_flush(struct recorder *recorder)
+int recorder_flush(struct recorder *recorder, int64_t timeout_ns)
 {
     struct timespec until;
     int r = 0;
 
     if (!recorder)
         return -ENODEV;
-    deadline_after(PATIENCE_SECONDS * NS_PER_S, &until);
+    deadline_after(timeout_ns, &until);
     pthread_mutex_lock(&recorder->lock);
     const uint64_t asked = ++recorder->orders.flush;
     pthread_cond_signal(&recorder->ordered);

@@ -33,7 +33,7 @@ void recorder_note(struct recorder *recorder, const char *text);
 /* Takes what the bus has, and writes everything down to the disk: for the moment before a restart. Blocks
  * until it is there, for at most `timeout_ns`. 0; -ETIMEDOUT (the disk is slower; it goes on); -ENODEV (there
  * is no box); or another negative errno. */
-int recorder_flush(struct recorder *recorder);
+int recorder_flush(struct recorder *recorder, int64_t timeout_ns);
 
 /* Records that superviserd ends, flushes, and ends the thread; waits for it for at most two seconds. */
 void recorder_stop(struct recorder *recorder);

@@ -7,8 +7,10 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "superviserd/command.h"
-#include "superviserd/guard.h"
+#include "superviserd/failures.h"
+#include "superviserd/kept.h"
+#include "superviserd/order.h"
+#include "superviserd/runner.h"
 
 enum { OUTPUT_BURST = 200 }; /* lines in ten seconds, each service */
 
@@ -20,9 +22,11 @@ struct service {
     const struct config_service *config;
     struct guard guard;
     struct command_user user;
-    struct process *process, *check;
+    struct runner *runner;
+    struct process *check;
     struct loop_source *timer;
     struct log_limit output_log, check_log;
+    size_t after[CONFIG_SERVICES_MAX]; /* indices */
     char cause[CAUSE_MAX]; /* the message about the role that the present state goes back to; empty: none */
 };
 
@@ -30,14 +34,15 @@ struct services {
     struct daemon *daemon;
     size_t count;
     struct service *items;
-    enum role role;
-    int64_t epoch;
-    bool stopping;
+    struct failures *failures;
+    struct command_role role;
+    bool role_known, stopping;
+    bool ordering; /* order_all() is at work, and will look at what its own doing leads to */
     struct loop_source *stop_timer;
 };
 
 static void feed(struct service *service, const struct guard_event *event);
-static void end_when_all_rest(struct services *services);
+static void order_all(struct services *services);
 
 static void feed_kind(struct service *service, enum guard_event_kind kind, const char *text)
 {
@@ -46,29 +51,40 @@ static void feed_kind(struct service *service, enum guard_event_kind kind, const
     feed(service, &event);
 }
 
-/* ---------------------------------------------------------------- processes */
+/* ------------------------------------------------------------------- runner */
+
+static void feed_pid(struct service *service, enum guard_event_kind kind, int pid)
+{
+    const struct guard_event event = {.kind = kind, .at_ns = clock_now_ns(), .pid = pid};
+
+    feed(service, &event);
+}
 
 static void on_started(void *userdata, int pid)
 {
-    const struct guard_event event = {.kind = GUARD_STARTED, .at_ns = clock_now_ns(), .pid = pid};
+    feed_pid(userdata, GUARD_STARTED, pid);
+}
 
-    feed(userdata, &event);
+static void on_found(void *userdata, int pid)
+{
+    struct service *service = userdata;
+
+    feed_pid(service, GUARD_ADOPTED, pid);
+    if (!service->runner->outdated)
+        return;
+    log_notice("service %s: its command in %s is another one by now: it is restarted", service->config->name,
+               service->all->daemon->config->file);
+    feed_kind(service, GUARD_UNWANTED, NULL); /* wanted again by order_all(), once it has ended */
 }
 
 static void on_start_failed(void *userdata, const char *text)
 {
-    struct service *service = userdata;
-
-    service->process = NULL;
-    feed_kind(service, GUARD_START_FAILED, text);
+    feed_kind(userdata, GUARD_START_FAILED, text);
 }
 
-static void on_ended(void *userdata, const struct process_end *end)
+static void on_ended(void *userdata, const char *text)
 {
-    struct service *service = userdata;
-
-    service->process = NULL;
-    feed_kind(service, GUARD_ENDED, end->text);
+    feed_kind(userdata, GUARD_ENDED, text);
 }
 
 static void on_output(void *userdata, const char *line)
@@ -78,6 +94,8 @@ static void on_output(void *userdata, const char *line)
     if (log_allowed(&service->output_log, OUTPUT_BURST))
         log_info("%s: %s", service->config->name, line);
 }
+
+/* -------------------------------------------------------------------- check */
 
 static void on_check_started(void *userdata, int pid)
 {
@@ -109,39 +127,17 @@ static void on_check_output(void *userdata, const char *line)
         log_info("%s check: %s", service->config->name, line);
 }
 
-static const struct process_handlers service_handlers = {on_started, on_start_failed, on_ended, on_output,
-                                                         NULL};
 static const struct process_handlers check_handlers = {on_check_started, on_check_start_failed,
                                                        on_check_ended, on_check_output, NULL};
 
-/* Starts a command with the service's user and environment. If that cannot be, `error` says why. */
-static int start_command(struct service *service, const struct config_strings *command,
-                         const struct process_handlers *handlers, struct process **process,
-                         char error[static PROCESS_TEXT_MAX])
-{
-    const struct services *all = service->all;
-    const struct command_role role = {all->daemon->node, all->role, all->epoch};
-    struct process_handlers own = *handlers;
-
-    own.userdata = service;
-    return command_start(all->daemon->loop, command, &service->user, &role, &own, process, error);
-}
-
-/* ------------------------------------------------------------------ effects */
-
-static void spawn(struct service *service)
-{
-    char error[PROCESS_TEXT_MAX];
-
-    if (start_command(service, &service->config->command, &service_handlers, &service->process, error) < 0)
-        feed_kind(service, GUARD_START_FAILED, error);
-}
-
 static void run_check(struct service *service)
 {
+    struct process_handlers handlers = check_handlers;
     char error[PROCESS_TEXT_MAX];
 
-    if (start_command(service, &service->config->check, &check_handlers, &service->check, error) < 0)
+    handlers.userdata = service;
+    if (command_start(service->all->daemon->loop, &service->config->check, &service->user,
+                      &service->all->role, NULL, &handlers, &service->check, error) < 0)
         feed_kind(service, GUARD_CHECK_FAILED, error);
 }
 
@@ -152,15 +148,7 @@ static void kill_check(struct service *service)
     service->check = NULL;
 }
 
-static void send_signal(const struct service *service, enum guard_signal signal)
-{
-    if (!service->process)
-        return;
-    if (signal == GUARD_TERM)
-        process_terminate(service->process);
-    else if (signal == GUARD_KILL)
-        process_kill(service->process);
-}
+/* ------------------------------------------------------------------ effects */
 
 static const char *on_failure_text(enum config_fault_action action)
 {
@@ -236,16 +224,19 @@ static void feed(struct service *service, const struct guard_event *event)
         publish(service);
     if (effects.publish || service->guard.state != from)
         log_change(service, from, event);
+    failures_note(service->all->failures, service->config->name, service->guard.sticky);
     /* Last, since they may lead to the next event at once, whose effects must not be undone by these. */
     if (effects.kill_check)
         kill_check(service);
-    send_signal(service, effects.signal);
+    if (effects.signal != GUARD_NO_SIGNAL)
+        runner_signal(service->runner, effects.signal);
     if (effects.spawn)
-        spawn(service);
+        runner_start(service->runner);
+    if (effects.look)
+        runner_look(service->runner);
     if (effects.run_check)
         run_check(service);
-    if (service->all->stopping)
-        end_when_all_rest(service->all);
+    order_all(service->all);
 }
 
 static void on_timer(void *userdata, int64_t now_ns)
@@ -255,18 +246,76 @@ static void on_timer(void *userdata, int64_t now_ns)
     feed(userdata, &event);
 }
 
+/* -------------------------------------------------------------------- order */
+
+static void fill_item(const struct service *service, struct order_item *item)
+{
+    const struct services *all = service->all;
+    const struct guard *guard = &service->guard;
+    const bool failed = guard->state == GUARD_FAILED;
+
+    *item = (struct order_item){
+        .role_wants =
+            !all->stopping && (service->config->when == WHEN_ALWAYS || all->role.role == ROLE_ACTIVE),
+        .wanted = guard->wanted,
+        .up = guard->state == GUARD_RUNNING,
+        .over = failed && service->config->on_failure == FAULT_IGNORE,
+        .at_rest = guard_at_rest(guard) || failed,
+        .after = service->after,
+        .after_count = service->config->after.count,
+    };
+}
+
+static bool order_one(struct services *services)
+{
+    struct order_item items[CONFIG_SERVICES_MAX];
+
+    for (size_t i = 0; i < services->count; i++)
+        fill_item(&services->items[i], &items[i]);
+    for (size_t i = 0; i < services->count; i++) {
+        struct service *service = &services->items[i];
+        const bool wants = order_wants(items, services->count, i);
+        const bool undecided = !wants && service->guard.state == GUARD_RUNNING; /* adopted */
+        const bool known = service->config->when == WHEN_ALWAYS || services->role_known || services->stopping;
+        if (!known || (wants == items[i].wanted && !undecided))
+            continue;
+        feed_kind(service, wants ? GUARD_WANTED : GUARD_UNWANTED, NULL);
+        return true;
+    }
+    return false;
+}
+
+static void end_when_all_rest(const struct services *services)
+{
+    for (size_t i = 0; i < services->count; i++)
+        if (!guard_at_rest(&services->items[i].guard))
+            return;
+    loop_exit(services->daemon->loop, 0);
+}
+
+/* Brings what is wanted to the guards, until nothing changes by that. Before the role is known only services
+ * with `when = always` are told anything: what was adopted of the others stays. */
+static void order_all(struct services *services)
+{
+    if (services->ordering)
+        return;
+    services->ordering = true;
+    while (order_one(services))
+        ;
+    services->ordering = false;
+    if (services->stopping)
+        end_when_all_rest(services);
+}
+
 /* ----------------------------------------------------------------- all of them */
 
-static bool can_run(const struct config_service *config)
+static size_t index_of(const struct config *config, const char *name)
 {
-    if (config->command.count > 0 && config->unit[0] == '\0' && config->start.count == 0 &&
-        config->process[0] == '\0' && config->pidfile[0] == '\0')
-        return true;
-    log_warning(
-        "service %s is not guarded: only services with a command are, so far; give it a command instead of "
-        "unit, start, stop, pidfile or process",
-        config->name);
-    return false;
+    size_t i = 0;
+
+    while (strcmp(config->services[i].name, name) != 0) /* the configuration's check has seen to it */
+        i++;
+    return i;
 }
 
 static int add_service(struct services *services, const struct config_service *config)
@@ -279,17 +328,27 @@ static int add_service(struct services *services, const struct config_service *c
         .stop_timeout_ns = config->stop_timeout,
         .check_failures = config->check_failures,
         .start_retries = config->start_retries,
+        .look_interval_ns = config->check_interval,
     };
+    const struct runner_context context = {
+        .daemon = services->daemon,
+        .config = config,
+        .user = &service->user,
+        .role = &services->role,
+        .handlers = {on_started, on_found, on_start_failed, on_ended, on_output, service}};
 
-    if (config->after.count > 0)
-        log_warning("service %s: `after` is not obeyed so far; all services are started at once",
-                    config->name);
     service->all = services;
     service->config = config;
+    for (size_t i = 0; i < config->after.count; i++)
+        service->after[i] = index_of(services->daemon->config, config->after.items[i]);
     guard_init(&service->guard, &settings, clock_now_ns());
+    if (failures_had(services->failures, config->name))
+        guard_restore_failure(&service->guard, "it had failed before superviserd was restarted",
+                              clock_now_ns());
     command_find_user(config->user, config->group, &service->user);
     services->count++;
-    return loop_add_timer(services->daemon->loop, on_timer, service, &service->timer);
+    const int r = runner_open(&context, &service->runner);
+    return r < 0 ? r : loop_add_timer(services->daemon->loop, on_timer, service, &service->timer);
 }
 
 static void on_out_of_time(void *userdata, int64_t now_ns)
@@ -310,6 +369,7 @@ int services_new(struct daemon *daemon, struct services **services)
     if (!made)
         return -ENOMEM;
     made->daemon = daemon;
+    made->role = (struct command_role){.node = daemon->node};
     made->items = calloc(MAX(daemon->config->service_count, 1), sizeof *made->items);
     if (!made->items) {
         free(made);
@@ -317,42 +377,38 @@ int services_new(struct daemon *daemon, struct services **services)
     }
     *services = made;
     int r = loop_add_timer(daemon->loop, on_out_of_time, made, &made->stop_timer);
+    if (r == 0)
+        r = failures_open(daemon, &made->failures);
     for (size_t i = 0; i < daemon->config->service_count && r == 0; i++)
-        if (can_run(&daemon->config->services[i]))
-            r = add_service(made, &daemon->config->services[i]);
+        r = add_service(made, &daemon->config->services[i]);
     return r;
-}
-
-static void end_when_all_rest(struct services *services)
-{
-    for (size_t i = 0; i < services->count; i++)
-        if (!guard_at_rest(&services->items[i].guard))
-            return;
-    loop_exit(services->daemon->loop, 0);
 }
 
 void services_start(struct services *services)
 {
+    services->ordering = true; /* first all are looked for: one that runs may be waited for by another */
     for (size_t i = 0; i < services->count; i++) {
         publish(&services->items[i]);
-        if (services->items[i].config->when == WHEN_ALWAYS)
-            feed_kind(&services->items[i], GUARD_WANTED, NULL);
+        runner_look(services->items[i].runner);
     }
+    services->ordering = false;
+    kept_end_strangers(services->daemon);
+    order_all(services);
 }
 
 void services_role(struct services *services, const struct role_message *role, const char *cause)
 {
-    services->epoch = role->epoch;
-    if (services->stopping || role->role == services->role)
+    const bool news = !services->role_known || role->role != services->role.role;
+
+    services->role.epoch = role->epoch;
+    if (services->stopping || !news)
         return;
-    services->role = role->role;
-    for (size_t i = 0; i < services->count; i++) {
-        struct service *service = &services->items[i];
-        if (service->config->when != WHEN_ACTIVE)
-            continue;
-        text_copy(service->cause, sizeof service->cause, cause);
-        feed_kind(service, role->role == ROLE_ACTIVE ? GUARD_WANTED : GUARD_UNWANTED, NULL);
-    }
+    services->role.role = role->role;
+    services->role_known = true;
+    for (size_t i = 0; i < services->count; i++)
+        if (services->items[i].config->when == WHEN_ACTIVE)
+            text_copy(services->items[i].cause, sizeof services->items[i].cause, cause);
+    order_all(services);
 }
 
 int services_clear(struct services *services)
@@ -368,16 +424,21 @@ int services_clear(struct services *services)
 
 void services_stop(struct services *services)
 {
-    int64_t longest_ns = 0;
+    int64_t patience_ns = STOP_SLACK_NS; /* those that wait for others may end one after the other */
 
     if (services->stopping)
         return;
     services->stopping = true;
     for (size_t i = 0; i < services->count; i++) {
         services->items[i].cause[0] = '\0';
-        longest_ns = MAX(longest_ns, services->items[i].config->stop_timeout);
-        feed_kind(&services->items[i], GUARD_UNWANTED, NULL);
+        patience_ns += services->items[i].config->stop_timeout;
     }
-    loop_set_timer(services->stop_timer, clock_now_ns() + longest_ns + STOP_SLACK_NS);
-    end_when_all_rest(services);
+    loop_set_timer(services->stop_timer, clock_now_ns() + patience_ns);
+    order_all(services);
+}
+
+void services_close(struct services *services)
+{
+    if (services)
+        failures_close(services->failures);
 }

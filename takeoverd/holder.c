@@ -14,6 +14,7 @@
 #include "takeoverd/adapters.h"
 #include "takeoverd/announcer.h"
 #include "takeoverd/lease.h"
+#include "takeoverd/prepare.h"
 #include "takeoverd/report.h"
 #include "takeoverd/wanted.h"
 
@@ -32,7 +33,7 @@ struct holder {
     struct plan plan;
     struct plan_operation *operations;
     size_t operations_max;
-    struct loop_source *lease_timer, *retry_timer, *audit_timer;
+    struct loop_source *lease_timer, *retry_timer, *audit_timer, *claim_timer;
 
     bool active;      /* the active addresses are wanted */
     bool waiting;     /* for the first role, while the lease of the run before stands */
@@ -43,6 +44,11 @@ struct holder {
     unsigned risen;    /* channels whose adapter changed for the better since the last announcement */
     char trouble[192]; /* what the last try failed at; empty: nothing */
     struct address_message state; /* as published */
+
+    struct prepare prepare;
+    bool claim_waits;          /* for the before-active hooks */
+    struct role_message claim; /* claim_waits: as last renewed, and what it came with */
+    char claim_cause[CAUSE_MAX];
 
     int64_t repairs_ns[REPAIRS_MAX]; /* a ring */
     size_t repair_at;
@@ -443,18 +449,20 @@ static void confirm(struct holder *h, bool new_epoch)
     tell(h);
 }
 
-static void on_role(void *userdata, const struct bus_message *message)
+static bool wants_active(const struct role_message *role)
 {
-    struct holder *h = userdata;
-    const struct role_message *role = message->body;
-    const bool active =
-        role->role == ROLE_ACTIVE && role->lease_ns != 0 && !role->searching; /* R12: lapsed */
+    return role->role == ROLE_ACTIVE && role->lease_ns != 0 && !role->searching; /* R12: lapsed */
+}
+
+static void obey(struct holder *h, const struct role_message *role, const char *cause)
+{
+    const bool active = wants_active(role);
     const bool new_epoch = active && role->epoch != h->state.epoch;
     const bool new_change = role->change != h->state.change;
 
     if (active && role->lease_ns <= clock_now_ns())
         return; /* read too late: it gives no right, and ends none that a later one gives; the timer does */
-    text_copy(h->cause, sizeof h->cause, message->cause);
+    text_copy(h->cause, sizeof h->cause, cause);
     h->state.change = role->change;
     if (active)
         h->state.epoch = role->epoch;
@@ -467,10 +475,85 @@ static void on_role(void *userdata, const struct bus_message *message)
         tell(h); /* the arbiter waits to hear that this very change has been obeyed */
 }
 
+/* ------------------------------------------------- waiting before a claim */
+
+/* When the addresses of this role may go up; 0: at once. What is up already does not wait, nor what the run
+ * before put up under this epoch. */
+static int64_t wait_until(const struct holder *h, const struct role_message *role)
+{
+    if (!wants_active(role) || h->active || (h->waiting && h->state.epoch == role->epoch))
+        return 0;
+    return prepare_until(&h->prepare, role, clock_now_ns());
+}
+
+/* Nothing of the claim is obeyed yet, so it leaves no trace: a renewal takes its place, another role its end.
+ */
+static void hold_back(struct holder *h, const struct role_message *role, const char *cause, int64_t until_ns)
+{
+    if (!h->claim_waits)
+        log_info("the addresses wait for the before-active hooks (epoch %" PRId64 "), at most %" PRId64 " ms",
+                 role->epoch, (until_ns - clock_now_ns()) / NS_PER_MS);
+    h->claim_waits = true;
+    h->claim = *role;
+    text_copy(h->claim_cause, sizeof h->claim_cause, cause);
+    loop_set_timer(h->claim_timer, until_ns);
+    if (!h->waiting) /* else nothing can be said of the addresses yet */
+        tell(h);
+}
+
+/* `role` is obeyed now, whatever was waited for. */
+static void end_wait(struct holder *h, const struct role_message *role)
+{
+    if (h->claim_waits && wants_active(role) && h->prepare.prepared != role->epoch)
+        log_warning("superviserd did not tell in time that the before-active hooks came to their end: the "
+                    "addresses go up without them");
+    h->claim_waits = false;
+    loop_stop_timer(h->claim_timer);
+}
+
+static void on_role(void *userdata, const struct bus_message *message)
+{
+    struct holder *h = userdata;
+    const int64_t until_ns = wait_until(h, message->body);
+
+    if (until_ns != 0) {
+        hold_back(h, message->body, message->cause, until_ns);
+        return;
+    }
+    end_wait(h, message->body);
+    obey(h, message->body, message->cause);
+}
+
+/* If its lease ran out meanwhile, obey() leaves it to the next renewal. */
+static void go_on(struct holder *h)
+{
+    end_wait(h, &h->claim);
+    obey(h, &h->claim, h->claim_cause);
+}
+
+static void on_hook(void *userdata, const struct bus_message *message)
+{
+    struct holder *h = userdata;
+
+    h->prepare.prepared = ((const struct hook_message *)message->body)->prepared;
+    if (h->claim_waits && wait_until(h, &h->claim) == 0)
+        go_on(h);
+}
+
+static void on_claim_timer(void *userdata, int64_t now_ns)
+{
+    struct holder *h = userdata;
+
+    (void)now_ns;
+    if (h->claim_waits)
+        go_on(h);
+}
+
 static void on_stop(void *userdata)
 {
     struct holder *h = userdata;
 
+    h->claim_waits = false;
     set_lease(h, 0);
     for (int i = 0; i < STOP_TRIES && (i == 0 || h->trouble[0]); i++)
         become(h, false, "takeoverd stops");
@@ -505,6 +588,8 @@ static int open_timers(struct holder *h)
         r = loop_add_timer(loop, on_retry, h, &h->retry_timer);
     if (r == 0)
         r = loop_add_timer(loop, on_audit, h, &h->audit_timer);
+    if (r == 0)
+        r = loop_add_timer(loop, on_claim_timer, h, &h->claim_timer);
     if (r == 0)
         loop_set_timer(h->audit_timer, clock_now_ns() + audit_interval_ns);
     return r;
@@ -552,6 +637,8 @@ int holder_open(struct daemon *daemon, struct holder **holder)
     *holder = h;
     h->daemon = daemon;
     h->record_fd = -1;
+    prepare_init(&h->prepare, config_hooks_ns(daemon->config, HOOK_EVENT_BEFORE_ACTIVE),
+                 daemon->config->timers.claim_time);
     int r = open_all(h);
     if (r < 0)
         return r;
@@ -561,8 +648,10 @@ int holder_open(struct daemon *daemon, struct holder **holder)
     r = loop_add_fd(daemon->loop, adapters_fd(h->adapters), EPOLLIN, on_events, h, NULL);
     if (r == 0)
         r = bus_subscribe(daemon->bus, &role_type, "arbiterd", on_role, h);
+    if (r == 0 && h->prepare.limit_ns > 0)
+        r = bus_subscribe(daemon->bus, &hook_type, "superviserd", on_hook, h);
     if (r < 0)
-        log_error("cannot listen to arbiterd and the kernel: %s", strerror(-r));
+        log_error("cannot listen to the bus and the kernel: %s", strerror(-r));
     return r;
 }
 

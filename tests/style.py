@@ -24,7 +24,8 @@ PURE = re.compile(r"^(mem(cpy|move|set|cmp)|str(n?len|n?cmp|chr|rchr|n?cpy|n?cat
                   r"|_GLOBAL_OFFSET_TABLE_|__assert_fail|__ctype_b_loc"
                   r"|__(asan|ubsan|sanitizer)_.*|__sanitizer_cov_.*|__sancov_.*)$")
 # Common and proto functions that are pure themselves.
-PURE_OWN = re.compile(r"^(text_copy|heartbeat_\w+|field_is_measure|net_address_\w+|mac_\w+|duration_print|[a-z_]+_names|[a-z_]+_type)$")
+PURE_OWN = re.compile(r"^(text_copy|backoff_ns|heartbeat_\w+|field_is_measure|net_address_\w+|mac_\w+|duration_print|[a-z_]+_names"
+                      r"|[a-z_]+_type)$")
 
 # Header -> the only places that may include it.
 DOORS = {
@@ -34,6 +35,7 @@ DOORS = {
     "netlink/": {"heartbeatd/linux_", "takeoverd/linux_"},
     "linux/": {"heartbeatd/linux_", "takeoverd/linux_", "superviserd/linux_", "common/linux_", "cli/linux_"},
     "systemd/sd-event.h": {"common/loop.c"},
+    "systemd/sd-bus.h": {"superviserd/linux_unit.c"},
 }
 FUNCTION_LINES_MAX = 60
 FILE_LINES_MAX = 700

@@ -103,11 +103,13 @@ def remove_stale():
 
 
 class Network:
-    """The namespaces and wires. All methods take effect before they return."""
+    """The namespaces and wires. All methods take effect before they return. `nodes` are those that are namespaces; in
+    a laboratory of emulated machines there are none."""
 
-    def __init__(self, prefix=None):
+    def __init__(self, prefix=None, nodes=NODES):
         self.prefix = prefix or "duet-%d" % os.getpid()
-        self.machines = NODES + ("router", "client", "switch")
+        self.nodes = nodes
+        self.machines = nodes + ("router", "client", "switch")
         self.drops = {}  # name of a fault -> list of nftables rules
         self.power = {node: True for node in NODES}
         self.pulled = set()  # (node, line)
@@ -140,14 +142,14 @@ class Network:
                 *["link set dev %s up" % b for b in BRIDGE.values()])
         # Indexes differ at both ends: the kernel delays the news of a carrier loss by up to a second if they do not.
         index = 100
-        wires = [(node, line) for node in NODES for line in LINES] + [("router", "outside"), ("client", "inside")]
+        wires = [(node, line) for node in self.nodes for line in LINES] + [("router", "outside"), ("client", "inside")]
         for machine, line in wires:
             index += 2
             self._wire(machine, line, index)
         self.ip("router", "addr add %s/24 dev outside" % ROUTER, "addr add %s/32 dev lo" % WORLD,
                 "route add 192.0.2.0/24 via %s" % ACTIVE["outside"])
         self.ip("client", "addr add %s/24 dev inside" % CLIENT, "route add default via %s" % ACTIVE["inside"])
-        for node in NODES:
+        for node in self.nodes:
             self.boot_addresses(node)
 
     def _wire(self, machine, line, index):

@@ -60,6 +60,7 @@ union payload {
             struct address_message address;
         };
         int64_t services_failed;
+        bool watchdog_armed;
         bool force;
     } bus;
     struct role_message role;
@@ -856,6 +857,23 @@ static void step(int n, struct arbiter_event *event)
         show_role(n, &role);
 }
 
+/* In every fourth seed the pair requires watchdogs. Whether a node has one, and whether its superviserd says
+ * so, is the seed's, too, and does not change: what it bars must never keep both nodes from serving. */
+static bool watchdog_is_required(void)
+{
+    return w.seed % 4 == 3;
+}
+
+static void tell_watchdog(int n)
+{
+    const bool has_one = w.seed >> (2 + n) & 1, is_silent = (w.seed >> (4 + n) & 3) == 3;
+    union payload *p = payload_new();
+
+    p->bus.kind = is_silent ? EVENT_TIME : EVENT_WATCHDOG;
+    p->bus.watchdog_armed = has_one;
+    to_arbiter(n, p);
+}
+
 static void start_arbiterd(int n)
 {
     struct node *node = &w.nodes[n];
@@ -863,6 +881,8 @@ static void start_arbiterd(int n)
     struct arbiter_event start = {.kind = EVENT_START, .durable = &node->disk, .lost = node->disk_lost};
 
     own.first_named = own.sorts_first = n == 0;
+    own.services_guarded = 1;
+    own.watchdog_required = watchdog_is_required();
     own.searched[0] = own.searched[1] = !w.search_off;
     arbiter_init(&node->arbiter, &own);
     node->shown = (struct role_message){0};
@@ -885,6 +905,7 @@ static void start_arbiterd(int n)
     services->bus.kind = EVENT_SERVICES;
     services->bus.services_failed = node->services_failed;
     to_arbiter(n, services);
+    tell_watchdog(n);
 }
 
 static void on_bus(int n, union payload *p)
@@ -893,7 +914,8 @@ static void on_bus(int n, union payload *p)
                               .sent_ns = p->bus.sent,
                               .channel = p->bus.channel,
                               .force = p->bus.force,
-                              .services_failed = p->bus.services_failed};
+                              .services_failed = p->bus.services_failed,
+                              .watchdog_armed = p->bus.watchdog_armed};
 
     if (e.kind == EVENT_PEER)
         e.peer = &p->bus.peer;

@@ -2,7 +2,6 @@
 that were measured, printed at the end."""
 
 import os
-import signal
 import statistics
 import sys
 
@@ -12,12 +11,10 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 os.environ.setdefault("DUET_BIN", os.path.abspath(os.path.join(os.path.dirname(__file__), "../../build/bin")))
 
 from lab.lab import Lab  # noqa: E402
+from lab.session import figures, pytest_terminal_summary, time_limit  # noqa: E402, F401
 from lab.tools import longest_gap_ms  # noqa: E402
 
-LIMIT_S = 240  # of one test; none is meant to come near
 LOG_LINES = 60
-
-_figures = []
 
 
 def pytest_collection_modifyitems(items):
@@ -27,16 +24,7 @@ def pytest_collection_modifyitems(items):
         raise pytest.UsageError("no duet in %s: build first (tests/run does)" % os.environ["DUET_BIN"])
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_protocol(item, nextitem):
-    def too_long(_signal, _frame):
-        raise TimeoutError("%s took longer than %d s" % (item.name, LIMIT_S))
-
-    before = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(LIMIT_S)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+pytest_runtest_protocol = time_limit(240)  # none is meant to come near
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -56,23 +44,6 @@ def lab(request):
     with Lab() as made:
         request.node.lab = made
         yield made
-
-
-@pytest.fixture
-def figures():
-    """Adds a line to what is printed at the end: figures("power off, lan", "median 287 ms")."""
-
-    def add(what, text):
-        _figures.append((what, text))
-
-    return add
-
-
-def pytest_terminal_summary(terminalreporter):
-    if _figures:
-        terminalreporter.section("measured")
-        for what, text in _figures:
-            terminalreporter.write_line("%-44s %s" % (what, text))
 
 
 def summary_of(values):

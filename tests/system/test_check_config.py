@@ -153,6 +153,15 @@ def test_good_file_is_accepted_with_its_budget(place):
         assert words in result.stdout
 
 
+def test_budget_names_what_hooks_cost(place):
+    assert "each claim" not in check(place).stdout
+    write(place, GOOD + 'hook "a" { on = before-active  command = {"/bin/true"} }\n'
+          'hook "b" { on = before-active  command = {"/bin/true"}  timeout = 100ms }\n'
+          'hook "c" { on = passive  command = {"/bin/true"} }\n')
+    row = next(line for line in check(place).stdout.splitlines() if "each claim" in line)
+    assert "longer by    350ms = before-active hooks 300ms + a twentieth of claim-time 50ms" in row
+
+
 @pytest.mark.parametrize("name, old, new, line, cause, remedy", BROKEN, ids=[case[0] for case in BROKEN])
 def test_broken_file_is_refused(place, name, old, new, line, cause, remedy):
     assert GOOD.count(old) == 1

@@ -45,7 +45,7 @@ def test_kill_of_a_daemon(lab, figures, daemon, where):
     lab.write_config(extra=lab.service("guarded"))
     active = lab.start_pair()
     lab.wait_ready(active)
-    lab.wait_for(lambda: service_pid(lab, active), 5, "the service runs")
+    service = lab.wait_for(lambda: service_pid(lab, active), 5, "the service runs")
     victim = active if where == "active" else other(active)
     watches = [lab.arpwatch(channel) for channel in CHANNELS]
     probe = lab.probe("inside")
@@ -65,7 +65,10 @@ def test_kill_of_a_daemon(lab, figures, daemon, where):
     lab.stays(lambda: lab.settled() == after, 1, "one active")
     assert all(watch.stop()["dual"] == 0 for watch in watches)
     assert lab.reboots == []
-    assert lab.wait_for(lambda: service_pid(lab, after), 5, "the service runs") in lab.network.pids(after)
+    pid = lab.wait_for(lambda: service_pid(lab, after), 5, "the service runs")
+    assert pid in lab.network.pids(after)
+    if after == active:
+        assert pid == service, "the service did not notice"
     if where == "passive":
         assert after == active and gap < 100, "outsiders notice nothing"
     else:

@@ -92,7 +92,7 @@ def test_status_json_has_its_fields(lab):
     lab.wait_ready(active)
     status = lab.status(active)
     for field in ("cluster", "node", "role", "phase", "epoch", "since", "reason", "fit", "held", "ready", "not_ready",
-                  "peer", "paths", "channels", "services", "sync", "watchdog", "daemons", "alarms"):
+                  "peer", "paths", "channels", "services", "hooks", "sync", "watchdog", "daemons", "alarms"):
         assert field in status, field
     assert (status["cluster"], status["node"], status["role"], status["fit"]) == ("lab", active, "active", True)
     assert status["peer"]["node"] == other(active) and status["peer"]["alive"] is True

@@ -1,12 +1,13 @@
 """superviserd, the real binary: the test plays arbiterd on the bus, and watches service/NAME, reboot and the log.
 
 Proves, of docs/REQUIREMENTS: L8 (guarded daemons are started with the role), L11 (what is not there is started), L12
-(what stays down is an error), and superviserd's part of L2 (the reboot command). Needs DUET_BIN, the folder of the built programs.
+(what stays down is an error). Needs DUET_BIN, the folder of the built programs.
 """
 
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -28,6 +29,7 @@ cluster "test" {{
     key-file = "{dir}/key"
     reboot-command = {{{reboot}}}
     reboot-force = off
+    {cluster}
 }}
 node "alpha" {{ reserved-address = "10.91.9.1" }}
 node "beta"  {{ reserved-address = "10.91.9.2" }}
@@ -54,6 +56,14 @@ def is_alive(pid):
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def kill_group(pid):
+    for end in (os.killpg, os.kill):
+        try:
+            end(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
 
 def wait_for(condition, what, seconds=PATIENCE_S):
@@ -83,7 +93,12 @@ class World:
         (self.run / "bus/arbiterd").mkdir(parents=True)
         self.arbiterd = self.context.socket(zmq.XPUB)
         self.arbiterd.setsockopt(zmq.LINGER, 0)
+        self.arbiterd.setsockopt(zmq.XPUB_VERBOSE, 1)  # a new subscriber is told before the killed one is forgotten
         self.arbiterd.bind(f"ipc://{self.run}/bus/arbiterd/pub")
+        (self.run / "bus/takeoverd").mkdir(parents=True)
+        self.takeoverd = self.context.socket(zmq.XPUB)
+        self.takeoverd.setsockopt(zmq.LINGER, 0)
+        self.takeoverd.bind(f"ipc://{self.run}/bus/takeoverd/pub")
         self.listener = None
         self.inherit = ()
         self.prefix = ["unshare", "--net"]  # so that it is not the whole machine, whose pstore it would take over
@@ -94,9 +109,9 @@ class World:
         path.chmod(0o755)
         return str(path)
 
-    def start(self, *services, reboot='"/bin/true"', env=None):
+    def start(self, *services, reboot='"/bin/true"', cluster="", env=None):
         config = self.dir / "duet.conf"
-        config.write_text(CONFIG.format(dir=self.dir, reboot=reboot, services="\n".join(services)))
+        config.write_text(CONFIG.format(dir=self.dir, reboot=reboot, cluster=cluster, services="\n".join(services)))
         config.chmod(0o600)
         self.env = {**os.environ, **(env or {})}
         self.relaunch()
@@ -127,13 +142,21 @@ class World:
 
     def role(self, **changes):
         self.state.update(changes)
+        return self.say(self.arbiterd, "arbiterd", "role", self.state)
+
+    def address(self, state):
+        """takeoverd tells what it holds."""
+        body = {name: neutral(kind) for name, kind, _ in TOPICS["topic"]["address"]["fields"]}
+        return self.say(self.takeoverd, "takeoverd", "address", {**body, "state": state})
+
+    def say(self, socket_, daemon, topic, body):
         self.seq += 1
         now = time.time()
-        envelope = {"v": 1, "node": "alpha", "from": "arbiterd", "seq": self.seq,
+        envelope = {"v": 1, "node": "alpha", "from": daemon, "seq": self.seq,
                     "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1e6):06}Z",
                     "mono_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME)}
-        self.arbiterd.send_multipart([b"role", json.dumps({**envelope, **self.state}).encode()])
-        return f"arbiterd:{self.seq}"
+        socket_.send_multipart([topic.encode(), json.dumps({**envelope, **body}).encode()])
+        return f"{daemon}:{self.seq}"
 
     def active(self, epoch=7):
         return self.role(role="active", phase="active", epoch=epoch)
@@ -201,6 +224,9 @@ class World:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        for record in (self.run / "superviserd/service").glob("*.*"):  # what outlived a superviserd
+            if record.suffix in (".record", ".main"):
+                kill_group(int(re.search(r"^pid (\d+)", record.read_text(), re.M)[1]))
         self.context.destroy(linger=0)
 
 
@@ -420,9 +446,11 @@ def test_user_and_group(world):
     wait_for(lambda: "web: uid=65534(nobody) gid=1(daemon)" in world.log(), "id in the log")
     failed = world.service("who", "failed")
     assert failed["text"] == "cannot start: the user no-such-user: not known"
-    world.process.kill()  # the kernel's promise holds after the change of user, too
+    world.process.kill()
     world.process.wait()
-    wait_for(lambda: not is_alive(running["pid"]), "the service went with superviserd")
+    assert is_alive(running["pid"])
+    world.relaunch()
+    assert world.service("web", "running")["pid"] == running["pid"]
 
 
 def test_output_is_bounded(world):
@@ -463,72 +491,6 @@ def test_last_words_of_a_dying_service(world):
     assert "x 120\n" in world.log() and "web: fatal: no disk\n" in world.log()
 
 
-def test_reboot_command_runs_once(world):
-    runs = world.dir / "runs"
-    command = world.script("reboot", f"#!/bin/sh\necho run >> {runs}\nsleep 0.3\n")
-    world.start(reboot=f'"{command}"')
-    assert world.reboot("none")["error"] == ""
-    world.role(reboot=False)
-    cause = world.role(reboot=True, reboot_reason="carrier of outside lost")
-    running = world.reboot("running")
-    assert running["reason"] == "carrier of outside lost" and running["cause"] == cause
-    for _ in range(20):
-        world.role()
-        time.sleep(0.05)
-    assert runs.read_text() == "run\n" and world.latest("reboot")["state"] == "running"
-    assert "restarting this node: carrier of outside lost" in world.log()
-    assert "already" not in world.log()
-    world.process.kill()  # a superviserd that starts anew hears the same wish
-    world.process.wait()
-    world.relaunch()
-    world.role()
-    world.reboot("running")
-    time.sleep(0.3)
-    assert runs.read_text() == "run\n"
-    world.role(reboot=False)
-    world.reboot("none")
-    world.role(reboot=True)
-    wait_for(lambda: runs.read_text() == "run\nrun\n", "a new wish is a new reboot")
-
-
-def test_reboot_command_outlives_superviserd(world):
-    done = world.dir / "done"
-    command = world.script("reboot", f"#!/bin/sh\nsleep 1\ntouch {done}\n")
-    world.start(reboot=f'"{command}"')
-    world.role(reboot=True, reboot_reason="test")
-    world.reboot("running")
-    assert world.stop() == 0
-    assert not done.exists()
-    wait_for(done.exists, "the command went on")
-
-
-@pytest.mark.parametrize("words, error", [
-    ('"/nonexistent/reboot"', "cannot start /nonexistent/reboot: No such file or directory"),
-    ('"/bin/sh", "-c", "exit 4"', "/bin/sh ended with status 4 after 0."),
-])
-def test_reboot_that_fails_is_told(world, words, error):
-    world.start(reboot=words)
-    world.role(reboot=True, reboot_reason="test")
-    failed = world.reboot("failed")
-    assert failed["error"].startswith(error)
-    assert "error: the reboot did not come about: " + error in world.log()
-    time.sleep(0.3)
-    world.role()
-    assert world.log().count("restarting this node") == 1
-
-
-def test_no_service_outlives_superviserd(world):
-    world.start(service("web", SLEEP), service("both", SLEEP, when="always"))
-    world.active()
-    pids = [world.service(name, "running")["pid"] for name in ("web", "both")]
-    world.process.kill()
-    world.process.wait()
-    wait_for(lambda: not any(is_alive(p) for p in pids), "both are gone")
-    world.relaunch()
-    world.active()
-    assert world.service("web", "running")["pid"] not in pids
-
-
 def test_sigterm_stops_all_in_bounded_time(world):
     stubborn = world.script("stubborn", "#!/bin/sh\ntrap '' TERM\necho ready\nwhile :; do sleep 1000; done\n")
     world.start(service("web", [stubborn], stop_timeout="500ms"), service("both", SLEEP, when="always"))
@@ -539,16 +501,6 @@ def test_sigterm_stops_all_in_bounded_time(world):
     assert world.stop() == 0
     assert 0.5 <= time.monotonic() - asked < 5
     assert not any(is_alive(p) for p in pids)
-
-
-def test_other_kinds_are_left_out_with_a_warning(world):
-    world.start('service "vpn" { unit = "openvpn@gate.service" }', service("web", SLEEP),
-                service("late", SLEEP, after='{"web"}'))
-    world.active()
-    world.service("web", "running")
-    assert world.log().count("warning: service vpn is not guarded") == 1
-    assert world.log().count("warning: service late: `after` is not obeyed") == 1
-    assert world.latest("service/vpn") is None
 
 
 def test_program_is_found_in_path_and_no_shell_reads_it(world):

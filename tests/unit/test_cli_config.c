@@ -83,7 +83,7 @@ static char *run_keygen(const struct place *place, const char *file, int *code)
     return restore(place, saved);
 }
 
-static char *run_check(const struct place *place, const char *more, int *code)
+static char *run_check_with(const struct place *place, const char *more, const char *section, int *code)
 {
     FILE *file = fopen(place->config, "we");
     int saved[2];
@@ -92,13 +92,18 @@ static char *run_check(const struct place *place, const char *more, int *code)
     fprintf(file,
             "cluster \"c\" { key-file = \"%s\" %s }\nnode \"a\" { }\nnode \"b\" { }\n"
             "channel \"x\" { device = e active-address = \"192.0.2.1/24\" router = \"192.0.2.9\" }\n"
-            "service \"s\" { command = \"/s\" check = \"/c\" }\n",
-            place->key, more);
+            "service \"s\" { command = \"/s\" check = \"/c\" }\n%s",
+            place->key, more, section);
     fclose(file);
     chmod(place->config, 0600);
     divert(place, saved);
     *code = check_config(place->config, "a");
     return restore(place, saved);
+}
+
+static char *run_check(const struct place *place, const char *more, int *code)
+{
+    return run_check_with(place, more, "", code);
 }
 
 static void test_keygen_makes_a_key_that_is_accepted(void **state)
@@ -152,11 +157,31 @@ static void test_budget_is_the_sum_of_its_terms(void **state)
     assert_non_null(strstr(text, "490ms = detection 480ms + network and kernel 10ms"));
     assert_non_null(strstr(text, "1050ms = 4 x router-interval 200ms + 20 x router-interval-quick 10ms + "
                                  "heartbeat-interval 50ms"));
-    assert_non_null(strstr(text, "3050ms = 3 x retry-interval 1s + heartbeat-interval 50ms"));
+    assert_non_null(strstr(text, "3050ms = growing retry-intervals 3s + heartbeat-interval 50ms"));
     assert_non_null(
-        strstr(text, "127050ms = 12 x check-interval 2s + 12 x check-timeout 5s + 4 x stop-timeout 10s + 3 "
-                     "x retry-interval 1s"));
+        strstr(text, "127050ms = 12 x check-interval 2s + 12 x check-timeout 5s + 4 x stop-timeout 10s + "
+                     "growing retry-intervals 3s"));
     assert_non_null(strstr(text, "680ms = address-lease 200ms + takeover-after 420ms"));
+}
+
+static void test_budget_tells_when_the_watchdog_restarts_the_node(void **state)
+{
+    const struct place *place = *state;
+    int code;
+
+    run_keygen(place, place->key, &code);
+    const char *text =
+        run_check_with(place, "", "watchdog { device = /dev/watchdog timeout = 12s }\n", &code);
+    assert_int_equal(code, 0);
+    assert_non_null(
+        strstr(text, "kernel or superviserd hangs      restarts       12s = watchdog timeout 12s\n"));
+    assert_non_null(strstr(text, "another daemon hangs for good    restarts       18s = silence 6s + "
+                                 "watchdog timeout 12s\n"));
+    assert_non_null(strstr(text, "detected   12360ms = watchdog timeout 12s + takeover-after 300ms"));
+    assert_null(strstr(text, "not bounded"));
+    text = run_check(place, "", &code);
+    assert_non_null(strstr(text, "no watchdog is configured"));
+    assert_non_null(strstr(text, "not bounded"));
 }
 
 static void test_refused_file_prints_no_budget(void **state)
@@ -179,6 +204,7 @@ int main(void)
         IN_PLACE(test_keygen_makes_a_key_that_is_accepted),
         IN_PLACE(test_keygen_overwrites_nothing),
         IN_PLACE(test_budget_is_the_sum_of_its_terms),
+        IN_PLACE(test_budget_tells_when_the_watchdog_restarts_the_node),
         IN_PLACE(test_refused_file_prints_no_budget),
     };
 

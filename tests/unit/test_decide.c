@@ -593,6 +593,37 @@ static void test_R7_a_failed_service_moves_if_the_peers_has_not_failed(void **st
     assert_rules("R7-service ");
 }
 
+static void test_R7_a_service_of_which_nothing_was_heard_is_not_counted_on(void **state)
+{
+    struct role_message role;
+
+    (void)state;
+    passive_beside_beta();
+    w.arbiter.services_unheard = 2; /* as after a restart of this arbiter, where two are guarded */
+    pass(MS(20), true);
+    assert_true(arbiter_role(&w.arbiter, &role));
+    assert_int_equal(role.services_failed,
+                     2); /* so that the peer hands nothing over for a service of its own */
+    assert_false(role.ready);
+    assert_false(arbiter_alarms(&w.arbiter) & ALARM_SERVICE_FAILED);
+    step((struct arbiter_event){.kind = EVENT_SERVICES, .services_failed = 1});
+    assert_true(arbiter_role(&w.arbiter, &role));
+    assert_int_equal(role.services_failed, 1);
+}
+
+static void test_R7_an_active_node_hands_nothing_over_for_what_it_has_not_heard(void **state)
+{
+    struct role_message role;
+
+    (void)state;
+    active_beside_beta();
+    w.arbiter.services_unheard = 2;
+    pass(MS(1000), true);
+    assert_rules("");
+    assert_true(arbiter_role(&w.arbiter, &role));
+    assert_int_equal(role.services_failed, 0);
+}
+
 /* -------------------------------------------------------------- R9, R10, R11 */
 
 static void test_R9_the_lower_epoch_yields_the_higher_one_stays(void **state)
@@ -674,6 +705,121 @@ static void test_R6_a_peer_whose_takeoverd_does_not_answer_gets_nothing(void **s
     pass(MS(4000), true);
     assert_rules("R6-network R13-withdrawn ");
     assert_int_equal(w.role.role, ROLE_ACTIVE);
+}
+
+/* ------------------------------------------------------------ the watchdog (R10) */
+
+static void watchdog(bool armed)
+{
+    step((struct arbiter_event){.kind = EVENT_WATCHDOG, .watchdog_armed = armed});
+    w.speaks = arbiter_role(&w.arbiter, &w.role);
+}
+
+static void test_R10_a_required_watchdog_is_armed_before_the_role_is_taken(void **state)
+{
+    (void)state;
+    w.arbiter.set.watchdog_required = true;
+    search(SEARCH_STATE_SILENT);
+    pass(MS(900), false);
+    assert_rules("");
+    watchdog(true);
+    pass(MS(650), false); /* search-time begins when the bar falls */
+    assert_rules("R2-vacancy R2-confirmed ");
+    assert_true(w.role.fit);
+}
+
+static void test_R10_a_watchdog_that_was_armed_at_once_costs_no_time(void **state)
+{
+    (void)state;
+    w.arbiter.set.watchdog_required = true;
+    search(SEARCH_STATE_SILENT);
+    watchdog(true);
+    pass(MS(650), false);
+    assert_rules("R2-vacancy R2-confirmed ");
+}
+
+static void test_R10_nobody_waits_for_ever_for_word_of_the_watchdog(void **state)
+{
+    (void)state;
+    w.arbiter.set.watchdog_required = true;
+    search(SEARCH_STATE_SILENT);
+    pass(MS(1580), false);
+    assert_rules("");
+    pass(MS(100), false);
+    assert_rules("R2-vacancy R2-confirmed ");
+    assert_false(w.role.fit);
+    assert_string_equal(w.role.unfit_reason, "the watchdog is not armed");
+}
+
+static void test_R10_without_its_watchdog_a_node_serves_when_nobody_else_can(void **state)
+{
+    (void)state;
+    w.arbiter.set.watchdog_required = true;
+    watchdog(false);
+    search(SEARCH_STATE_SILENT);
+    pass(MS(650), false);
+    assert_rules("R2-vacancy R2-confirmed ");
+    assert_false(w.role.fit);
+}
+
+static void test_R10_without_its_watchdog_a_node_still_takes_over_from_a_dead_peer(void **state)
+{
+    (void)state;
+    w.arbiter.set.watchdog_required = true;
+    watchdog(false);
+    passive_beside_beta();
+    assert_false(w.role.fit);
+    beta_falls_silent();
+    pass(MS(400), false);
+    assert_rules("R3-takeover R2-confirmed ");
+}
+
+static void test_R10_the_watchdog_decides_a_contest(void **state)
+{
+    (void)state;
+    w.arbiter.set.watchdog_required = true;
+    watchdog(false);
+    search(SEARCH_STATE_SILENT);
+    w.peer.phase_since_ns = w.now + MS(500); /* the younger one: without that, alpha is the better one */
+    peer_says(PHASE_SEARCHING, 0);
+    pass(MS(50), true);
+    assert_int_equal(w.role.prefers, PREFERS_PEER);
+    watchdog(true);
+    assert_int_equal(w.role.prefers, PREFERS_SELF);
+    watchdog(false);
+    w.peer.unfit = true; /* it lacks its own, too */
+    pass(MS(50), true);
+    assert_int_equal(w.role.prefers, PREFERS_SELF);
+}
+
+static void test_R10_a_watchdog_that_goes_moves_nothing(void **state)
+{
+    (void)state;
+    w.arbiter.set.watchdog_required = true;
+    watchdog(true);
+    active_beside_beta();
+    assert_true(w.role.fit);
+    watchdog(false);
+    beta_considers();
+    pass(MS(10000), true);
+    assert_rules("");
+    assert_false(w.role.fit);
+    assert_false(w.role.ready);
+    assert_non_null(strstr(w.role.not_ready, "unfit: the watchdog is not armed"));
+    watchdog(true);
+    assert_true(w.role.fit); /* at once: nothing was given up */
+    assert_string_equal(w.role.unfit_reason, "");
+}
+
+static void test_R10_a_watchdog_that_is_not_required_is_not_waited_for(void **state)
+{
+    (void)state;
+    search(SEARCH_STATE_SILENT);
+    watchdog(false);
+    pass(MS(650), false);
+    assert_rules("R2-vacancy R2-confirmed ");
+    assert_true(w.role.fit);
+    assert_null(strstr(w.role.not_ready, "watchdog"));
 }
 
 static void test_R6_some_missing_addresses_are_no_lapse(void **state)
@@ -960,10 +1106,20 @@ int main(void)
         TEST(test_R6_reboots_only_once_the_peer_has_served_for_a_second),
         TEST(test_R6_an_offer_that_nobody_takes_is_withdrawn),
         TEST(test_R7_a_failed_service_moves_if_the_peers_has_not_failed),
+        TEST(test_R7_a_service_of_which_nothing_was_heard_is_not_counted_on),
+        TEST(test_R7_an_active_node_hands_nothing_over_for_what_it_has_not_heard),
         TEST(test_R9_the_lower_epoch_yields_the_higher_one_stays),
         TEST(test_R10_unfit_until_the_fault_is_gone_for_settle_time_doubled_each_time),
         TEST(test_R7_a_fault_that_being_passive_cures_each_time_is_no_longer_believed_cured),
         TEST(test_R6_a_peer_whose_takeoverd_does_not_answer_gets_nothing),
+        TEST(test_R10_a_required_watchdog_is_armed_before_the_role_is_taken),
+        TEST(test_R10_a_watchdog_that_was_armed_at_once_costs_no_time),
+        TEST(test_R10_nobody_waits_for_ever_for_word_of_the_watchdog),
+        TEST(test_R10_without_its_watchdog_a_node_serves_when_nobody_else_can),
+        TEST(test_R10_without_its_watchdog_a_node_still_takes_over_from_a_dead_peer),
+        TEST(test_R10_the_watchdog_decides_a_contest),
+        TEST(test_R10_a_watchdog_that_goes_moves_nothing),
+        TEST(test_R10_a_watchdog_that_is_not_required_is_not_waited_for),
         TEST(test_R6_some_missing_addresses_are_no_lapse),
         TEST(test_R6_who_takes_over_is_not_rebooted),
         TEST(test_R15_a_held_node_that_was_active_last_may_serve_again_after_a_lapse),

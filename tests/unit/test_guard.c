@@ -22,7 +22,8 @@ static const struct guard_settings with_check = {.check_interval_ns = 2 * NS_PER
                                                  .retry_interval_ns = 1 * NS_PER_S,
                                                  .stop_timeout_ns = 3 * NS_PER_S,
                                                  .check_failures = 2,
-                                                 .start_retries = 2};
+                                                 .start_retries = 2,
+                                                 .look_interval_ns = 2 * NS_PER_S};
 static const struct guard_settings without_check = {.retry_interval_ns = 1 * NS_PER_S,
                                                     .stop_timeout_ns = 3 * NS_PER_S,
                                                     .check_failures = 2,
@@ -39,7 +40,9 @@ static void feed(struct play *play, enum guard_event_kind kind)
     play->now_ns += NS_PER_MS;
     const struct guard_event event = {.kind = kind,
                                       .at_ns = play->now_ns,
-                                      .pid = kind == GUARD_STARTED ? 77 : 0,
+                                      .pid = kind == GUARD_STARTED   ? 77
+                                             : kind == GUARD_ADOPTED ? 88
+                                                                     : 0,
                                       .text = "killed by signal 9"};
     guard_step(&play->guard, &event, &play->effects);
 }
@@ -62,17 +65,17 @@ static void ring(struct play *play)
     feed(play, GUARD_TIMER);
 }
 
-/* K: kill the check, T: TERM, 9: KILL, S: spawn, C: run a check, P: publish, t: a timer is set. */
+/* K: kill the check, T: TERM, 9: KILL, S: spawn, L: look, C: run a check, P: publish, t: a timer is set. */
 static const char *effects_text(const struct guard_effects *effects)
 {
     static char text[16];
 
-    snprintf(text, sizeof text, "%s%s%s%s%s%s", effects->kill_check ? "K" : "",
+    snprintf(text, sizeof text, "%s%s%s%s%s%s%s", effects->kill_check ? "K" : "",
              effects->signal == GUARD_TERM   ? "T"
              : effects->signal == GUARD_KILL ? "9"
                                              : "",
-             effects->spawn ? "S" : "", effects->run_check ? "C" : "", effects->publish ? "P" : "",
-             effects->timer_ns ? "t" : "");
+             effects->spawn ? "S" : "", effects->look ? "L" : "", effects->run_check ? "C" : "",
+             effects->publish ? "P" : "", effects->timer_ns ? "t" : "");
     return text;
 }
 
@@ -131,43 +134,43 @@ static const struct cell cells[GUARD_STATE_COUNT][GUARD_EVENT_COUNT] = {
         [GUARD_STARTED] = {GUARD_STOPPED, ""},        [GUARD_START_FAILED] = {GUARD_STOPPED, ""},
         [GUARD_ENDED] = {GUARD_STOPPED, ""},          [GUARD_CHECK_OK] = {GUARD_STOPPED, ""},
         [GUARD_CHECK_FAILED] = {GUARD_STOPPED, ""},   [GUARD_TIMER] = {GUARD_STOPPED, ""},
-        [GUARD_CLEAR] = {GUARD_STOPPED, ""}},
+        [GUARD_CLEAR] = {GUARD_STOPPED, ""},         [GUARD_ADOPTED] = {GUARD_RUNNING, "Pt"}},
     [GUARD_STARTING] = {
         [GUARD_WANTED] = {GUARD_STARTING, ""},        [GUARD_UNWANTED] = {GUARD_STOPPING, "TPt"},
         [GUARD_STARTED] = {GUARD_RUNNING, "Pt"},      [GUARD_START_FAILED] = {GUARD_STARTING, "SP"},
         [GUARD_ENDED] = {GUARD_STARTING, "SP"},       [GUARD_CHECK_OK] = {GUARD_STARTING, ""},
         [GUARD_CHECK_FAILED] = {GUARD_STARTING, ""},  [GUARD_TIMER] = {GUARD_STARTING, ""},
-        [GUARD_CLEAR] = {GUARD_STARTING, ""}},
+        [GUARD_CLEAR] = {GUARD_STARTING, ""},         [GUARD_ADOPTED] = {GUARD_RUNNING, "Pt"}},
     [GUARD_RUNNING] = {
         [GUARD_WANTED] = {GUARD_RUNNING, "t"},        [GUARD_UNWANTED] = {GUARD_STOPPING, "KTPt"},
-        [GUARD_STARTED] = {GUARD_RUNNING, "t"},       [GUARD_START_FAILED] = {GUARD_RUNNING, "t"},
+        [GUARD_STARTED] = {GUARD_RUNNING, "t"},       [GUARD_START_FAILED] = {GUARD_STARTING, "KSP"},
         [GUARD_ENDED] = {GUARD_STARTING, "KSP"},      [GUARD_CHECK_OK] = {GUARD_RUNNING, "t"},
         [GUARD_CHECK_FAILED] = {GUARD_RUNNING, "Pt"}, [GUARD_TIMER] = {GUARD_RUNNING, "KPt"},
-        [GUARD_CLEAR] = {GUARD_RUNNING, "t"}},
+        [GUARD_CLEAR] = {GUARD_RUNNING, "t"},         [GUARD_ADOPTED] = {GUARD_RUNNING, "t"}},
     [GUARD_WAITING] = {
         [GUARD_WANTED] = {GUARD_WAITING, "t"},        [GUARD_UNWANTED] = {GUARD_STOPPED, "P"},
         [GUARD_STARTED] = {GUARD_WAITING, "t"},       [GUARD_START_FAILED] = {GUARD_WAITING, "t"},
         [GUARD_ENDED] = {GUARD_WAITING, "t"},         [GUARD_CHECK_OK] = {GUARD_WAITING, "t"},
         [GUARD_CHECK_FAILED] = {GUARD_WAITING, "t"},  [GUARD_TIMER] = {GUARD_STARTING, "SP"},
-        [GUARD_CLEAR] = {GUARD_STARTING, "SP"}},
+        [GUARD_CLEAR] = {GUARD_STARTING, "SP"},         [GUARD_ADOPTED] = {GUARD_RUNNING, "Pt"}},
     [GUARD_RESTARTING] = {
         [GUARD_WANTED] = {GUARD_RESTARTING, "t"},       [GUARD_UNWANTED] = {GUARD_STOPPING, "Pt"},
-        [GUARD_STARTED] = {GUARD_RESTARTING, "t"},      [GUARD_START_FAILED] = {GUARD_RESTARTING, "t"},
+        [GUARD_STARTED] = {GUARD_RESTARTING, "t"},      [GUARD_START_FAILED] = {GUARD_STARTING, "SP"},
         [GUARD_ENDED] = {GUARD_STARTING, "SP"},         [GUARD_CHECK_OK] = {GUARD_RESTARTING, "t"},
         [GUARD_CHECK_FAILED] = {GUARD_RESTARTING, "t"}, [GUARD_TIMER] = {GUARD_RESTARTING, "9t"},
-        [GUARD_CLEAR] = {GUARD_RESTARTING, "Pt"}},
+        [GUARD_CLEAR] = {GUARD_RESTARTING, "Pt"},         [GUARD_ADOPTED] = {GUARD_RESTARTING, "t"}},
     [GUARD_STOPPING] = {
         [GUARD_WANTED] = {GUARD_STOPPING, "t"},       [GUARD_UNWANTED] = {GUARD_STOPPING, "t"},
         [GUARD_STARTED] = {GUARD_STOPPING, "t"},      [GUARD_START_FAILED] = {GUARD_STOPPED, "P"},
         [GUARD_ENDED] = {GUARD_STOPPED, "P"},         [GUARD_CHECK_OK] = {GUARD_STOPPING, "t"},
         [GUARD_CHECK_FAILED] = {GUARD_STOPPING, "t"}, [GUARD_TIMER] = {GUARD_STOPPING, "9t"},
-        [GUARD_CLEAR] = {GUARD_STOPPING, "t"}},
+        [GUARD_CLEAR] = {GUARD_STOPPING, "t"},         [GUARD_ADOPTED] = {GUARD_STOPPING, "t"}},
     [GUARD_FAILED] = {
-        [GUARD_WANTED] = {GUARD_FAILED, ""},          [GUARD_UNWANTED] = {GUARD_FAILED, ""},
-        [GUARD_STARTED] = {GUARD_FAILED, ""},         [GUARD_START_FAILED] = {GUARD_FAILED, ""},
-        [GUARD_ENDED] = {GUARD_FAILED, ""},           [GUARD_CHECK_OK] = {GUARD_FAILED, ""},
-        [GUARD_CHECK_FAILED] = {GUARD_FAILED, ""},    [GUARD_TIMER] = {GUARD_FAILED, ""},
-        [GUARD_CLEAR] = {GUARD_STARTING, "SP"}},
+        [GUARD_WANTED] = {GUARD_FAILED, "t"},         [GUARD_UNWANTED] = {GUARD_FAILED, ""},
+        [GUARD_STARTED] = {GUARD_FAILED, "t"},        [GUARD_START_FAILED] = {GUARD_FAILED, "t"},
+        [GUARD_ENDED] = {GUARD_FAILED, "t"},          [GUARD_CHECK_OK] = {GUARD_FAILED, "t"},
+        [GUARD_CHECK_FAILED] = {GUARD_FAILED, "t"},   [GUARD_TIMER] = {GUARD_FAILED, "Lt"},
+        [GUARD_CLEAR] = {GUARD_STARTING, "SP"},         [GUARD_ADOPTED] = {GUARD_RUNNING, "Pt"}},
 };
 /* clang-format on */
 
@@ -211,11 +214,12 @@ static void test_all_sequences_keep_their_word(void **unused)
         for (int i = 0; i < DEPTH; i++) {
             const enum guard_event_kind kind = (enum guard_event_kind)sequence[i];
             if (((kind == GUARD_STARTED || kind == GUARD_START_FAILED) && (!alive || started)) ||
-                (kind == GUARD_ENDED && !alive))
+                (kind == GUARD_ENDED && !alive) || (kind == GUARD_ADOPTED && alive))
                 break; /* the shell never tells that */
             if (kind == GUARD_ENDED || kind == GUARD_START_FAILED)
                 alive = started = false;
-            started = started || kind == GUARD_STARTED;
+            started = started || kind == GUARD_STARTED || kind == GUARD_ADOPTED;
+            alive = alive || kind == GUARD_ADOPTED;
             if (kind == GUARD_TIMER && play.effects.timer_ns)
                 ring(&play);
             else
@@ -234,6 +238,119 @@ static void test_all_sequences_keep_their_word(void **unused)
 }
 
 /* -------------------------------------------------------------------- stories */
+
+static void test_waits_grow_up_to_a_limit(void **unused)
+{
+    static const int64_t waits_s[] = {1, 2, 4, 8, 16, 32, 60, 60};
+    struct guard_settings settings = without_check;
+    struct play play;
+
+    (void)unused;
+    settings.start_retries = 100;
+    open_play(&play, &settings);
+    FEED(&play, GUARD_WANTED, GUARD_STARTED, GUARD_ENDED);
+    for (size_t i = 0; i < ARRAY_LENGTH(waits_s); i++) {
+        FEED(&play, GUARD_STARTED, GUARD_ENDED);
+        assert_int_equal(play.effects.timer_ns - play.now_ns, waits_s[i] * NS_PER_S);
+        ring(&play);
+    }
+}
+
+static void test_a_long_interval_does_not_grow(void **unused)
+{
+    struct guard_settings settings = without_check;
+    struct play play;
+
+    (void)unused;
+    settings.start_retries = 100;
+    settings.retry_interval_ns = 90 * NS_PER_S;
+    open_play(&play, &settings);
+    FEED(&play, GUARD_WANTED, GUARD_STARTED, GUARD_ENDED);
+    for (int i = 0; i < 40; i++) {
+        FEED(&play, GUARD_STARTED, GUARD_ENDED);
+        assert_int_equal(play.effects.timer_ns - play.now_ns, 90 * NS_PER_S);
+        ring(&play);
+    }
+}
+
+static void test_adopted_before_the_role_is_known(void **unused)
+{
+    struct play play;
+
+    (void)unused;
+    open_play(&play, &without_check);
+    feed(&play, GUARD_ADOPTED);
+    expect(&play, GUARD_RUNNING, RUNNING, "Pt");
+    assert_int_equal(play.guard.view.pid, 88);
+    feed(&play, GUARD_WANTED); /* it is left as it is */
+    expect(&play, GUARD_RUNNING, RUNNING, "t");
+    assert_int_equal(play.guard.view.restarts, 0);
+    feed(&play, GUARD_ENDED); /* and guarded from then on */
+    expect(&play, GUARD_STARTING, STARTING, "SP");
+}
+
+static void test_adopted_and_not_wanted(void **unused)
+{
+    struct play play;
+
+    (void)unused;
+    open_play(&play, &without_check);
+    FEED(&play, GUARD_ADOPTED, GUARD_UNWANTED);
+    expect(&play, GUARD_STOPPING, RUNNING, "TPt");
+    feed(&play, GUARD_ENDED);
+    expect(&play, GUARD_STOPPED, STOPPED, "P");
+    FEED(&play, GUARD_ADOPTED, GUARD_ENDED); /* ended before the role was known: not started */
+    expect(&play, GUARD_STOPPED, STOPPED, "P");
+    assert_int_equal(play.guard.view.first_sign_ns, 0);
+}
+
+static void test_a_failure_of_an_earlier_run(void **unused)
+{
+    struct play play;
+
+    (void)unused;
+    open_play(&play, &without_check);
+    guard_restore_failure(&play.guard, "failed before", play.now_ns);
+    assert_true(guard_at_rest(&play.guard));
+    assert_int_equal(play.guard.view.state, SERVICE_STATE_FAILED);
+    feed(&play, GUARD_UNWANTED);
+    expect(&play, GUARD_FAILED, FAILED, "");
+    FEED(&play, GUARD_WANTED, GUARD_STARTED);
+    expect(&play, GUARD_RUNNING, FAILED, "Pt"); /* until it is a success */
+    ring(&play);
+    expect(&play, GUARD_RUNNING, RUNNING, "P");
+}
+
+static void test_who_failed_is_looked_for(void **unused)
+{
+    struct guard_settings settings = with_check;
+    struct play play;
+
+    (void)unused;
+    settings.start_retries = 0;
+    open_play(&play, &settings);
+    FEED(&play, GUARD_WANTED, GUARD_START_FAILED);
+    for (int i = 0; i < 3; i++) {
+        ring(&play);
+        expect(&play, GUARD_FAILED, FAILED, "Lt");
+    }
+    feed(&play, GUARD_ADOPTED); /* somebody started it by hand */
+    expect(&play, GUARD_RUNNING, FAILED, "Pt");
+    FEED(&play, GUARD_UNWANTED, GUARD_ENDED);
+    expect(&play, GUARD_FAILED, FAILED, "P"); /* not looked for any more */
+}
+
+static void test_goes_on_as_another_process(void **unused)
+{
+    struct play play;
+
+    (void)unused;
+    open_play(&play, &without_check);
+    FEED(&play, GUARD_ADOPTED, GUARD_WANTED, GUARD_STARTED);
+    expect(&play, GUARD_RUNNING, RUNNING, "Pt");
+    assert_int_equal(play.guard.view.pid, 77);
+    assert_int_equal(play.guard.view.restarts, 0);
+}
 
 static void test_crash_loop_fails_after_start_retries(void **unused)
 {
@@ -316,7 +433,7 @@ static void test_an_answer_alone_does_not_forget_retries(void **unused)
         if (play.guard.state == GUARD_WAITING)
             ring(&play);
     }
-    expect(&play, GUARD_FAILED, FAILED, "P");
+    expect(&play, GUARD_FAILED, FAILED, "Pt");
 }
 
 static void test_steady_but_never_checked_well_is_no_success(void **unused)
@@ -589,6 +706,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_cell),
         cmocka_unit_test(test_all_sequences_keep_their_word),
+        cmocka_unit_test(test_waits_grow_up_to_a_limit),
+        cmocka_unit_test(test_a_long_interval_does_not_grow),
+        cmocka_unit_test(test_adopted_before_the_role_is_known),
+        cmocka_unit_test(test_adopted_and_not_wanted),
+        cmocka_unit_test(test_a_failure_of_an_earlier_run),
+        cmocka_unit_test(test_who_failed_is_looked_for),
+        cmocka_unit_test(test_goes_on_as_another_process),
         cmocka_unit_test(test_crash_loop_fails_after_start_retries),
         cmocka_unit_test(test_a_program_that_is_not_there_fails_the_same),
         cmocka_unit_test(test_without_retries_the_first_end_is_the_last),

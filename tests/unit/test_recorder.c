@@ -78,7 +78,7 @@ static void test_a_flush_has_everything_written_down(void **state)
         char note[16];
         snprintf(note, sizeof note, "note %d", i);
         recorder_note(recorder, note);
-        assert_int_equal(recorder_flush(recorder), 0);
+        assert_int_equal(recorder_flush(recorder, 2 * NS_PER_S), 0);
         assert_non_null(strstr(recorded(), note));
     }
     recorder_note(recorder, "the last one");
@@ -115,10 +115,10 @@ static void test_without_a_box(void **state)
     assert_int_equal(rmdir(node.state_dir), 0);
     assert_int_equal(recorder_start(&node, &recorder), 0);
     recorder_note(recorder, "nobody reads it");
-    assert_int_equal(recorder_flush(recorder), -ENODEV);
+    assert_int_equal(recorder_flush(recorder, 2 * NS_PER_S), -ENODEV);
     recorder_stop(recorder);
     recorder_note(NULL, "");
-    assert_int_equal(recorder_flush(NULL), -ENODEV);
+    assert_int_equal(recorder_flush(NULL, NS_PER_S), -ENODEV);
     recorder_stop(NULL);
     assert_int_equal(mkdir(node.state_dir, 0700), 0);
 }

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "common/log.h"
+#include "common/saver.h"
 #include "common/statefile.h"
 #include "heartbeatd/sessions.h"
 
@@ -47,14 +48,17 @@ static void test_the_peer_is_kept(void **state)
 {
     struct sessions sessions, again;
     struct saver *saver = NULL;
+    char text[SESSIONS_TEXT_MAX];
 
     (void)state;
     sessions_begin(path, &sessions);
     sessions.peer = (struct heartbeat_session){.start = 77, .random = {1, 2, 3, 0xff}};
-    assert_int_equal(saver_open(path, &saver), 0);
-    saver_put(saver, &sessions);
+    assert_int_equal(saver_open(path, sessions_unsaved, &saver), 0);
+    sessions_print(&sessions, text);
+    saver_put(saver, text);
     sessions.peer.start = 78;
-    saver_put(saver, &sessions);
+    sessions_print(&sessions, text);
+    saver_put(saver, text);
     saver_close(saver); /* waits until it is written */
     sessions_begin(path, &again);
     assert_true(heartbeat_session_equal(&again.peer, &sessions.peer));

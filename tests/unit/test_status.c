@@ -73,7 +73,17 @@ static struct model *pair_new(void)
 {
     const struct path_message path = {.state = PATH_STATE_UP, .rtt_us = 210, .loss_permille = 15};
     const struct service_message service = {.state = SERVICE_STATE_RUNNING, .pid = 4711, .restarts = 1};
+    const struct hook_command_message hook = {.event = HOOK_EVENT_BEFORE_ACTIVE,
+                                              .state = HOOK_STATE_FAILED,
+                                              .at_ns = 90 * NS_PER_S,
+                                              .took_ms = 200,
+                                              .epoch = 17,
+                                              .text = "did not end within 200 ms, and was killed"};
     const struct alarm_message past = {.active = false, .text = "long past"};
+    const struct watchdog_message watchdog = {.state = WATCHDOG_STATE_ARMED,
+                                              .device = "/dev/watchdog",
+                                              .identity = "i6300ESB timer",
+                                              .timeout_ms = 10000};
     struct model *model = calloc(1, sizeof *model);
 
     tell(model, &role_type, NULL, "arbiterd", &active);
@@ -82,7 +92,9 @@ static struct model *pair_new(void)
     tell_channel(model);
     tell(model, &path_type, "reserved", "heartbeatd", &path);
     tell(model, &service_type, "vpn", "superviserd", &service);
+    tell(model, &hook_command_type, "commit", "superviserd", &hook);
     tell(model, &alarm_type, "old", "arbiterd", &past);
+    tell(model, &watchdog_type, NULL, "superviserd", &watchdog);
     return model;
 }
 
@@ -259,7 +271,7 @@ static void test_json_role(void **state)
     (void)state;
     assert_keys(status,
                 "cluster node role phase epoch since reason fit held ready not_ready peer paths channels "
-                "services sync watchdog daemons alarms");
+                "services hooks sync watchdog daemons alarms");
     assert_text(status, "cluster", "gate");
     assert_text(status, "node", "alpha");
     assert_text(status, "role", "active");
@@ -353,7 +365,26 @@ static void test_json_rest(void **state)
     assert_keys(sync, "state sets");
     assert_text(sync, "state", "off");
     assert_keys(watchdog, "device state timeout_ms");
-    assert_text(watchdog, "state", "off");
+    assert_text(watchdog, "device", "/dev/watchdog");
+    assert_text(watchdog, "state", "armed");
+    assert_number(watchdog, "timeout_ms", 10000);
+    json_decref(status);
+    pair_free(model);
+}
+
+static void test_json_hooks(void **state)
+{
+    struct model *model = pair_new();
+    json_t *status = status_of(model), *hook = only(status, "hooks");
+
+    (void)state;
+    assert_keys(hook, "name event state took_ms epoch text");
+    assert_text(hook, "name", "commit");
+    assert_text(hook, "event", "before-active");
+    assert_text(hook, "state", "failed");
+    assert_number(hook, "took_ms", 200);
+    assert_number(hook, "epoch", 17);
+    assert_text(hook, "text", "did not end within 200 ms, and was killed");
     json_decref(status);
     pair_free(model);
 }
@@ -384,12 +415,14 @@ static void test_json_of_nothing(void **state)
     (void)state;
     assert_keys(status,
                 "cluster node role phase epoch since reason fit held ready not_ready peer paths channels "
-                "services sync watchdog daemons alarms");
+                "services hooks sync watchdog daemons alarms");
     assert_true(json_is_null(json_object_get(status, "role")));
     assert_flag(status, "ready", false);
     assert_keys(json_object_get(status, "peer"), "node alive role phase epoch fit ready last_heard_ms");
     assert_true(json_is_null(json_object_get(json_object_get(status, "peer"), "last_heard_ms")));
     assert_text(json_array_get(json_object_get(status, "daemons"), 0), "state", "missing");
+    assert_keys(json_object_get(status, "watchdog"), "device state timeout_ms");
+    assert_true(json_is_null(json_object_get(json_object_get(status, "watchdog"), "state")));
     json_decref(status);
     pair_free(model);
 }
@@ -444,7 +477,10 @@ static void test_text(void **state)
                                          "active address 203.0.113.10/24: held",
                                          "router 203.0.113.1: silent, 2 missed",
                                          "running, pid 4711",
+                                         "commit     before-active: failed in 200 ms, epoch 17: did not end",
                                          "late by at most 0.2 ms",
+                                         "watchdog  armed: /dev/watchdog (i6300ESB timer), restarts this "
+                                         "machine after 10.0 s without being fed\n",
                                          "ALARM     clock since 2026-11-22 12:11:16 UTC: look here"};
     struct model *model = pair_new();
 
@@ -456,6 +492,36 @@ static void test_text(void **state)
             fail_msg("\"%s\" is not in:\n%s", wanted[i], text);
     assert_null(strchr(text, '\033'));
     assert_null(strstr(text, "long past"));
+    free(text);
+    pair_free(model);
+}
+
+static void test_text_of_a_watchdog_that_is_not_well(void **state)
+{
+    struct model *model = pair_new();
+    struct watchdog_message watchdog = {.state = WATCHDOG_STATE_ARMED,
+                                        .device = "/dev/watchdog",
+                                        .identity = "dog",
+                                        .timeout_ms = 10000,
+                                        .fed_ns = now_ns - 3 * NS_PER_S,
+                                        .starving_since_ns = now_ns - 2 * NS_PER_S,
+                                        .text = "arbiterd silent for 7.0 s"};
+
+    (void)state;
+    tell(model, &watchdog_type, NULL, "superviserd", &watchdog);
+    char *text = text_of(model);
+    assert_non_null(strstr(text, "without being fed; not fed for 3.0 s: arbiterd silent for 7.0 s\n"));
+    free(text);
+    watchdog = (struct watchdog_message){
+        .state = WATCHDOG_STATE_ABSENT, .device = "/dev/watchdog", .text = "cannot arm it"};
+    tell(model, &watchdog_type, NULL, "superviserd", &watchdog);
+    text = text_of(model);
+    assert_non_null(strstr(text, "watchdog  absent: cannot arm it\n"));
+    free(text);
+    watchdog = (struct watchdog_message){.state = WATCHDOG_STATE_OFF};
+    tell(model, &watchdog_type, NULL, "superviserd", &watchdog);
+    text = text_of(model);
+    assert_null(strstr(text, "watchdog")); /* none is configured */
     free(text);
     pair_free(model);
 }
@@ -515,10 +581,12 @@ int main(void)
         cmocka_unit_test(test_json_peer),
         cmocka_unit_test(test_json_channels),
         cmocka_unit_test(test_json_rest),
+        cmocka_unit_test(test_json_hooks),
         cmocka_unit_test(test_json_reasons_are_a_list),
         cmocka_unit_test(test_json_of_nothing),
         cmocka_unit_test(test_channels_in_order_of_the_configuration),
         cmocka_unit_test(test_text),
+        cmocka_unit_test(test_text_of_a_watchdog_that_is_not_well),
         cmocka_unit_test(test_spans),
         cmocka_unit_test(test_renewal_is_no_news),
     };

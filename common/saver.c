@@ -1,8 +1,12 @@
+#include "common/saver.h"
+
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "heartbeatd/sessions.h"
+#include "common/log.h"
 
 enum { STACK_BYTES = 256 * 1024 };
 
@@ -11,19 +15,20 @@ struct saver {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     char path[PATH_MAX];
-    struct sessions sessions;
+    const char *consequence;
+    char text[STATEFILE_MAX];
     bool pending, ending;
 };
 
 /* Waits for something to write. False: the end, and nothing is left. */
-static bool take(struct saver *saver, struct sessions *sessions)
+static bool take(struct saver *saver, char text[static STATEFILE_MAX])
 {
     pthread_mutex_lock(&saver->lock);
     while (!saver->pending && !saver->ending)
         pthread_cond_wait(&saver->changed, &saver->lock);
     const bool taken = saver->pending;
     saver->pending = false;
-    *sessions = saver->sessions;
+    text_copy(text, STATEFILE_MAX, saver->text);
     pthread_mutex_unlock(&saver->lock);
     return taken;
 }
@@ -31,10 +36,13 @@ static bool take(struct saver *saver, struct sessions *sessions)
 static void *run(void *userdata)
 {
     struct saver *saver = userdata;
-    struct sessions sessions;
+    char text[STATEFILE_MAX];
 
-    while (take(saver, &sessions))
-        sessions_save(saver->path, &sessions);
+    while (take(saver, text)) {
+        const int r = statefile_write(saver->path, text);
+        if (r < 0)
+            log_error("cannot write %s: %s; %s", saver->path, strerror(-r), saver->consequence);
+    }
     return NULL;
 }
 
@@ -49,13 +57,14 @@ static int start_thread(struct saver *saver)
     return r;
 }
 
-int saver_open(const char *path, struct saver **saver)
+int saver_open(const char *path, const char *consequence, struct saver **saver)
 {
     struct saver *made = calloc(1, sizeof *made);
 
     if (!made)
         return -ENOMEM;
     text_copy(made->path, sizeof made->path, path);
+    made->consequence = consequence;
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->changed, NULL);
     const int r = start_thread(made);
@@ -66,10 +75,10 @@ int saver_open(const char *path, struct saver **saver)
     return r;
 }
 
-void saver_put(struct saver *saver, const struct sessions *sessions)
+void saver_put(struct saver *saver, const char *text)
 {
     pthread_mutex_lock(&saver->lock);
-    saver->sessions = *sessions;
+    text_copy(saver->text, sizeof saver->text, text);
     saver->pending = true;
     pthread_cond_signal(&saver->changed);
     pthread_mutex_unlock(&saver->lock);

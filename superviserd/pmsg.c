@@ -28,16 +28,6 @@ void pmsg_close(struct pmsg *pmsg)
     pmsg->fd = -1;
 }
 
-bool pmsg_wants(const char *topic)
-{
-    static const char *const wanted[] = {"role", "alarm/", "service/", "hook", "watchdog", "reboot"};
-
-    for (size_t i = 0; i < ARRAY_LENGTH(wanted); i++)
-        if (strncmp(topic, wanted[i], strlen(wanted[i])) == 0)
-            return true;
-    return false;
-}
-
 static bool spend(struct pmsg *pmsg, int64_t now_ns)
 {
     const int64_t most = PMSG_BURST * NS_PER_S / PMSG_RATE, price = NS_PER_S / PMSG_RATE;

@@ -1,8 +1,8 @@
 /* pmsg: the decisions once more, as lines in the memory that a kernel's crash leaves alone (`/dev/pmsg0`,
  * where the kernel has it). After the next start they are among the records of pstore.
  *
- * That memory is small. So only what decides or reports a decision goes there: role, alarms, services, hooks,
- * watchdog, reboot, and notes; one line each, at most PMSG_BURST at once and then PMSG_RATE a second. */
+ * That memory is small. So only decisions (sieve.h) and notes go there, one line each, at most PMSG_BURST at
+ * once and then PMSG_RATE a second. */
 #pragma once
 #include "common/base.h"
 
@@ -17,8 +17,6 @@ struct pmsg {
 /* `path` NULL: none. That the kernel has no such device is no error, and said in the log once. */
 void pmsg_open(struct pmsg *pmsg, const char *path);
 void pmsg_close(struct pmsg *pmsg);
-
-bool pmsg_wants(const char *topic);
 
 /* Writes "[  665.718181] text" (CLOCK_BOOTTIME) and a newline. Never blocks for long: it is memory. */
 void pmsg_put(struct pmsg *pmsg, int64_t at_ns, const char *text);

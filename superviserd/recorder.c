@@ -20,7 +20,14 @@
 #include "superviserd/sieve.h"
 #include "superviserd/walk.h"
 
-enum { NOTES_MAX = 16, NOTE_MAX = 200, STACK_BYTES = 256 * 1024, TURNS_MAX = 16, PATIENCE_SECONDS = 2 };
+enum {
+    NOTES_MAX = 16,
+    NOTE_MAX = 200,
+    STACK_BYTES = 256 * 1024,
+    TURNS_MAX = 16,
+    PATIENCE_SECONDS = 2,
+    TELL_SECONDS = 10
+};
 
 static const char *const daemons[] = {"heartbeatd", "arbiterd", "takeoverd", "superviserd"};
 static const char pmsg_path[] = "/dev/pmsg0", pstore_path[] = "/sys/fs/pstore";
@@ -51,7 +58,7 @@ struct recorder {
     struct sieve sieve;
     struct blackbox_mark mark;
     uint64_t messages, held_back_told;
-    int64_t changed_ns, flush_due_ns, mark_due_ns;
+    int64_t changed_ns, flush_due_ns, mark_due_ns, tell_due_ns;
 };
 
 /* ------------------------------------------------------------------ records */
@@ -145,7 +152,7 @@ static void on_message(void *userdata, const char *topic, const char *json, size
     const enum sieve_verdict verdict = sieve_judge(&recorder->sieve, &message);
     if (verdict == SIEVE_NOTHING)
         return;
-    if (verdict == SIEVE_CHANGE && recorder->pmsg.fd >= 0 && pmsg_wants(topic)) {
+    if (verdict == SIEVE_CHANGE && recorder->pmsg.fd >= 0 && sieve_is_decision(topic)) {
         line_print(topic, json, size, line, sizeof line);
         pmsg_put(&recorder->pmsg, at_ns, line);
     }
@@ -154,12 +161,13 @@ static void on_message(void *userdata, const char *topic, const char *json, size
         recorder->flush_due_ns = now; /* there may not be a second left */
 }
 
-static void tell_held_back(struct recorder *recorder)
+static void tell_held_back(struct recorder *recorder, int64_t now_ns)
 {
     char text[NOTE_MAX];
 
-    if (recorder->sieve.held_back == recorder->held_back_told)
+    if (recorder->sieve.held_back == recorder->held_back_told || now_ns < recorder->tell_due_ns)
         return;
+    recorder->tell_due_ns = now_ns + TELL_SECONDS * NS_PER_S;
     snprintf(text, sizeof text, "changes that came too fast and are left out: %llu",
              (unsigned long long)(recorder->sieve.held_back - recorder->held_back_told));
     recorder->held_back_told = recorder->sieve.held_back;
@@ -296,7 +304,7 @@ static void keep_up(struct recorder *recorder)
     recorder->mark.alive_ns = now;
     if (recorder->box && (r = box_mark(recorder->box, &recorder->mark)) < 0)
         give_up(recorder, r);
-    tell_held_back(recorder);
+    tell_held_back(recorder, now);
 }
 
 static void obey(struct recorder *recorder, const struct orders *orders)

@@ -64,6 +64,23 @@ static struct sieve_topic *find(struct sieve *sieve, const char *topic)
     return NULL;
 }
 
+bool sieve_is_decision(const char *topic)
+{
+    static const char *const begins[] = {"role", "address",  "alarm/", "service/",
+                                         "hook", "watchdog", "reboot"};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(begins); i++)
+        if (strncmp(topic, begins[i], strlen(begins[i])) == 0)
+            return true;
+    return false;
+}
+
+/* What one change costs. */
+static int64_t price_of(const char *topic)
+{
+    return sieve_is_decision(topic) ? NS_PER_S : SIEVE_REFILL;
+}
+
 /* Where there are too many topics, the one that was recorded longest ago makes room. */
 static struct sieve_topic *add(struct sieve *sieve, const struct sieve_message *message)
 {
@@ -75,19 +92,21 @@ static struct sieve_topic *add(struct sieve *sieve, const struct sieve_message *
         for (size_t i = 1; i < sieve->count; i++)
             if (sieve->topics[i].recorded_ns < added->recorded_ns)
                 added = &sieve->topics[i];
-    *added = (struct sieve_topic){.allowance_ns = SIEVE_BURST * SIEVE_REFILL, .allowed_ns = message->now_ns};
+    *added = (struct sieve_topic){.allowance_ns = SIEVE_BURST * price_of(message->topic),
+                                  .allowed_ns = message->now_ns};
     text_copy(added->topic, sizeof added->topic, message->topic);
     return added;
 }
 
 static bool spend(struct sieve_topic *topic, int64_t now_ns)
 {
-    topic->allowance_ns =
-        MIN(topic->allowance_ns + MAX(now_ns - topic->allowed_ns, 0), SIEVE_BURST * SIEVE_REFILL);
+    const int64_t price = price_of(topic->topic), earned = MAX(now_ns - topic->allowed_ns, 0);
+
+    topic->allowance_ns = MIN(topic->allowance_ns + earned, SIEVE_BURST * price);
     topic->allowed_ns = now_ns;
-    if (topic->allowance_ns < SIEVE_REFILL)
+    if (topic->allowance_ns < price)
         return false;
-    topic->allowance_ns -= SIEVE_REFILL;
+    topic->allowance_ns -= price;
     return true;
 }
 

@@ -403,7 +403,7 @@ def test_unknown_command_names_the_nearest(run_dir):
 def test_every_command_is_in_help_and_manual(run_dir):
     manual = (ROOT / "docs" / "man" / "duet.8").read_text()
     told = duet(run_dir, "help").stdout
-    for name in "run status why events switch hold resume clear claim check-config keygen".split():
+    for name in "run status why events blackbox switch hold resume clear claim check-config keygen".split():
         assert re.search(rf"^  {name} ", told, re.M), name
         assert re.search(rf"^\.It Cm {name}\b", manual, re.M), name
 

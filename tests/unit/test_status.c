@@ -479,8 +479,8 @@ static void test_text(void **state)
                                          "running, pid 4711",
                                          "commit     before-active: failed in 200 ms, epoch 17: did not end",
                                          "late by at most 0.2 ms",
-                                         "watchdog  armed: /dev/watchdog (i6300ESB timer), restarts this "
-                                         "machine after 10.0 s without being fed\n",
+                                         ("watchdog  armed: /dev/watchdog (i6300ESB timer), restarts this "
+                                          "machine after 10.0 s without being fed\n"),
                                          "ALARM     clock since 2026-11-22 12:11:16 UTC: look here"};
     struct model *model = pair_new();
 

@@ -107,6 +107,7 @@ static int open_loop(struct daemon *daemon)
     int r = loop_new(&daemon->loop);
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* ignored, it would have the kernel take the ends of children away */
     if (r == 0)
         r = loop_add_signal(daemon->loop, SIGTERM, on_stop_signal, daemon);
     if (r == 0)

@@ -175,12 +175,14 @@ static int on_changed(sd_bus_message *message, void *userdata, sd_bus_error *unu
     return 0;
 }
 
+static int ask_job(struct unit *unit, const char *method);
+
 /* A start of ours led to nothing. */
 static void judge_start(struct unit *unit)
 {
     char text[PROCESS_TEXT_MAX];
 
-    if (unit->asked != ASKED_START || unit->job[0] != '\0' || unit->seen != SEEN_DOWN)
+    if (unit->asked != ASKED_START || unit->replies > 0 || unit->job[0] != '\0' || unit->seen != SEEN_DOWN)
         return;
     snprintf(text, sizeof text, "unit %.50s was started and is %s (result: %s)", name_of(unit), unit->active,
              unit->result);
@@ -203,8 +205,12 @@ static int on_all(sd_bus_message *message, void *userdata, sd_bus_error *unused)
     }
     consider(unit, pid_before);
     judge_start(unit);
-    if (unit->asked == ASKED_STOP && unit->seen == SEEN_DOWN && unit->replies == 0 && unit->job[0] == 0)
+    if (unit->asked != ASKED_STOP || unit->replies > 0 || unit->job[0] != '\0')
+        return 0;
+    if (unit->seen == SEEN_DOWN)
         tell_ended(unit);
+    else
+        ask_job(unit, "StopUnit"); /* the first one was lost with the connection */
     return 0;
 }
 
@@ -343,6 +349,8 @@ static int on_job(sd_bus_message *message, void *userdata, sd_bus_error *unused)
     const char *path;
 
     (void)unused;
+    if (unit->replies > 0)
+        unit->replies--;
     if (!sd_bus_message_is_method_error(message, NULL)) {
         if (sd_bus_message_read(message, "o", &path) >= 0)
             text_copy(unit->job, sizeof unit->job, path);

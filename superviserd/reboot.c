@@ -308,6 +308,8 @@ static void wish_appeared(struct reboot *reboot, const struct role_message *role
     const int64_t wait_ns = restarts_wait_ns(&reboot->restarts, role->reboot_reason, now_s);
     if (reboot->process) {
         log_notice("this node is to restart (%s); the reboot command runs already", role->reboot_reason);
+        note(reboot);
+        begin_grace(reboot);
     } else if (is_noted(reboot)) {
         log_notice("this node is to restart (%s); an earlier superviserd started the reboot command already",
                    role->reboot_reason);

@@ -61,6 +61,7 @@ class Lab:
         self.tools = []
         self.reboots = []  # nodes, in the order in which their reboot-command was called
         self.on_reboot = "record"  # or "cycle": power off, and a boot half a second later
+        self.forget_restarts = False  # "cycle": a node does not know that it was restarted before, and does not wait
         self._closed = False
         self._stop = threading.Event()
         self._lock = threading.RLock()
@@ -283,6 +284,9 @@ class Lab:
                 if self.on_reboot == "cycle":
                     self.power_off(node)
                     self._stop.wait(0.5)
+                    history = os.path.join(self.state_dir(node), "superviserd", "restarts")
+                    if self.forget_restarts and os.path.exists(history):
+                        os.unlink(history)
                     self.power_on(node)
             seen = len(lines)
 

@@ -55,7 +55,7 @@ def test_L7_power_off(lab, figures, profile, limit_ms):
 def test_L2_carrier_loss_of_one_channel(lab, figures, profile):
     """The inside cable of the active node is pulled; the client on that LAN measures."""
     lab.write_config(profile=profile, timers={"settle-time": "500ms"})
-    lab.on_reboot = "cycle"
+    lab.on_reboot, lab.forget_restarts = "cycle", True
     lab.start_pair()
     probe = lab.probe("inside", PROBE_US)
     floor = floor_ms(probe)

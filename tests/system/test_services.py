@@ -158,7 +158,9 @@ FORKER = """
 @pytest.fixture
 def forker(world):
     """The program and its keys for a service; it is called by a name of this test's own."""
-    name = f"fork{os.getpid()}"
+    name, namespace = f"fork{os.getpid()}", f"duet-fork-{os.getpid()}"
+    subprocess.run(["ip", "netns", "add", namespace], check=True)
+    world.prefix = ["nsenter", f"--net=/run/netns/{namespace}"]
     os.symlink("/bin/sleep", world.dir / name)
     script = world.script("forkctl", FORKER.format(dir=world.dir, name=f"{name} 1000"))
 
@@ -170,10 +172,15 @@ def forker(world):
         lines = "".join(f"    {k.replace('_', '-')} = {v}\n" for k, v in keys.items())
         return f'service "vpn" {{\n{lines}}}'
 
-    made.name, made.path = name, str(world.dir / name)
+    def by_hand():
+        """Somebody on that node starts it."""
+        subprocess.run([*world.prefix, script, "start"], check=True)
+
+    made.name, made.path, made.by_hand = name, str(world.dir / name), by_hand
     yield made
     for pid in running(made.path):
         kill_group(pid)
+    subprocess.run(["ip", "netns", "delete", namespace], check=True)
 
 
 def running(path):
@@ -207,7 +214,7 @@ def test_L11_a_daemon_that_forks_is_watched(world, forker, by):
 
 @pytest.mark.parametrize("by", ["pidfile", "process"])
 def test_L11_one_that_runs_is_adopted_not_doubled(world, forker, by):
-    subprocess.run([world.dir / "forkctl", "start"], check=True, env={"DUET_ROLE": "by hand", **os.environ})
+    forker.by_hand()
     pids = wait_for(lambda: running(forker.path), "somebody started it by hand")
     time.sleep(0.05)
     world.start(forker(by))
@@ -228,7 +235,7 @@ def test_L11_started_by_hand_after_it_failed(world, forker, by):
     failed = world.service("vpn", "failed")
     assert failed["text"].startswith("the start command ended with status 3"), failed
     (world.dir / "broken").unlink()
-    subprocess.run([world.dir / "forkctl", "start"], check=True)
+    forker.by_hand()
     pid = wait_for(lambda: running(forker.path), "by hand")[0]
     found = world.service("vpn", "failed", pid=pid)  # until that start is a success
     assert found["text"] == "it ran already, and was adopted"
@@ -343,7 +350,7 @@ def test_goes_on_as_another_process(world, forker):
     world.start(forker("process"))
     world.active()
     first = world.service("vpn", "running")["pid"]
-    subprocess.run([world.dir / "forkctl", "start"], check=True)
+    forker.by_hand()
     second = (set(wait_for(lambda: len(running(forker.path)) == 2 and running(forker.path), "a second one")) - {first}).pop()
     os.kill(first, signal.SIGTERM)
     assert world.service("vpn", "running", pid=second)["restarts"] == 0

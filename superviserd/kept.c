@@ -88,7 +88,7 @@ int kept_adopt(const struct kept *kept, struct loop *loop, const struct process_
     if (r == 0) {
         const struct memory_process found = {record.pid, record.started_ticks};
         *same = record.command == kept->hash;
-        r = process_adopt(loop, &found, kept->output, kept->leaves, handlers, process);
+        r = process_adopt(loop, &found, kept->output, false, kept->leaves, handlers, process);
     }
     if (r == 0)
         log_notice("service %s: process %d, which an earlier superviserd started, is adopted", kept->name,

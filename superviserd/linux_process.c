@@ -341,15 +341,15 @@ int process_start(struct loop *loop, const struct process_request *request,
     return 0;
 }
 
-int process_adopt(struct loop *loop, const struct memory_process *found, const char *output, bool leaves,
-                  const struct process_handlers *handlers, struct process **process)
+int process_adopt(struct loop *loop, const struct memory_process *found, const char *output, bool alone,
+                  bool leaves, const struct process_handlers *handlers, struct process **process)
 {
     struct process *made = new_process(loop, handlers);
 
     if (!made)
         return -ENOMEM;
     made->adopted = true;
-    made->alone = output == NULL;
+    made->alone = alone;
     made->leaves = leaves;
     made->started_ns = clock_now_ns();
     made->output_fd = output ? open(output, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW) : -1;

@@ -435,7 +435,9 @@ static void look(struct runner *runner)
 {
     struct unit *unit = (struct unit *)runner;
 
-    if (unit->path[0] == '\0')
+    if (!systemd.bus && !systemd.complained)
+        connect_bus(); /* and asks for all units */
+    else if (unit->path[0] == '\0')
         load(unit);
     /* else its state is known, and told when it changes */
 }
@@ -451,9 +453,6 @@ static int open_unit(const struct runner_context *context, struct runner **runne
     if (r == 0 && !systemd.loop) {
         systemd.loop = loop;
         r = loop_add_timer(loop, on_reconnect, NULL, &systemd.reconnect);
-        if (r == 0)
-            loop_set_timer(systemd.reconnect,
-                           clock_now_ns()); /* when the loop turns, and all units are known */
     }
     if (r < 0) {
         free(made);

@@ -71,13 +71,12 @@ struct process;
 int process_start(struct loop *loop, const struct process_request *request,
                   const struct process_handlers *handlers, struct process **process);
 
-/* Goes on with a process that this daemon did not start: of a kept one as its first daemon did, with the
- * output from `output` on (a FIFO that is gone is no error); of another daemon, which leads no group of
- * duet's
- * (`output` NULL), with signals to it alone. `started` is not called, nor `failed`. 0; -ESRCH (it is gone);
- * or another negative errno. */
-int process_adopt(struct loop *loop, const struct memory_process *found, const char *output, bool leaves,
-                  const struct process_handlers *handlers, struct process **process);
+/* Goes on with a process that this daemon did not start: with the output from `output` on (a FIFO; NULL, or
+ * one that is gone: none), and with `leaves` as when it was started. `alone`: it leads no group of duet's, so
+ * that signals go to it alone. `started` is not called, nor `failed`. 0; -ESRCH (it is gone); or another
+ * negative errno. */
+int process_adopt(struct loop *loop, const struct memory_process *found, const char *output, bool alone,
+                  bool leaves, const struct process_handlers *handlers, struct process **process);
 
 int process_pid(const struct process *process);
 bool process_is_adopted(const struct process *process);

@@ -18,7 +18,7 @@
 #include "superviserd/kept.h"
 #include "superviserd/runner.h"
 
-static const int64_t look_again_ns = 20 * NS_PER_MS;
+static const int64_t look_again_ns = 20 * NS_PER_MS, look_pause_most_ns = NS_PER_S; /* it doubles */
 
 enum stage { IDLE, STARTING, LOOKING, UP };
 
@@ -27,9 +27,11 @@ struct forker {
     struct kept kept;  /* the start command */
     struct kept noted; /* the daemon, once it was seen: a pidfile's time says less when the clock was set */
     enum stage stage;
-    bool ending;                           /* it was told to end */
+    bool asked;  /* the present start was asked for here, and not by an earlier daemon */
+    bool ending; /* it was told to end */
     struct process *start, *stop, *daemon; /* NULL: does not run */
     struct loop_source *timer;             /* starting: the end of patience; looking: once more */
+    int64_t pause_ns;                      /* looking: before the next time */
     int64_t deadline_ns;                   /* of the start */
     char error[PROCESS_TEXT_MAX];
 };
@@ -89,25 +91,28 @@ static int find(const struct forker *forker, struct memory_process *found)
 
 static bool take(struct forker *forker);
 
-static void on_daemonended(void *userdata, const struct process_end *end)
+static void on_daemon_ended(void *userdata, const struct process_end *end)
 {
     struct forker *forker = userdata;
+    const int pid = process_pid(forker->daemon);
     char text[PROCESS_TEXT_MAX];
 
     (void)end;
-    snprintf(text, sizeof text, "its process %d ended", process_pid(forker->daemon));
+    snprintf(text, sizeof text, "its process %d ended", pid);
     forker->daemon = NULL;
     if (take(forker)) {
         if (forker->ending)
             ask_to_end(forker);
         else
             handlers_of(forker)->started(handlers_of(forker)->userdata, process_pid(forker->daemon));
-    } else if (!forker->stop) {
-        come_to_rest(forker, text, true);
+        return;
     }
+    memory_kill_rest(pid); /* only now: the one that goes on may be of its group */
+    if (!forker->stop)
+        come_to_rest(forker, text, true);
 }
 
-static void on_daemonfailed(void *userdata, const char *text)
+static void on_daemon_failed(void *userdata, const char *text)
 {
     (void)userdata;
     (void)text; /* never: it was found running */
@@ -116,14 +121,14 @@ static void on_daemonfailed(void *userdata, const char *text)
 /* Watches the daemon, if it is there. */
 static bool take(struct forker *forker)
 {
-    const struct process_handlers handlers = {ignore_start, on_daemonfailed, on_daemonended, on_output,
+    const struct process_handlers handlers = {ignore_start, on_daemon_failed, on_daemon_ended, on_output,
                                               forker};
     struct memory_process found;
     int r = find(forker, &found);
 
     if (r == 0)
-        r = process_adopt(forker->runner.context.daemon->loop, &found, NULL, false, &handlers,
-                          &forker->daemon);
+        r = process_adopt(forker->runner.context.daemon->loop, &found, forker->kept.output, true, true,
+                          &handlers, &forker->daemon);
     if (r == 0) {
         forker->stage = UP;
         loop_stop_timer(forker->timer);
@@ -153,17 +158,20 @@ static void look_after_start(struct forker *forker)
     if (take(forker)) {
         if (forker->ending)
             ask_to_end(forker);
-        else
+        else if (forker->asked)
             handlers_of(forker)->started(handlers_of(forker)->userdata, process_pid(forker->daemon));
+        else
+            handlers_of(forker)->found(handlers_of(forker)->userdata, process_pid(forker->daemon));
         return;
     }
-    if (forker->ending || now_ns >= forker->deadline_ns) {
+    if (now_ns >= forker->deadline_ns) {
         snprintf(text, sizeof text, "started, but %.130s", forker->error);
         come_to_rest(forker, text, false);
         return;
     }
     forker->stage = LOOKING;
-    loop_set_timer(forker->timer, now_ns + look_again_ns);
+    loop_set_timer(forker->timer, clock_now_ns() + forker->pause_ns);
+    forker->pause_ns = MIN(2 * forker->pause_ns, look_pause_most_ns);
 }
 
 static void on_start_ended(void *userdata, const struct process_end *end)
@@ -206,6 +214,7 @@ static void begin_start(struct forker *forker)
 {
     forker->stage = STARTING;
     forker->ending = false;
+    forker->pause_ns = look_again_ns;
     forker->deadline_ns = clock_now_ns() + config_of(forker)->start_timeout;
     loop_set_timer(forker->timer, forker->deadline_ns);
 }
@@ -223,6 +232,9 @@ static void start(struct runner *runner)
     const struct process_keep keep = kept_keep(&forker->kept);
     char error[PROCESS_TEXT_MAX];
 
+    forker->asked = true;
+    if (forker->stage == STARTING || forker->stage == LOOKING)
+        return; /* an earlier daemon's start is still under way: its end is told as this one's */
     if (take(forker)) {
         forker->ending = false;
         context->handlers.started(context->handlers.userdata, process_pid(forker->daemon));
@@ -245,8 +257,8 @@ static void look(struct runner *runner)
     if (forker->stage != IDLE)
         return;
     if (kept_adopt(&forker->kept, runner->context.daemon->loop, &handlers, &forker->start, &same) == 0) {
-        begin_start(forker);
-        runner->context.handlers.found(runner->context.handlers.userdata, 0);
+        begin_start(forker); /* told of when the daemon is there */
+        forker->asked = false;
     } else if (take(forker)) {
         forker->ending = false;
         runner->context.handlers.found(runner->context.handlers.userdata, process_pid(forker->daemon));
@@ -297,8 +309,12 @@ static void send_signal(struct runner *runner, enum guard_signal signal)
 {
     struct forker *forker = (struct forker *)runner;
 
+    /* What a start under way leaves behind may appear a moment later: it is looked for, and ended. */
     forker->ending = true;
-    if (signal == GUARD_KILL) {
+    forker->deadline_ns = MIN(forker->deadline_ns, clock_now_ns() + config_of(forker)->stop_timeout);
+    if (signal == GUARD_KILL && forker->stage == LOOKING) {
+        come_to_rest(forker, forker->error, false);
+    } else if (signal == GUARD_KILL) {
         if (forker->start)
             process_kill(forker->start);
         if (forker->stop)

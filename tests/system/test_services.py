@@ -319,6 +319,30 @@ def test_a_start_command_that_hangs_is_ended(world, forker):
     assert "killed by signal 9" in world.service("vpn", "failed")["text"]
 
 
+def test_a_daemon_that_keeps_printing_is_heard(world, forker):
+    """Also after the start command, whose output it inherited, has ended: nothing fills up, nothing is lost."""
+    talks = world.script("talks", "#!/bin/bash\ni=0; while ((i < 3000)); do echo \"line $((i++)) $(printf %060d 0)\"; done\n"
+                                  f"touch {world.dir}/said\nexec sleep 1000\n")
+    start = world.script("startctl", f"#!/bin/bash\nsetsid {talks} &\necho $! >{world.dir}/pid\n")
+    world.start(forker(start=f'{{"{start}"}}', stop=False))
+    world.active()
+    world.service("vpn", "running")
+    wait_for((world.dir / "said").exists, "it could say all")
+    assert "vpn: line 150 " in world.log()
+
+
+def test_told_to_stop_just_before_it_appears(world, forker):
+    start = world.script("late", f"#!/bin/bash\n(sleep 0.4; setsid {forker.path} 1000 & echo $! >{world.dir}/pid) >/dev/null 2>&1 &\n")
+    world.start(forker(start=f'{{"{start}"}}', stop=False))
+    world.active()
+    world.service("vpn", "starting")
+    time.sleep(0.15)
+    world.passive()
+    world.service("vpn", "stopped")
+    time.sleep(0.7)
+    assert running(forker.path) == []
+
+
 def test_told_to_stop_while_it_starts(world, forker):
     (world.dir / "slow").touch()
     world.start(forker("process"))

@@ -502,7 +502,7 @@ static void test_a_reboot_that_waits(void **state)
     const struct reboot_message reboot = {.state = REBOOT_STATE_DELAYED,
                                           .reason = "a service stayed down here",
                                           .row = 2,
-                                          .until_ns = now_ns + 90 * NS_PER_S};
+                                          .until_ns = now_ns + 40 * NS_PER_S};
 
     (void)state;
     char *text = text_of(model);
@@ -511,13 +511,13 @@ static void test_a_reboot_that_waits(void **state)
     tell(model, &reboot_type, NULL, "superviserd", &reboot);
     text = text_of(model);
     assert_non_null(strstr(text,
-                           "reboot    delayed, for another 90.0 s, after 2 in a row: a service stayed down "
+                           "reboot    delayed, for another 40.0 s, after 2 in a row: a service stayed down "
                            "here\n"));
     free(text);
     json_t *status = status_of(model), *told = json_object_get(status, "reboot");
     assert_keys(told, "state reason row left_ms error");
     assert_text(told, "state", "delayed");
-    assert_number(told, "left_ms", 90000);
+    assert_number(told, "left_ms", 40000);
     json_decref(status);
     pair_free(model);
 }

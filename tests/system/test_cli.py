@@ -171,7 +171,7 @@ def test_status_of_a_healthy_pair(pair):
     code, told = status(pair.run_dir)
     assert code == 0
     assert set(told) == {"cluster", "node", "role", "phase", "epoch", "since", "reason", "fit", "held", "ready",
-                         "not_ready", "peer", "paths", "channels", "services", "hooks", "sync", "watchdog", "daemons", "alarms"}
+                         "not_ready", "peer", "paths", "channels", "services", "hooks", "sync", "watchdog", "reboot", "daemons", "alarms"}
     assert (told["node"], told["role"], told["phase"], told["epoch"]) == ("alpha", "active", "active", 17)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", told["since"])
     assert told["peer"]["node"] == "beta" and told["peer"]["alive"] and told["peer"]["ready"]

@@ -1,0 +1,36 @@
+/* link: the one connection between the two syncd, over the reserved line: ZeroMQ over TCP, sealed with CURVE
+ * under keys that are derived from the cluster key; nobody but the peer is admitted (ZAP). The first-named
+ * node binds, the other connects, from its reserved address. Dead connections are noticed by ZMTP heartbeats.
+ * Messages arrive whole and in order, or the link is told to be down; what was under way then may be lost.
+ *
+ * It knows nothing of what is in a message. Bounded: at most LINK_QUEUE messages wait; the caller's credit
+ * keeps it lower. Keys are wiped. */
+#pragma once
+#include "common/config.h"
+#include "common/loop.h"
+
+enum { LINK_QUEUE = 256 };
+
+struct link;
+
+struct link_events {
+    void (*up)(void *userdata); /* connected and admitted (again): everything before is void */
+    void (*down)(void *userdata, const char *why);
+    void (*message)(void *userdata, const uint8_t *bytes, size_t size);
+    void (*room)(void *userdata); /* after link_send() said -EAGAIN: try again */
+};
+
+struct link_counts {
+    uint64_t sent_bytes, received_bytes, refused; /* refused: connections that were not the peer's */
+};
+
+/* Derives the keys from the key files of `config`. 0 or a negative errno. */
+int link_open(struct loop *loop, const struct config *config, const struct link_events *events,
+              void *userdata, struct link **link);
+void link_close(struct link *link);
+/* 0; -EAGAIN (the queue is full, `room` follows); -ENOTCONN. */
+int link_send(struct link *link, const uint8_t *bytes, size_t size);
+struct link_counts link_counts(const struct link *link);
+
+/* The hasher's key and the like: 32 bytes derived from the cluster key for one purpose (8 bytes of text). */
+int link_derive(const struct config *config, const char context[8], uint8_t key[32]);

@@ -1,0 +1,36 @@
+/* snapshot: a consistent copy of a database that is being written to, as one file that a source can read.
+ *
+ * `sqlite = PATH`: by SQLite's backup API, as seen by one read transaction, in WAL and in rollback mode; the
+ * copy is checked (page count, header) and put beside the last one by rename. `dump` (any other): a command
+ * whose standard output is the copy. The database's owner, mode and mtime are given to the copy.
+ *
+ * Seen by inotify on the database and its -wal and -journal; taken at once after a quiet moment, at the
+ * latest `max-delay` after the first change, and never so often that more than a fifth of the time goes into
+ * it. Runs in a thread (SQLite) or a process (dump): never holds the loop up. */
+#pragma once
+#include "common/config.h"
+#include "common/loop.h"
+
+struct snapshot;
+
+struct snapshot_events {
+    /* A new copy lies at the path given to snapshot_new(); the next one waits for snapshot_taken(). */
+    void (*made)(void *userdata);
+    void (*failed)(void *userdata, const char *text); /* tried again; text NULL: that is over */
+};
+
+/* `to`: path of the copy; its directory must be on this node alone. */
+int snapshot_new(struct loop *loop, const struct config_sync *set, const char *to,
+                 const struct snapshot_events *events, void *userdata, struct snapshot **snapshot);
+void snapshot_free(struct snapshot *snapshot);
+void snapshot_start(struct snapshot *snapshot); /* active: watch, and make one now */
+void snapshot_stop(struct snapshot *snapshot);
+void snapshot_taken(struct snapshot *snapshot); /* the copy was read */
+void snapshot_now(struct snapshot *snapshot);   /* at once, whatever the pace (drain) */
+/* Since when a change waits that is in no copy; 0 = none. */
+int64_t snapshot_oldest_ns(const struct snapshot *snapshot);
+
+/* The passive node, before it puts a new database file there: folds a leftover -wal or hot -journal into the
+ * old one, so that what is kept aside as a conflict is whole. 0 or a negative errno. Blocks for as long as
+ * SQLite does. */
+int snapshot_fold(const char *database);

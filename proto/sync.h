@@ -199,7 +199,11 @@ struct sync_message {
             enum sync_fate fate;
             struct sync_bytes text;
         } ack;
-        uint64_t credit; /* bytes */
+        uint64_t credit; /* bytes, of operations before they are compressed */
+        struct {
+            uint64_t files, bytes;
+            uint64_t age_us; /* of the oldest change; 0 = none waits */
+        } lag;
         struct sync_generation restore;
         struct {
             bool asked; /* else it is the answer */

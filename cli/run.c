@@ -46,11 +46,13 @@ struct run {
     enum stage stage;
     size_t stopping; /* index into stop_order */
     int64_t handover_limit_ns, hooks_ns, services_stop_ns;
+    bool without_sync; /* no set is configured: syncd has nothing to do */
 };
 
-/* Indices into model_daemons: services end while the addresses are still up; addresses go while the arbiter
- * still renews nothing behind their back; the peer hears of it until the last. */
-static const size_t stop_order[MODEL_DAEMONS] = {3, 2, 1, 0};
+/* Indices into model_daemons: services end while the addresses are still up; their last changes are sent
+ * while the peer is still heard; addresses go while the arbiter still renews nothing behind their back; the
+ * peer hears of it until the last. */
+static const size_t stop_order[MODEL_DAEMONS] = {3, MODEL_SYNCD, 2, 1, 0};
 
 static void end_handover(struct run *run);
 static void stop_next(struct run *run);
@@ -273,6 +275,7 @@ static int read_config(struct run *run)
     if (r < 0)
         return r;
     run->handover_limit_ns = config->timers.handover_time + 2 * NS_PER_S;
+    run->without_sync = config->sync_count == 0;
     for (size_t i = 0; i < config->service_count; i++)
         run->services_stop_ns += config->services[i].stop_timeout; /* one after the other, if they say so */
     for (size_t event = 0; event < HOOK_EVENT_COUNT; event++)
@@ -342,7 +345,8 @@ static int run_daemons(struct run *run)
     int r = open_loop(run);
 
     for (size_t i = 0; i < MODEL_DAEMONS && r == 0; i++)
-        start_daemon(&run->children[i]);
+        if (i != MODEL_SYNCD || !run->without_sync)
+            start_daemon(&run->children[i]);
     if (r == 0)
         r = loop_run(run->loop);
     if (run->lines)

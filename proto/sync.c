@@ -355,6 +355,20 @@ static void read_verify(struct sync_reader *r, struct sync_message *m)
     read_digest(r, m->verify.digest);
 }
 
+static void write_lag(struct sync_writer *w, const struct sync_message *m)
+{
+    write_number(w, m->lag.files, 8);
+    write_number(w, m->lag.bytes, 8);
+    write_number(w, m->lag.age_us, 8);
+}
+
+static void read_lag(struct sync_reader *r, struct sync_message *m)
+{
+    m->lag.files = read_count(r);
+    m->lag.bytes = read_count(r);
+    m->lag.age_us = read_count(r);
+}
+
 static void read_credit(struct sync_reader *r, struct sync_message *m)
 {
     m->credit = read_count(r);
@@ -391,11 +405,12 @@ static const struct {
     [SYNC_RESTORE] = {write_restore, read_restore},
     [SYNC_VERIFY] = {write_verify, read_verify},
     [SYNC_NOW] = {write_nothing, read_nothing},
+    [SYNC_LAG] = {write_lag, read_lag},
 };
 
 static bool kind_known(enum sync_kind kind)
 {
-    return kind >= SYNC_HELLO && kind <= SYNC_NOW;
+    return kind >= SYNC_HELLO && kind <= SYNC_LAG;
 }
 
 /* What was written is read again: what goes out is what the other side accepts, by one set of rules. */

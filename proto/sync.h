@@ -121,6 +121,7 @@ enum sync_kind {
                      COMMIT in the other direction, or by an ACK with `refused` */
     SYNC_VERIFY,  /* both: BLAKE2b over the whole set, read from the disk anew; from the active one: do it */
     SYNC_NOW,     /* passive: the operator wants everything sent at once */
+    SYNC_LAG,     /* active: what of this set has changed and is not applied on the passive node yet */
 };
 
 enum sync_ask { SYNC_ASK_ROOT = 1, SYNC_ASK_GROUP, SYNC_ASK_BUCKET, SYNC_ASK_BLOCKS };

@@ -7,8 +7,8 @@
 #include <zstd.h>
 
 enum {
-    LEVEL = 1,        /* zstd: faster than the line, for what compresses well */
-    SKIP_MOST = 16,   /* batches that are not tried after some that did not compress */
+    LEVEL = 1,      /* zstd: faster than the line, for what compresses well */
+    SKIP_MOST = 16, /* batches that are not tried after some that did not compress */
 };
 
 struct packer {

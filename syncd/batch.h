@@ -1,14 +1,16 @@
 /* batch: what stands between operations and the wire: compression where it pays, and the digest over a whole
- * generation (BLAKE2b, libsodium), end to end: over the operations before they are compressed, in their order. */
+ * generation (BLAKE2b, libsodium), end to end: over the operations before they are compressed, in their
+ * order. */
 #pragma once
 #include "proto/sync.h"
 
-struct packer; /* zstd's state; one a process */
+struct packer;                          /* zstd's state; one a process */
 int packer_new(struct packer **packer); /* 0 or -ENOMEM */
 void packer_free(struct packer *packer);
 
-/* Compresses `raw` into `out`, which has room for `raw`'s size, if that saves at least a sixteenth. Its length, or 0:
- * it does not pay. Contents that did not compress are not tried for a while: `packer` remembers. */
+/* Compresses `raw` into `out`, which has room for `raw`'s size, if that saves at least a sixteenth. Its
+ * length, or 0: it does not pay. Contents that did not compress are not tried for a while: `packer`
+ * remembers. */
 size_t packer_compress(struct packer *packer, const uint8_t *raw, size_t size, uint8_t *out);
 
 /* Exactly `raw_size` bytes (at most SYNC_RAW_MAX) must come of it. 0 or -EBADMSG. */

@@ -1,6 +1,6 @@
-/* The active node finds out where the peer's set differs from what its own tree says of it: by hashes of groups, then
- * of buckets, then of the entries of a bucket; of big files it asks for the block hashes, so that only changed blocks
- * travel. What differs is dirty; the source does the rest. */
+/* The active node finds out where the peer's set differs from what its own tree says of it: by hashes of
+ * groups, then of buckets, then of the entries of a bucket; of big files it asks for the block hashes, so
+ * that only changed blocks travel. What differs is dirty; the source does the rest. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -21,8 +21,7 @@ bool exchange_is_receiver(const struct syncd *s)
 int exchange_send(struct syncd *s, struct set *set, struct sync_message *message)
 {
     message->header.set = set ? set->number : 0;
-    message->header.session =
-        message->header.kind == SYNC_HELLO ? 0 : s->session ^ s->peer_session;
+    message->header.session = message->header.kind == SYNC_HELLO ? 0 : s->session ^ s->peer_session;
     const long size = sync_pack(message, s->packed);
     return size < 0 ? (int)size : link_send(s->link, s->packed, (size_t)size);
 }
@@ -146,13 +145,15 @@ void exchange_answer_set(struct set *set)
 {
     const struct receiving *r = &set->receiving;
 
-    if (!set->answer_due || !exchange_is_receiver(set->syncd) || !set->learned || r->switching || r->validating)
+    if (!set->answer_due || !exchange_is_receiver(set->syncd) || !set->learned || r->switching ||
+        r->validating)
         return;
     const bool diverged = !is_ancestor(set);
     if (diverged)
-        log_warning("set %s: this node holds something that the active node never had; what is replaced is kept "
-                    "aside",
-                    set->config->name);
+        log_warning(
+            "set %s: this node holds something that the active node never had; what is replaced is kept "
+            "aside",
+            set->config->name);
     replica_set_diverged(set->replica, diverged);
     set->answer_due = false;
     tell_set(set);
@@ -222,7 +223,8 @@ static void on_set(struct syncd *s, const struct sync_message *m)
         set->peer_log[i] = sync_log_at(m->set.log, i);
     s->counter = MAX(s->counter, m->set.generation.counter);
     if (!set->same_configuration) {
-        set_trouble(set, "the two nodes' configurations of this set differ; nothing is sent until they are equal");
+        set_trouble(set,
+                    "the two nodes' configurations of this set differ; nothing is sent until they are equal");
         return;
     }
     if (exchange_is_receiver(s)) {
@@ -290,7 +292,8 @@ void exchange_message(void *userdata, const uint8_t *bytes, size_t size)
     if (r < 0) {
         if (log_allowed(&limit, 3))
             log_warning("a message of the peer's syncd %s (%zu bytes): dropped",
-                        r == -ENOTSUP ? "is of a version that this one does not speak" : "does not fit", size);
+                        r == -ENOTSUP ? "is of a version that this one does not speak" : "does not fit",
+                        size);
         return;
     }
     if (m.header.kind == SYNC_HELLO) {

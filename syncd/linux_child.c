@@ -166,7 +166,8 @@ static int spawn(struct child *c, const struct config_strings *command, char **e
                              POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
-    const int r = posix_spawnp(&c->pid, command->items[0], &actions, &attributes, command->items, environment);
+    const int r =
+        posix_spawnp(&c->pid, command->items[0], &actions, &attributes, command->items, environment);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     return -r;

@@ -133,7 +133,8 @@ void orders_command(void *userdata, const struct command_message *command, struc
         return;
     }
     if (!set && (command->name[0] != '\0' || is_log || is_rollback)) {
-        snprintf(answer->reply.error, sizeof answer->reply.error, "there is no sync set \"%.32s\"", command->name);
+        snprintf(answer->reply.error, sizeof answer->reply.error, "there is no sync set \"%.32s\"",
+                 command->name);
         return;
     }
     if (is_log) {

@@ -1,7 +1,7 @@
 /* The passive node takes generations of a set: into the replica, validated, switched to, told.
  *
- * While a generation is being switched to or validated, what comes for this set waits in a queue (its length is bounded
- * by the credit that the sender has). */
+ * While a generation is being switched to or validated, what comes for this set waits in a queue (its length
+ * is bounded by the credit that the sender has). */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -62,9 +62,11 @@ static void fail(struct set *set, int r)
     if (fate == SYNC_FULL)
         set_trouble(set, "no room for the latest generation, the one before it stays: %s; make room", error);
     else if (r == -EBADMSG)
-        set_trouble(set, "the peer's syncd sent operations that are not clean: %s; nothing of them was kept", error);
+        set_trouble(set, "the peer's syncd sent operations that are not clean: %s; nothing of them was kept",
+                    error);
     else
-        log_warning("set %s: a generation could not be taken (%s): %s", set->config->name, strerror(-r), error);
+        log_warning("set %s: a generation could not be taken (%s): %s", set->config->name, strerror(-r),
+                    error);
     g->begun = false;
     g->failed = true;
     answer(set, fate, error);

@@ -1,5 +1,6 @@
-/* A generation that was is to be again (rollback). Only the passive node keeps what was replaced; so the active one asks
- * for it, takes it as a passive one takes a generation, and then sends what has changed as the next generation. */
+/* A generation that was is to be again (rollback). Only the passive node keeps what was replaced; so the
+ * active one asks for it, takes it as a passive one takes a generation, and then sends what has changed as
+ * the next generation. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -118,7 +119,8 @@ bool restore_work(struct set *set)
     if (!set->restoring.on)
         return false;
     if (set->restoring.raw_size == 0) {
-        const int r = replica_restore_fill(set->replica, set->sending.raw, SYNC_RAW_MAX, &set->restoring.raw_size);
+        const int r =
+            replica_restore_fill(set->replica, set->sending.raw, SYNC_RAW_MAX, &set->restoring.raw_size);
         if (r < 0)
             refuse(set, "that generation cannot be read any more");
         set->restoring.last = r <= 0;

@@ -1,7 +1,7 @@
 /* The active node sends generations of a set, and hears what became of them.
  *
- * Two generations may be under way: while the peer applies one, the next is sent. Whatever it answers but "applied"
- * ends in a new comparison, which finds what it really has. */
+ * Two generations may be under way: while the peer applies one, the next is sent. Whatever it answers but
+ * "applied" ends in a new comparison, which finds what it really has. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -33,8 +33,8 @@ void sender_again(struct set *set, const char *why)
 
     set->failures++;
     set->again_ns = now + backoff_ns(NS_PER_S / 4, set->failures, PAUSES_MOST * NS_PER_S);
-    log_info("set %s: is compared again in %.2f s: %s", set->config->name, (double)(set->again_ns - now) / 1e9,
-             why);
+    log_info("set %s: is compared again in %.2f s: %s", set->config->name,
+             (double)(set->again_ns - now) / 1e9, why);
     compare_end(set);
     sender_reset(set);
     set->stage = SET_WAITING;
@@ -110,8 +110,8 @@ static int send_batch(struct set *set)
 
     m.batch.compressed = packed > 0;
     m.batch.raw_size = (uint32_t)g->raw_size;
-    m.batch.operations = packed > 0 ? (struct sync_bytes){s->squeezed, packed}
-                                    : (struct sync_bytes){g->raw, g->raw_size};
+    m.batch.operations =
+        packed > 0 ? (struct sync_bytes){s->squeezed, packed} : (struct sync_bytes){g->raw, g->raw_size};
     const int r = exchange_send(s, set, &m);
     if (r < 0)
         return r;
@@ -283,8 +283,7 @@ void sender_ack(struct set *set, const struct sync_message *m)
         sender_again(set, text);
         return;
     }
-    if (g->unanswered == 0 ||
-        sync_generation_compare(g->sent[0].entry.generation, m->ack.generation) != 0) {
+    if (g->unanswered == 0 || sync_generation_compare(g->sent[0].entry.generation, m->ack.generation) != 0) {
         const bool current = set->stage == SET_SENDING && m->ack.fate != SYNC_DURABLE &&
                              m->ack.fate != SYNC_APPLIED &&
                              sync_generation_compare(g->generation, m->ack.generation) == 0;
@@ -330,6 +329,7 @@ int64_t sender_oldest_ns(const struct set *set)
         if (g->sent[i].oldest_ns > 0 && (oldest == 0 || g->sent[i].oldest_ns < oldest))
             oldest = g->sent[i].oldest_ns;
     if (set->snapshot && snapshot_oldest_ns(set->snapshot) > 0)
-        oldest = oldest == 0 ? snapshot_oldest_ns(set->snapshot) : MIN(oldest, snapshot_oldest_ns(set->snapshot));
+        oldest =
+            oldest == 0 ? snapshot_oldest_ns(set->snapshot) : MIN(oldest, snapshot_oldest_ns(set->snapshot));
     return oldest;
 }

@@ -297,8 +297,8 @@ void sets_close(struct syncd *s)
 
 /* ---------------------------------------------------------------------- the role */
 
-/* While active, everything of this epoch comes from here. A set of a pair that never had an active node begins with
- * what is there (R14). */
+/* While active, everything of this epoch comes from here. A set of a pair that never had an active node
+ * begins with what is there (R14). */
 static void take_position(struct set *set)
 {
     const struct syncd *s = set->syncd;

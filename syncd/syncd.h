@@ -1,13 +1,14 @@
 /* syncd: files and databases, from the active to the passive node, all the time (DESIGN §8).
  *
- * What a *set* is made of: a tree (index), a source (reads and watches), a replica (receives), for databases a
- * snapshot. The source works while this node is active, the replica while it is passive; the tree is the other's
- * view of the same thing: on the active node what the peer holds, on the passive one what is on its disk.
+ * What a *set* is made of: a tree (index), a source (reads and watches), a replica (receives), for databases
+ * a snapshot. The source works while this node is active, the replica while it is passive; the tree is the
+ * other's view of the same thing: on the active node what the peer holds, on the passive one what is on its
+ * disk.
  *
- * How the two nodes agree (exchange.c): both say HELLO with their role; when each has answered the other's, both
- * tell their sets (SET). The active one then compares each set with the peer's (compare.c), sends generations
- * (sender.c), and hears what became of them. Whatever goes wrong on the way ends in the same place: the sets are
- * compared again. So there is one way to be right, and it is used all the time. */
+ * How the two nodes agree (exchange.c): both say HELLO with their role; when each has answered the other's,
+ * both tell their sets (SET). The active one then compares each set with the peer's (compare.c), sends
+ * generations (sender.c), and hears what became of them. Whatever goes wrong on the way ends in the same
+ * place: the sets are compared again. So there is one way to be right, and it is used all the time. */
 #pragma once
 #include "common/daemon.h"
 #include "syncd/batch.h"
@@ -20,23 +21,23 @@
 #include "syncd/tree.h"
 
 enum {
-    CREDIT_BYTES = 8 << 20,   /* of batches under way, or not yet written by the receiver */
-    PART_BYTES = 8 << 20,     /* of a first sync that are applied together */
-    UNANSWERED_MAX = 2,       /* generations of a set sent and not yet applied */
-    ASKED_MAX = 16,           /* questions of a comparison under way */
-    PENDING_MAX = 4096,       /* messages of a set that wait for a switch; credit keeps them far below */
+    CREDIT_BYTES = 8 << 20, /* of batches under way, or not yet written by the receiver */
+    PART_BYTES = 8 << 20,   /* of a first sync that are applied together */
+    UNANSWERED_MAX = 2,     /* generations of a set sent and not yet applied */
+    ASKED_MAX = 16,         /* questions of a comparison under way */
+    PENDING_MAX = 4096,     /* messages of a set that wait for a switch; credit keeps them far below */
 };
 
 struct syncd;
 
 /* Where a set is, on the active node. */
 enum set_stage {
-    SET_UNREADY,   /* its own scan has not ended, or the peer has not told its set */
+    SET_UNREADY, /* its own scan has not ended, or the peer has not told its set */
     SET_COMPARING,
-    SET_READY,     /* nothing under way */
-    SET_SENDING,   /* between BEGIN and COMMIT */
-    SET_WAITING,   /* after a failure: until `again_ns` */
-    SET_REFUSED,   /* the peer's `validate` said no: until something changes here */
+    SET_READY,   /* nothing under way */
+    SET_SENDING, /* between BEGIN and COMMIT */
+    SET_WAITING, /* after a failure: until `again_ns` */
+    SET_REFUSED, /* the peer's `validate` said no: until something changes here */
 };
 
 /* A generation that was sent and is not applied yet. */
@@ -66,22 +67,23 @@ struct sending {
 
 /* Comparing of one set (active node): what is still to be asked, and how much is under way. */
 struct comparing {
-    struct sync_hash groups[SYNC_FANOUT];     /* the peer's */
-    struct sync_hash buckets[SYNC_FANOUT];    /* of `group` */
+    struct sync_hash groups[SYNC_FANOUT];  /* the peer's */
+    struct sync_hash buckets[SYNC_FANOUT]; /* of `group` */
     bool groups_known, buckets_known;
-    int group, bucket;                        /* the next ones to look at */
-    int asked;                                /* answers that are still to come */
+    int group, bucket; /* the next ones to look at */
+    int asked;         /* answers that are still to come */
     uint64_t differing;
-    struct compare_bucket *open;              /* buckets whose entries are coming in */
-    struct compare_file *files;               /* big ones whose block hashes are wanted */
+    struct compare_bucket *open; /* buckets whose entries are coming in */
+    struct compare_file *files;  /* big ones whose block hashes are wanted */
 };
 
 /* Receiving of one set (passive node). */
 struct receiving {
-    bool begun;      /* between BEGIN and COMMIT */
-    bool failed;     /* what still comes of this generation is ignored */
-    bool switching;  /* replica_switch() has more to do */
-    bool restore;    /* the active node takes back an old generation */
+    bool begun;     /* between BEGIN and COMMIT */
+    bool failed;    /* what still comes of this generation is ignored */
+    bool switching; /* replica_switch() has more to do */
+    bool restore;   /* the active node takes back an old generation */
+    int64_t restore_until_ns;
     bool whole;
     struct child *validating, *applying;
     bool apply_again;
@@ -102,25 +104,25 @@ struct restoring {
 struct set {
     struct syncd *syncd;
     const struct config_sync *config;
-    uint16_t number;      /* in the configuration, and in this node's HELLO */
+    uint16_t number; /* in the configuration, and in this node's HELLO */
     struct tree *tree;
     struct source *source;
     struct replica *replica;
-    struct snapshot *snapshot; /* of a database or dump; else NULL */
-    char directory[PATH_MAX - 64];   /* its own, below STATE */
+    struct snapshot *snapshot;     /* of a database or dump; else NULL */
+    char directory[PATH_MAX - 64]; /* its own, below STATE */
     char snapshot_path[PATH_MAX], received_path[PATH_MAX], tree_path[PATH_MAX], stage_view[PATH_MAX];
     char switch_lock[PATH_MAX], conflicts[PATH_MAX];
-    const char **roots;        /* where the entries are on this node */
+    const char **roots; /* where the entries are on this node */
     size_t root_count;
     const char *snapshot_root; /* of a database: the copy */
     struct sync_hash roots_hash;
-    bool learned;              /* the scan that the role began with has ended */
-    bool source_open;          /* there is something to read: of a database, a first snapshot */
+    bool learned;     /* the scan that the role began with has ended */
+    bool source_open; /* there is something to read: of a database, a first snapshot */
     int64_t tree_saved_ns;
 
     /* what the peer told */
     bool peer_told;
-    bool answer_due;    /* passive: its SET is not answered yet */
+    bool answer_due; /* passive: its SET is not answered yet */
     struct sync_log_entry peer_log[SYNC_LOG_MAX];
     size_t peer_log_count;
     struct sync_generation peer_generation;
@@ -128,11 +130,11 @@ struct set {
     uint64_t peer_entries;
     bool peer_whole;
     bool same_configuration;
-    bool all_new;       /* the peer has nothing of this set */
+    bool all_new; /* the peer has nothing of this set */
 
     enum set_stage stage;
-    int64_t again_ns;   /* SET_WAITING */
-    int failures;       /* in a row: the pause grows */
+    int64_t again_ns; /* SET_WAITING */
+    int failures;     /* in a row: the pause grows */
     struct comparing comparing;
     struct sending sending;
     struct receiving receiving;
@@ -142,14 +144,14 @@ struct set {
     size_t log_count;
 
     /* what is told */
-    uint64_t done_bytes;  /* of the generation under way */
-    int64_t began_ns;     /* when it began; 0 = none */
-    int64_t as_of_ns;      /* passive: the active node's changes up to then are here */
+    uint64_t done_bytes;                 /* of the generation under way */
+    int64_t began_ns;                    /* when it began; 0 = none */
+    int64_t as_of_ns;                    /* passive: the active node's changes up to then are here */
     uint64_t behind_files, behind_bytes; /* passive: as the active node last told */
     int64_t behind_since_ns;
-    char trouble[192];     /* the latest that a person should know of; empty: none */
+    char trouble[192]; /* the latest that a person should know of; empty: none */
     char trouble_of_snapshot[192], untaken[192];
-    bool refused;          /* a generation was refused by `validate` */
+    bool refused; /* a generation was refused by `validate` */
     char verify_text[192];
     int64_t verified_ns;
     bool verified_equal;
@@ -166,26 +168,26 @@ struct syncd {
     bool role_known, active;
     uint64_t epoch;
 
-    bool up;                   /* the link */
+    bool up;                        /* the link */
     uint64_t session, peer_session; /* of the HELLOs; 0 = none yet */
-    bool agreed;               /* each has answered the other's */
+    bool agreed;                    /* each has answered the other's */
     bool peer_active;
     uint64_t peer_epoch;
     char down_because[128];
     struct set *peer_sets[SYNC_SETS_MAX]; /* by the peer's number */
 
-    uint64_t counter;          /* of the last generation made or received */
-    int64_t credit;            /* bytes of batches that may still be sent */
+    uint64_t counter; /* of the last generation made or received */
+    int64_t credit;   /* bytes of batches that may still be sent */
     struct loop_source *work, *second;
-    size_t turn;               /* whose turn it is to send or switch */
-    bool forced;               /* the role was claimed by force: the data is whole because the operator says so */
+    size_t turn; /* whose turn it is to send or switch */
+    bool forced; /* the role was claimed by force: the data is whole because the operator says so */
     struct loop_source *publish_timer;
     bool publish_due;
     int64_t published_ns;
     struct packer *packer;
-    uint8_t *packed;           /* SYNC_MESSAGE_MAX, for one message */
-    uint8_t *squeezed;         /* SYNC_RAW_MAX, for a batch compressed */
-    uint8_t *unpacked;         /* SYNC_RAW_MAX */
+    uint8_t *packed;   /* SYNC_MESSAGE_MAX, for one message */
+    uint8_t *squeezed; /* SYNC_RAW_MAX, for a batch compressed */
+    uint8_t *unpacked; /* SYNC_RAW_MAX */
 };
 
 /* set.c: 0 or a negative errno (logged). */
@@ -201,7 +203,7 @@ PRINTF_LIKE(2, 3) void set_trouble(struct set *set, const char *format, ...);
 void exchange_up(void *syncd);
 void exchange_down(void *syncd, const char *why);
 void exchange_message(void *syncd, const uint8_t *bytes, size_t size);
-void exchange_restart(struct syncd *syncd);  /* the role changed: HELLO again */
+void exchange_restart(struct syncd *syncd); /* the role changed: HELLO again */
 /* Active: tells the set as soon as it is learned; the peer answers with its own, which is then compared. */
 void exchange_tell_set(struct set *set);
 /* Passive: answers the active node's SET, once nothing is under way here. */
@@ -209,8 +211,10 @@ void exchange_answer_set(struct set *set);
 void exchange_tell_lag(struct set *set);
 /* Sends; -EAGAIN etc. as link_send(). Fills header.session and header.set (`set` may be NULL). */
 int exchange_send(struct syncd *syncd, struct set *set, struct sync_message *message);
-bool exchange_is_sender(const struct syncd *syncd);   /* active, agreed with a passive peer of no higher epoch */
-bool exchange_is_receiver(const struct syncd *syncd); /* passive, agreed with an active peer of no lower epoch */
+bool exchange_is_sender(
+    const struct syncd *syncd); /* active, agreed with a passive peer of no higher epoch */
+bool exchange_is_receiver(
+    const struct syncd *syncd); /* passive, agreed with an active peer of no lower epoch */
 
 /* compare.c */
 void compare_begin(struct set *set);
@@ -220,7 +224,7 @@ void compare_blocks(struct set *set, const struct sync_message *message);
 void compare_end(struct set *set); /* forgets what is under way */
 
 /* sender.c */
-void sender_reset(struct set *set);       /* the exchange began anew */
+void sender_reset(struct set *set); /* the exchange began anew */
 void sender_compared(struct set *set);
 bool sender_work(struct set *set, int64_t now_ns); /* one step; true: there is more to do at once */
 int64_t sender_due_ns(const struct set *set);      /* 0: nothing waits */

@@ -1,7 +1,7 @@
-/* Both nodes read all of a set from their disks and compare BLAKE2b: `duet sync verify`. The node that was asked does
- * the comparing; the other one answers. An entry's digest covers its path, type and content (the rest is in the hash
- * tree, which every comparison looks at); the digests of all entries are added up, so that the order in which a node
- * looks at them does not matter. */
+/* Both nodes read all of a set from their disks and compare BLAKE2b: `duet sync verify`. The node that was
+ * asked does the comparing; the other one answers. An entry's digest covers its path, type and content (the
+ * rest is in the hash tree, which every comparison looks at); the digests of all entries are added up, so
+ * that the order in which a node looks at them does not matter. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -173,13 +173,14 @@ static void conclude(struct set *set)
                           memcmp(own, v->peer.verify.digest, sizeof own) == 0;
     set->verified_ns = clock_now_ns();
     snprintf(set->verify_text, sizeof set->verify_text,
-             "%s: %" PRIu64 " entries, %" PRIu64 " bytes here; %" PRIu64 " entries, %" PRIu64 " bytes there%s",
+             "%s: %" PRIu64 " entries, %" PRIu64 " bytes here; %" PRIu64 " entries, %" PRIu64
+             " bytes there%s",
              set->verified_equal ? "equal" : "NOT equal", v->files, v->bytes, v->peer.verify.files,
              v->peer.verify.bytes,
-             set->verified_equal      ? ""
-             : v->unreadable > 0      ? "; some could not be read here"
+             set->verified_equal     ? ""
+             : v->unreadable > 0     ? "; some could not be read here"
              : sender_oldest_ns(set) ? "; it is being changed just now"
-                                      : "");
+                                     : "");
     log_notice("set %s: verified: %s", set->config->name, set->verify_text);
     verify_end(set);
     publish_soon(set);

@@ -357,7 +357,9 @@ bool vacancy_due(const struct arbiter *a)
 {
     const int64_t vacant_for = a->vacant_since > 0 ? a->observed - a->vacant_since : 0;
 
-    if (!may_claim(a) || hold_bars_claim(a) || peer_serves(a) || !data_whole(a))
+    if (!data_whole(a))
+        return false;
+    if (!may_claim(a) || hold_bars_claim(a) || peer_serves(a))
         return false;
     if (peer_linked(a) && peer_holds_nothing(a) && peer_agrees(a))
         return true; /* at once */

@@ -10,7 +10,7 @@ import hashlib
 import struct
 
 KINDS = ["hello", "set", "ask", "hashes", "entries", "blocks", "begin", "batch", "commit", "abort", "ack", "credit",
-         "restore", "verify", "now"]
+         "restore", "verify", "now", "lag"]
 OPERATIONS = ["put", "meta", "open", "block", "hole", "close", "move", "delete"]
 TYPES = ["file", "directory", "symlink", "hardlink"]
 ASKS = ["root", "group", "bucket", "blocks"]
@@ -277,6 +277,12 @@ FILE_IN_PIECES = [
 ]
 
 
+def lag(v, files, size, age):
+    v.number("files", files, 8)
+    v.number("bytes_of_all", size, 8)
+    v.number("age_us", age, 8)
+
+
 def main():
     print("# Made by sync.py: messages and what is in them. One field a line, an empty line ends a vector.")
     s = 0x8123456789ABCDEF
@@ -311,6 +317,8 @@ def main():
     message("verify", s, 0, lambda v: verify(v, True, 0, 0))
     message("verify", s, 0, lambda v: verify(v, False, 12345, 67890))
     message("now", 2**64 - 1, 63, lambda v: None)
+    message("lag", s, 2, lambda v: lag(v, 0, 0, 0))
+    message("lag", s, 2, lambda v: lag(v, 12345, MOST, 1500000))
 
 
 main()

@@ -23,7 +23,7 @@ static const char *const kinds[] = {
     [SYNC_HELLO] = "hello",     [SYNC_SET] = "set",       [SYNC_ASK] = "ask",     [SYNC_HASHES] = "hashes",
     [SYNC_ENTRIES] = "entries", [SYNC_BLOCKS] = "blocks", [SYNC_BEGIN] = "begin", [SYNC_BATCH] = "batch",
     [SYNC_COMMIT] = "commit",   [SYNC_ABORT] = "abort",   [SYNC_ACK] = "ack",     [SYNC_CREDIT] = "credit",
-    [SYNC_RESTORE] = "restore", [SYNC_VERIFY] = "verify", [SYNC_NOW] = "now"};
+    [SYNC_RESTORE] = "restore", [SYNC_VERIFY] = "verify", [SYNC_NOW] = "now",     [SYNC_LAG] = "lag"};
 static const char *const operations[] = {
     [SYNC_OP_PUT] = "put",   [SYNC_OP_META] = "meta",   [SYNC_OP_OPEN] = "open", [SYNC_OP_BLOCK] = "block",
     [SYNC_OP_HOLE] = "hole", [SYNC_OP_CLOSE] = "close", [SYNC_OP_MOVE] = "move", [SYNC_OP_DELETE] = "delete"};
@@ -257,6 +257,10 @@ static void print_parsed(FILE *to, const struct sync_message *m)
         number(to, "bytes_of_all", m->verify.bytes);
         hex(to, "digest", m->verify.digest, sizeof m->verify.digest);
         break;
+    case SYNC_LAG:
+        number(to, "files", m->lag.files), number(to, "bytes_of_all", m->lag.bytes);
+        number(to, "age_us", m->lag.age_us);
+        break;
     case SYNC_ABORT:
     case SYNC_NOW:
         break;
@@ -265,7 +269,7 @@ static void print_parsed(FILE *to, const struct sync_message *m)
 
 /* ------------------------------------------------------------------ vectors */
 
-enum { VECTORS = 33, VECTOR_BYTES = 8192 };
+enum { VECTORS = 35, VECTOR_BYTES = 8192 };
 
 struct vector {
     char text[32768]; /* what is in it, as print_parsed() says it */

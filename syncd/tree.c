@@ -56,7 +56,7 @@ static struct sync_bytes next_name(struct sync_bytes *rest)
 
 tree_node tree_find(const struct tree *tree, struct sync_bytes path)
 {
-    tree_node node = path.size > 0 ? TREE_TOP : 0;
+    tree_node node = path.size > 0 && path.at[path.size - 1] != '/' ? TREE_TOP : 0;
 
     while (path.size > 0 && node != 0)
         node = tree_child(tree, node, next_name(&path));

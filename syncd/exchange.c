@@ -26,6 +26,8 @@ int exchange_send(struct syncd *s, struct set *set, struct sync_message *message
     return size < 0 ? (int)size : link_send(s->link, s->packed, (size_t)size);
 }
 
+enum { OWN_LOG_MAX = SYNC_LOG_MAX - LINEAGE_MAX };
+
 static void say_hello(struct syncd *s)
 {
     struct sync_message hello = {.header.kind = SYNC_HELLO};
@@ -88,6 +90,16 @@ void exchange_down(void *userdata, const char *why)
     forget_exchange(s);
 }
 
+/* Epochs alone: which data of the past this one comes from. */
+static size_t add_lineage(const struct set *set, uint8_t *log, size_t count)
+{
+    for (size_t i = 0; i < set->lineage.count; i++) {
+        const struct sync_log_entry entry = {.generation = {.epoch = set->lineage.epochs[i]}};
+        sync_log_put(log + count++ * SYNC_LOG_BYTES, &entry);
+    }
+    return count;
+}
+
 static void tell_set(struct set *set)
 {
     struct sync_message m = {.header.kind = SYNC_SET};
@@ -96,11 +108,12 @@ static void tell_set(struct set *set)
     const struct replica_state state = replica_state(set->replica);
     size_t count = 0;
 
-    for (; count < set->log_count; count++)
+    for (; count < MIN(set->log_count, (size_t)OWN_LOG_MAX); count++)
         sync_log_put(log + count * SYNC_LOG_BYTES, &set->log[count]);
-    const size_t more = replica_log(set->replica, kept, SYNC_LOG_MAX - count);
+    const size_t more = replica_log(set->replica, kept, OWN_LOG_MAX - count);
     for (size_t i = 0; i < more; i++, count++)
         sync_log_put(log + count * SYNC_LOG_BYTES, &kept[i]);
+    count = add_lineage(set, log, count);
     m.set.name = (struct sync_bytes){(const uint8_t *)set->config->name, strlen(set->config->name)};
     m.set.roots = set->roots_hash;
     m.set.generation = state.generation;
@@ -141,6 +154,19 @@ static bool is_ancestor(const struct set *set)
            sync_generation_compare(last.generation, state.generation) == 0 && hash_equal(&last.tree, &tree);
 }
 
+/* The active node's data went through the epoch of this node's, or there is nothing here to lose. */
+static bool is_related(const struct set *set)
+{
+    const struct replica_state state = replica_state(set->replica);
+
+    if (!state.whole || state.generation.epoch == 0 || tree_entries(set->tree) == 0)
+        return true;
+    for (size_t i = 0; i < set->peer_log_count; i++)
+        if (set->peer_log[i].generation.epoch == state.generation.epoch)
+            return true;
+    return false;
+}
+
 void exchange_answer_set(struct set *set)
 {
     const struct receiving *r = &set->receiving;
@@ -148,6 +174,13 @@ void exchange_answer_set(struct set *set)
     if (!set->answer_due || !exchange_is_receiver(set->syncd) || !set->learned || r->switching ||
         r->validating)
         return;
+    if (!is_related(set)) {
+        set_trouble(set,
+                    "the active node's data began anew and knows nothing of this node's: nothing is replaced here; if "
+                    "the active node is right, remove %s here and restart syncd",
+                    set->directory);
+        return;
+    }
     const bool diverged = !is_ancestor(set);
     if (diverged)
         log_warning(

@@ -235,6 +235,7 @@ static void switched(struct set *set)
     set_trouble(set, "%s", "");
     if (g->whole)
         replica_set_diverged(set->replica, false);
+    set_add_lineage(set, g->generation.epoch);
     receiver_apply_command(set);
     if (g->restore)
         restore_arrived(set);

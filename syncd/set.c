@@ -205,6 +205,7 @@ static void name_paths(struct set *set)
     snprintf(set->directory, sizeof set->directory, "%.2000s/set/%s", s->daemon.state_dir, set->config->name);
     snprintf(set->snapshot_path, sizeof set->snapshot_path, "%s/snapshot", set->directory);
     snprintf(set->received_path, sizeof set->received_path, "%s/received", set->directory);
+    snprintf(set->lineage_path, sizeof set->lineage_path, "%s/lineage", set->directory);
     snprintf(set->tree_path, sizeof set->tree_path, "%s/tree", set->directory);
     snprintf(set->stage_view, sizeof set->stage_view, "%s/view", set->directory);
     snprintf(set->switch_lock, sizeof set->switch_lock, "%.2000s/switch", s->daemon.state_dir);
@@ -228,6 +229,7 @@ static int set_open(struct set *set)
     if (r == 0)
         r = tree_new(s->hasher, &set->tree);
     if (r == 0) {
+        lineage_load(&set->lineage, set->lineage_path);
         const int loaded = tree_file_load(set->tree, set->tree_path);
         if (loaded < 0 && loaded != -ENOENT)
             log_info("set %s: the cached tree is of no use (%s): everything is read again", set->config->name,
@@ -257,6 +259,17 @@ int sets_open(struct syncd *s)
         r = set_open(&s->sets[i]);
     }
     return r;
+}
+
+void set_add_lineage(struct set *set, uint64_t epoch)
+{
+    bool news = lineage_add(&set->lineage, epoch);
+
+    for (size_t i = 0; i < set->peer_log_count && !set->syncd->active; i++)
+        news = lineage_add(&set->lineage, set->peer_log[i].generation.epoch) || news;
+    const int r = news ? lineage_save(&set->lineage, set->lineage_path) : 0;
+    if (r < 0)
+        log_warning("set %s: cannot write %s: %s", set->config->name, set->lineage_path, strerror(-r));
 }
 
 void set_save_tree(struct set *set, int64_t now_ns, bool always)
@@ -309,6 +322,7 @@ static void take_position(struct set *set)
 
     if (r < 0)
         set_trouble(set, "cannot write its position: %s", strerror(-r));
+    set_add_lineage(set, s->epoch);
 }
 
 void set_role(struct set *set)

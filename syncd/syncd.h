@@ -14,6 +14,7 @@
 #include "syncd/batch.h"
 #include "syncd/child.h"
 #include "syncd/hash.h"
+#include "syncd/lineage.h"
 #include "syncd/link.h"
 #include "syncd/replica.h"
 #include "syncd/snapshot.h"
@@ -116,6 +117,8 @@ struct set {
     size_t root_count;
     const char *snapshot_root; /* of a database: the copy */
     struct sync_hash roots_hash;
+    struct lineage lineage;
+    char lineage_path[PATH_MAX];
     bool learned;     /* the scan that the role began with has ended */
     bool source_open; /* there is something to read: of a database, a first snapshot */
     int64_t tree_saved_ns;
@@ -195,6 +198,8 @@ int sets_open(struct syncd *syncd);
 void sets_close(struct syncd *syncd);
 /* The role changed: sources begin or end, positions are taken. */
 void set_role(struct set *set);
+/* The set's data went through this epoch, and those that the peer told of. */
+void set_add_lineage(struct set *set, uint64_t epoch);
 void set_save_tree(struct set *set, int64_t now_ns, bool always);
 /* Text for the log, the topic and people; empty: over. Logged once. */
 PRINTF_LIKE(2, 3) void set_trouble(struct set *set, const char *format, ...);

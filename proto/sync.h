@@ -229,6 +229,7 @@ struct sync_log_entry {
     struct sync_hash tree;
 };
 enum { SYNC_LOG_BYTES = 32 };
+/* What is not there, or not clean, reads as {0, 0}. */
 void sync_log_put(uint8_t bytes[SYNC_LOG_BYTES], const struct sync_log_entry *entry);
 struct sync_log_entry sync_log_at(struct sync_bytes log, size_t index);
 

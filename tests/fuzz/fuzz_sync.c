@@ -89,8 +89,11 @@ static void try_log(const uint8_t *data, size_t size)
 
     for (size_t i = 0; i <= size / SYNC_LOG_BYTES; i++) {
         const struct sync_log_entry entry = sync_log_at(log, i);
+        if (sync_generation_compare(entry.generation, (struct sync_generation){0, 0}) == 0)
+            continue;
+        assert(i < size / SYNC_LOG_BYTES);
         sync_log_put(again, &entry);
-        assert(i == size / SYNC_LOG_BYTES || memcmp(again, data + i * SYNC_LOG_BYTES, sizeof again) == 0);
+        assert(memcmp(again, data + i * SYNC_LOG_BYTES, sizeof again) == 0);
     }
 }
 

@@ -103,15 +103,15 @@ const char *unfit_because(const struct arbiter *a)
 
 /* ------------------------------------------------------------- the data (R14) */
 
-/* A pair that never had an active node has nothing that could be missing; nor have two nodes of which neither
- * ever held any data of the sets. */
+/* What serves is the data. A pair that never had an active node has nothing that could be missing; nor have
+ * two nodes of which neither ever held any data of the sets. */
 bool data_whole(const struct arbiter *a)
 {
     const bool none_anywhere =
         peer_linked(a) && !a->peer.whole && a->data_epoch == 0 && a->peer.data_epoch == 0;
 
-    return a->set.sync_sets == 0 || a->data_whole || MAX(highest_epoch(a), a->disk.epoch) == 0 ||
-           none_anywhere;
+    return a->set.sync_sets == 0 || a->data_whole || phase_serves(a->phase) ||
+           MAX(highest_epoch(a), a->disk.epoch) == 0 || none_anywhere;
 }
 
 /* It has not seen all that was changed under the last epoch that it knows of. */

@@ -158,6 +158,39 @@ static void test_hello_refused(void **state)
     REFUSED(SYNC_HELLO, m.hello.node = bytes("a-name-of-thirty-two-letters-in-it"));
 }
 
+/* Exactly the letters that the configuration allows. */
+static void test_letters_of_names(void **state)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+    (void)state;
+    for (unsigned letter = 0; letter <= 255; letter++) {
+        const uint8_t name[] = {'n', (uint8_t)letter};
+        struct sync_message m = right(SYNC_SET);
+        m.set.name = (struct sync_bytes){name, sizeof name};
+        const bool right_one = letter != 0 && strchr(allowed, (int)letter);
+        assert_int_equal(sync_pack(&m, packed) > 0, right_one);
+    }
+}
+
+/* More generations than packing would tell of. */
+static void test_a_log_that_is_too_long(void **state)
+{
+    const struct sync_log_entry entry = {.generation = some};
+    struct sync_message m = right(SYNC_SET);
+
+    (void)state;
+    long size = sync_pack(&m, packed);
+    for (unsigned count = 1; count <= SYNC_LOG_MAX + 1; count++) {
+        sync_log_put(packed + size, &entry);
+        size += SYNC_LOG_BYTES;
+        const size_t body = (size_t)size - SYNC_HEADER_BYTES;
+        packed[22] = (uint8_t)(body >> 8), packed[23] = (uint8_t)body;
+        packed[SYNC_HEADER_BYTES + 69] = (uint8_t)count;
+        assert_int_equal(sync_parse(packed, (size_t)size, &m), count <= SYNC_LOG_MAX ? 0 : -EBADMSG);
+    }
+}
+
 static void test_set_refused(void **state)
 {
     uint8_t log[(SYNC_LOG_MAX + 1) * SYNC_LOG_BYTES];
@@ -320,15 +353,19 @@ static void test_unknown_kinds_are_not_packed(void **state)
 
 static void test_the_longest_message(void **state)
 {
-    struct sync_message m = right(SYNC_BLOCKS), parsed;
-    const size_t fixed = SYNC_HEADER_BYTES + 2 + 3 + 16 + 4 + 4 + 1;
+    static uint8_t longer[SYNC_MESSAGE_MAX + 1];
+    const size_t fixed = SYNC_HEADER_BYTES + 1 + 4;
+    struct sync_message m = right(SYNC_BATCH), parsed;
 
     (void)state;
-    m.blocks.hashes = (struct sync_bytes){zeros, (SYNC_MESSAGE_MAX - fixed) / 16 * 16};
-    const long size = sync_pack(&m, packed);
-    assert_int_equal(size, fixed + m.blocks.hashes.size);
-    assert_int_equal(sync_parse(packed, (size_t)size, &parsed), 0);
-    m.blocks.hashes.size += 16;
+    m.batch.compressed = true;
+    m.batch.operations = (struct sync_bytes){zeros, SYNC_MESSAGE_MAX - fixed};
+    assert_int_equal(sync_pack(&m, packed), SYNC_MESSAGE_MAX);
+    assert_int_equal(sync_parse(packed, SYNC_MESSAGE_MAX, &parsed), 0);
+    memcpy(longer, packed, SYNC_MESSAGE_MAX);
+    longer[23]++;
+    assert_int_equal(sync_parse(longer, sizeof longer, &parsed), -EBADMSG);
+    m.batch.operations.size++;
     assert_int_equal(sync_pack(&m, packed), -EMSGSIZE);
 }
 
@@ -339,6 +376,8 @@ int main(void)
         cmocka_unit_test(test_another_version_is_told),
         cmocka_unit_test(test_sessions_combine),
         cmocka_unit_test(test_hello_refused),
+        cmocka_unit_test(test_letters_of_names),
+        cmocka_unit_test(test_a_log_that_is_too_long),
         cmocka_unit_test(test_set_refused),
         cmocka_unit_test(test_ask_and_hashes_refused),
         cmocka_unit_test(test_lists_refused),

@@ -353,6 +353,21 @@ static void test_no_room(void **state)
     }
 }
 
+/* Whoever sends the batch off and tries again with an empty one must not do so for ever. */
+static void test_what_never_fits_is_not_for_lack_of_room(void **state)
+{
+    struct sync_op op = right(SYNC_OP_BLOCK);
+    size_t used = 0;
+
+    (void)state;
+    op.content = (struct sync_bytes){blob, SYNC_RAW_MAX - 12};
+    assert_int_equal(sync_op_pack(&op, packed, 100, &used), -EINVAL);
+    op = right(SYNC_OP_DELETE);
+    op.path = (struct sync_bytes){blob, 65536};
+    assert_int_equal(sync_op_pack(&op, packed, 100, &used), -EINVAL);
+    assert_int_equal(used, 0);
+}
+
 /* ------------------------------------------------------ extended attributes */
 
 static struct sync_bytes xattrs_of(const char *const *names, size_t count)
@@ -504,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_operations_longer_than_a_batch),
         cmocka_unit_test(test_every_truncation_is_refused),
         cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_what_never_fits_is_not_for_lack_of_room),
         cmocka_unit_test(test_xattrs_ascend),
         cmocka_unit_test(test_xattrs_refused),
         cmocka_unit_test(test_the_most_xattrs),

@@ -309,6 +309,8 @@ static void dispatch(struct syncd *s, struct set *set, const struct sync_message
         verify_message(set, m);
     else if (exchange_is_sender(s) && m->header.kind == SYNC_NOW)
         set->sending.urgent = true;
+    else if (set->receiving.restore && m->header.kind == SYNC_ACK)
+        restore_failed(set, m->ack.text);
     else if (exchange_is_receiver(s) || set->receiving.restore)
         receiver_message(set, m, bytes, size);
     else if (exchange_is_sender(s))

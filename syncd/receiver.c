@@ -31,6 +31,27 @@ static void drop_pending(struct receiving *r)
     r->pending_count = 0;
 }
 
+/* This node serves from now on: what is durable is switched to at once, what is not validated is given up. */
+void receiver_finish(struct set *set)
+{
+    struct receiving *r = &set->receiving;
+
+    if (r->validating) {
+        child_kill(r->validating);
+        r->validating = NULL;
+        replica_refuse(set->replica);
+    }
+    while (r->switching) {
+        const int done = replica_switch(set->replica);
+        r->switching = done > 0;
+        if (done < 0)
+            log_error("set %s: the latest generation could not be switched to: %s", set->config->name,
+                      replica_error(set->replica));
+        else if (done == 0)
+            receiver_apply_command(set);
+    }
+}
+
 void receiver_reset(struct set *set)
 {
     struct receiving *r = &set->receiving;
@@ -39,6 +60,7 @@ void receiver_reset(struct set *set)
     if (r->begun)
         replica_abort(set->replica);
     r->begun = r->failed = r->restore = false;
+    set->restoring.on = false;
     set->answer_due = false;
 }
 

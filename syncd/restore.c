@@ -47,9 +47,9 @@ void restore_arrived(struct set *set)
     follow_again(set);
 }
 
-void restore_failed(struct set *set, const char *text)
+void restore_failed(struct set *set, struct sync_bytes text)
 {
-    set_trouble(set, "not rolled back: %s", text);
+    set_trouble(set, "not rolled back: %.*s", (int)text.size, (const char *)text.at);
     follow_again(set);
 }
 
@@ -113,9 +113,11 @@ static void send_end(struct set *set)
 
 bool restore_work(struct set *set)
 {
+    static const char late[] = "the peer did not answer in time";
+
     if (set->receiving.restore && clock_now_ns() > set->receiving.restore_until_ns && !set->receiving.begun &&
         !set->receiving.switching)
-        restore_failed(set, "the peer did not answer in time");
+        restore_failed(set, (struct sync_bytes){(const uint8_t *)late, strlen(late)});
     if (!set->restoring.on)
         return false;
     if (set->restoring.raw_size == 0) {

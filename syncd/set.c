@@ -329,6 +329,7 @@ void set_role(struct set *set)
 {
     struct syncd *s = set->syncd;
 
+    receiver_finish(set);
     set->learned = set->all_new = false;
     set->source_open = !set->snapshot || !s->active;
     if (set->snapshot && s->active)

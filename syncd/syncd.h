@@ -241,13 +241,14 @@ void sender_again(struct set *set, const char *why); /* compare again, after a p
 /* restore.c */
 int restore_ask(struct set *set, struct sync_generation generation); /* 0, or -EBUSY */
 void restore_arrived(struct set *set);
-void restore_failed(struct set *set, const char *text);
+void restore_failed(struct set *set, struct sync_bytes text);
 void restore_asked(struct set *set, struct sync_generation generation);
 bool restore_work(struct set *set);
 
 /* receiver.c */
 void receiver_apply_command(struct set *set);
 void receiver_reset(struct set *set);
+void receiver_finish(struct set *set); /* before this node serves */
 void receiver_message(struct set *set, const struct sync_message *message, const uint8_t *bytes, size_t size);
 bool receiver_work(struct set *set, int64_t now_ns);
 void receiver_answer(struct set *set, const struct sync_message *message); /* ASK */

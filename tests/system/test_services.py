@@ -67,6 +67,54 @@ def test_one_that_ends_before_the_role_is_known_is_not_started(world):
     assert world.service("web", "running")["pid"] != pid
 
 
+# A lease that has ended, and the words of takeoverd on what it holds.
+def told(world, state, condition, what):
+    wait_for(lambda: world.address(state) and condition(), what)  # again and again, as takeoverd does
+
+
+def lease(seconds):
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) + int(seconds * 1e9)
+
+
+def test_services_of_the_role_end_when_its_lease_and_its_addresses_are_gone(world):
+    world.start(service("web", SLEEP), service("both", SLEEP, when="always"))
+    world.role(role="active", phase="active", epoch=7, lease_ns=lease(0.2))
+    pid = world.service("web", "running")["pid"]
+    both = world.service("both", "running")["pid"]
+    end = time.monotonic() + 2
+    while time.monotonic() < end:  # the lease is over, but the addresses are still there
+        world.address("holding")
+        time.sleep(0.05)
+    assert is_alive(pid)
+    told(world, "released", lambda: world.latest("service/web")["state"] == "stopped", "it ends")
+    assert not is_alive(pid) and is_alive(both)
+    world.role(lease_ns=lease(5))
+    assert world.service("web", "running")["pid"] != pid
+
+
+def test_an_arbiterd_that_is_back_within_a_second_of_its_lease_finds_them_running(world):
+    world.start(service("web", SLEEP))
+    world.role(role="active", phase="active", epoch=7, lease_ns=lease(0.2))
+    pid = world.service("web", "running")["pid"]
+    for _ in range(3):
+        end = time.monotonic() + 0.8
+        while time.monotonic() < end:
+            world.address("released")
+            time.sleep(0.02)
+        world.role(lease_ns=lease(0.2))
+        assert world.latest("service/web")["pid"] == pid and is_alive(pid)
+
+
+def test_what_was_adopted_ends_when_no_role_is_heard_and_the_addresses_are_gone(world):
+    world.start(service("web", SLEEP))
+    world.active()
+    pid = world.service("web", "running")["pid"]
+    kill_and_relaunch(world)
+    world.service("web", "running", pid=pid)
+    told(world, "released", lambda: world.latest("service/web")["state"] == "stopped", "it ends")
+    assert not is_alive(pid)
+
+
 def test_output_goes_on_through_a_kill(world):
     talks = world.script("talks", """
         #!/bin/bash

@@ -7,6 +7,7 @@ Proves, of the requirements: L8, L11 (looked for in memory, whoever started it),
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -132,6 +133,41 @@ def test_output_goes_on_through_a_kill(world):
     wait_for(lambda: world.log().count("web: line") > seen + 2, "it goes on talking")
     numbers = [int(n) for n in re.findall(r"web: line (\d+)", world.log())]
     assert numbers == list(range(len(numbers)))  # what it said while nobody listened was kept for the next one
+
+
+def test_a_service_that_prints_without_end_is_slowed_down(world):
+    world.start(service("web", ["yes", "x" * 100]), service("other", SLEEP))
+    world.active()
+    pid = world.service("web", "running")["pid"]
+    other = world.service("other", "running")["pid"]
+
+    def printed():
+        return int(re.search(r"wchar: (\d+)", open(f"/proc/{pid}/io").read()).group(1))
+
+    def worked():
+        return sum(map(int, open(f"/proc/{world.process.pid}/stat").read().rsplit(")", 1)[1].split()[11:13]))
+
+    time.sleep(0.5)
+    bytes_before, ticks_before, began = printed(), worked(), time.monotonic()
+    time.sleep(2)
+    seconds = time.monotonic() - began
+    assert 0.1e6 < (printed() - bytes_before) / seconds < 3e6, "it prints on, slowly"
+    assert (worked() - ticks_before) / os.sysconf("SC_CLK_TCK") / seconds < 0.15, "a part of a core"
+    os.kill(other, signal.SIGKILL)
+    assert world.service("other", "running", restarts=1)
+    os.kill(pid, signal.SIGKILL)
+    assert world.service("web", "running", restarts=1)
+
+
+def test_a_service_has_ordinary_limits_and_a_session_of_its_own(world):
+    world.start(service("web", SLEEP))
+    world.active()
+    pid = world.service("web", "running")["pid"]
+    own = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    assert resource.prlimit(pid, resource.RLIMIT_MEMLOCK) == own
+    assert os.sched_getscheduler(pid) == os.SCHED_OTHER
+    assert open(f"/proc/{pid}/oom_score_adj").read() == "0\n"
+    assert os.getsid(pid) == os.getpgid(pid) == pid
 
 
 def test_a_changed_command_restarts_it(world):

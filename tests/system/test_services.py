@@ -13,7 +13,7 @@ import subprocess
 import time
 
 import pytest
-from test_superviserd import SLEEP, is_alive, kill_group, service, wait_for, world  # noqa: F401 (a fixture)
+from test_superviserd import BIN, SLEEP, is_alive, kill_group, service, wait_for, world  # noqa: F401 (a fixture)
 
 
 def kill_and_relaunch(world):
@@ -289,7 +289,8 @@ def test_L11_a_daemon_that_forks_is_watched(world, forker, by):
     assert "vpn: start as active" in world.log()
     os.kill(first["pid"], signal.SIGKILL)
     second = world.service("vpn", "running", restarts=1)
-    assert running(forker.path) == [second["pid"]] and second["pid"] != first["pid"]
+    wait_for(lambda: running(forker.path) == [second["pid"]], "its pidfile may be there before its program")
+    assert second["pid"] != first["pid"]
     assert second["text"] == f"its process {first['pid']} ended"
     world.passive()
     world.service("vpn", "stopped")
@@ -352,6 +353,44 @@ def test_bad_pidfiles_are_told(world, forker, content, words):
     world.start(forker(start_timeout="100ms", start_retries=0))
     world.active()
     assert words in world.service("vpn", "failed")["text"]
+
+
+@pytest.mark.parametrize("whose", ["superviserd", "parent", "arbiterd"])
+def test_a_pidfile_that_names_one_of_duets_own(world, forker, whose):
+    """It may well be trusted otherwise: root wrote it."""
+    victim = None
+    (world.dir / "mute").touch()
+    try:
+        world.start(forker(start_timeout="100ms", start_retries=0))
+        if whose == "arbiterd":  # of another node
+            victim = subprocess.Popen([f"{BIN}/arbiterd", "--config", f"{world.dir}/duet.conf", "--node", "beta",
+                                       "--run-dir", f"{world.dir}/beta", "--state-dir", f"{world.dir}/beta-state"])
+        number = {"superviserd": world.process.pid, "parent": os.getpid()}.get(whose) or victim.pid
+        (world.dir / "pid").write_text(f"{number}\n")
+        world.active()
+        assert "not to be trusted" in world.service("vpn", "failed")["text"]
+    finally:
+        if victim:
+            victim.kill()
+            victim.wait()
+
+
+def test_process_of_another_user_is_not_it(world, forker):
+    forker.by_hand()
+    pids = wait_for(lambda: running(forker.path), "somebody else has one of that name")
+    for folder, mode in ((world.dir, 0o777), (world.dir.parent, 0o711), (world.dir.parent.parent, 0o711)):
+        folder.chmod(mode)  # pytest takes the last one back
+    (world.dir / "pid").unlink()
+    world.start(forker("process", stop=False, user='"nobody"', start_timeout="2s"))
+    world.active()
+    mine = world.service("vpn", "running")["pid"]
+    assert mine not in pids and os.stat(f"/proc/{mine}").st_uid == 65534
+    kill_and_relaunch(world)
+    assert world.service("vpn", "running")["pid"] == mine
+    world.active()
+    world.passive()
+    world.service("vpn", "stopped")
+    assert running(forker.path) == pids
 
 
 def test_an_old_pidfile_whose_number_is_somebody_elses(world, forker):

@@ -344,7 +344,7 @@ static int open_forker(const struct runner_context *context, struct runner **run
 
     if (!made)
         return -ENOMEM;
-    int r = kept_open(&made->kept, context->daemon, config->name, "record", config->start.items, config->user,
+    int r = kept_open(&made->kept, context->daemon, config->name, "start", config->start.items, config->user,
                       config->group);
     made->kept.leaves = true;
     if (r == 0)

@@ -279,8 +279,9 @@ static bool order_one(struct services *services)
         struct service *service = &services->items[i];
         const bool wants = order_wants(items, services->count, i);
         const bool undecided = !wants && service->guard.state == GUARD_RUNNING; /* adopted */
-        const bool known = service->config->when == WHEN_ALWAYS || services->role_known || services->lapsed ||
-                           services->stopping;
+        bool known = service->config->when == WHEN_ALWAYS || services->role_known || services->lapsed ||
+                     services->stopping;
+        known = known && (services->stopping || !kept_is_in_the_way(service->config->name));
         if (!known || (wants == items[i].wanted && !undecided))
             continue;
         feed_kind(service, wants ? GUARD_WANTED : GUARD_UNWANTED, NULL);
@@ -430,15 +431,28 @@ int services_new(struct daemon *daemon, struct services **services)
     return r;
 }
 
+/* What the earlier configuration had started under this name has ended. */
+static void on_stranger_gone(void *userdata, const char *name)
+{
+    struct services *services = userdata;
+
+    for (size_t i = 0; i < services->count; i++)
+        if (strcmp(services->items[i].config->name, name) == 0 && !kept_is_in_the_way(name))
+            runner_look(services->items[i].runner);
+    order_all(services);
+}
+
 void services_start(struct services *services)
 {
+    kept_end_strangers(services->daemon, on_stranger_gone, services); /* first: else they would be found */
     services->ordering = true; /* first all are looked for: one that runs may be waited for by another */
     for (size_t i = 0; i < services->count; i++) {
         publish(&services->items[i]);
+        if (kept_is_in_the_way(services->items[i].config->name))
+            continue;
         runner_look(services->items[i].runner);
     }
     services->ordering = false;
-    kept_end_strangers(services->daemon);
     order_all(services);
 }
 

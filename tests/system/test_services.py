@@ -375,6 +375,42 @@ def test_a_pidfile_that_names_one_of_duets_own(world, forker, whose):
             victim.wait()
 
 
+@pytest.mark.parametrize("by", ["pidfile", "process"])
+def test_the_daemon_of_a_removed_start_is_ended(world, forker, by):
+    world.start(forker(by), service("web", SLEEP))
+    world.active()
+    pid, web = (world.service(name, "running")["pid"] for name in ("vpn", "web"))
+    world.process.kill()
+    world.process.wait()
+    world.start(service("web", SLEEP))
+    wait_for(lambda: not is_alive(pid), "it is ended")
+    assert world.service("web", "running")["pid"] == web and is_alive(web)
+    wait_for(lambda: not list((world.run / "superviserd/service").glob("vpn.m*")), "and forgotten")
+
+
+def test_a_service_that_becomes_another_kind_is_ended_first(world, forker):
+    slow = world.script("slow", "#!/bin/bash\ntrap 'sleep 0.5; exit 0' TERM\nwhile :; do sleep 0.1; done\n")
+    child = service("vpn", [slow])
+
+    def becomes(configuration):
+        world.process.kill()
+        world.process.wait()
+        world.start(configuration)
+        world.active()
+
+    world.start(child)
+    world.active()
+    pid = world.service("vpn", "running")["pid"]
+    becomes(forker())
+    daemon = world.service("vpn", "running")["pid"]
+    assert not is_alive(pid) and running(forker.path) == [daemon]
+    becomes(child)
+    pid = world.service("vpn", "running")["pid"]
+    assert pid != daemon and is_alive(pid) and running(forker.path) == []
+    becomes('service "vpn" { unit = "duet-test-nothing.service" }')
+    wait_for(lambda: not is_alive(pid), "the child of the unit's predecessor is ended")
+
+
 def test_process_of_another_user_is_not_it(world, forker):
     forker.by_hand()
     pids = wait_for(lambda: running(forker.path), "somebody else has one of that name")

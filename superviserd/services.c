@@ -370,6 +370,7 @@ static int add_service(struct services *services, const struct config_service *c
         .check_timeout_ns = config->check_timeout,
         .retry_interval_ns = config->retry_interval,
         .stop_timeout_ns = config->stop_timeout,
+        .start_timeout_ns = config->command.count > 0 ? config->start_timeout : 0, /* else the runner's */
         .check_failures = config->check_failures,
         .start_retries = config->start_retries,
         .look_interval_ns = config->check_interval,

@@ -14,6 +14,7 @@
 #include "cli/lines.h"
 #include "cli/model.h"
 #include "cli/program.h"
+#include "cli/reaper.h"
 #include "cli/respawn.h"
 #include "cli/text.h"
 #include "common/clock.h"
@@ -58,6 +59,24 @@ static void end_handover(struct run *run);
 static void stop_next(struct run *run);
 
 /* ----------------------------------------------------------------- children */
+
+/* Of a container's first process also those are children that others left behind. */
+static void collect_strangers(const struct run *run)
+{
+    int own[CHILDREN];
+
+    if (getpid() != 1)
+        return;
+    for (size_t i = 0; i < CHILDREN; i++)
+        own[i] = run->children[i].pid;
+    reaper_collect(own, CHILDREN);
+}
+
+static void on_sigchld(void *userdata, int signal)
+{
+    (void)signal;
+    collect_strangers(userdata);
+}
 
 static void on_child_end(void *userdata, int fd, unsigned events);
 
@@ -133,6 +152,7 @@ static int reap(struct child *child)
     close(child->pid_fd);
     child->end = NULL;
     child->pid = 0;
+    collect_strangers(child->run);  /* it may have been in their way */
     lines_drain(child->run->lines); /* its last words come before the line on its end */
     return status;
 }
@@ -329,6 +349,8 @@ static int open_loop(struct run *run)
     signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < ARRAY_LENGTH(signals) && r == 0; i++)
         r = loop_add_signal(run->loop, signals[i], on_signal, run);
+    if (r == 0 && getpid() == 1)
+        r = loop_add_signal(run->loop, SIGCHLD, on_sigchld, run);
     if (r == 0)
         r = loop_add_timer(run->loop, on_deadline, run, &run->deadline);
     if (r == 0)

@@ -34,6 +34,7 @@ static void on_address(void *userdata, const struct bus_message *message)
 {
     (void)userdata;
     reboot_address(self.reboot, message->body);
+    services_address(self.services, message->body, message->cause);
 }
 
 static void on_command(void *userdata, const struct command_message *command, struct bus_answer *answer)

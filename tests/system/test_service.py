@@ -62,6 +62,21 @@ def test_L12_service_that_stays_down_hands_over(lab, action):
         lab.wait_ready(other(active))
 
 
+def test_L8_services_end_with_the_addresses_when_arbiterd_hangs(lab):
+    active = start(lab)
+    pid = running(lab, active)["pid"]
+    arbiterd = lab.daemon_pid(active, "arbiterd")
+    os.kill(arbiterd, signal.SIGSTOP)
+    try:
+        lab.wait_for(lambda: running(lab, other(active)), 5, "the peer serves, and runs it")
+        lab.wait_for(lambda: state(lab, active) == "stopped", 5, "it ends on the node whose arbiterd hangs")
+        assert not os.path.exists("/proc/%d" % pid)
+    finally:
+        os.kill(arbiterd, signal.SIGCONT)
+    lab.wait_settled(other(active))
+    lab.stays(lambda: state(lab, active) == "stopped", 1, "it stays stopped there")
+
+
 def test_R7_service_that_fails_on_both_is_no_ping_pong(lab):
     active = start(lab, on_failure="demote")
     for node in (active, other(active)):

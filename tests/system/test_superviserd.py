@@ -225,7 +225,7 @@ class World:
                 self.process.kill()
                 self.process.wait()
         for record in (self.run / "superviserd/service").glob("*.*"):  # what outlived a superviserd
-            if record.suffix in (".record", ".main"):
+            if record.suffix in (".record", ".start", ".main"):
                 kill_group(int(re.search(r"^pid (\d+)", record.read_text(), re.M)[1]))
         self.context.destroy(linger=0)
 

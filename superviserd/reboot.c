@@ -501,6 +501,7 @@ int reboot_new(struct daemon *daemon, struct watchdog *watchdog, struct recorder
     if (!made)
         return -ENOMEM;
     made->daemon = daemon;
+    made->obeyed = -1; /* takeoverd was not heard */
     made->watchdog = watchdog;
     made->recorder = recorder;
     snprintf(directory, sizeof directory, "%s/%s", daemon->run_dir, daemon->name);

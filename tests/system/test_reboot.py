@@ -146,8 +146,7 @@ def test_L12_a_restart_in_a_row_waits_longer_each_time(world, row, pause_s):
 
 def test_the_pause_goes_by_what_this_boot_has_lived(world):
     """Not by the wall clock, which may be set; nor by the boot before, whose clock was another one."""
-    kept = history(world, 5, boot="b" * 36)
-    kept.write_text(kept.read_text())
+    history(world, 5, boot="b" * 36)
     world.start()
     world.address("released")
     world.role(reboot=True, reboot_reason="test")
@@ -284,7 +283,11 @@ def test_a_late_answer_of_the_disk_is_not_taken_for_the_one_that_is_waited_for(w
 def test_a_release_of_an_older_role_is_none(world):
     command, runs = runs_script(world)
     world.start(reboot=command)
-    world.role(change=7)
+    world.role(change=7)  # nothing was heard of takeoverd yet
+    world.role(reboot=True, reboot_reason="test")
+    world.reboot("preparing")
+    world.role(reboot=False)
+    world.reboot("none")
     world.address("released", change=7)
     world.role(reboot=True, reboot_reason="test", change=9)  # it was active in between
     world.reboot("preparing")

@@ -219,7 +219,7 @@ static void on_reboot(void *userdata, const struct bus_message *m)
         history_note(&s->history, m->envelope->mono_ns, m->cause, "the reboot failed: %.128s", now->error);
     if (now->state == REBOOT_STATE_DELAYED && !s->reboot_delayed)
         history_note(&s->history, m->envelope->mono_ns, m->cause,
-                     "the reboot waits for %.0f s: restarts for that in a row so far: %" PRId64,
+                     "the reboot waits for %.0f s: restarts in a row so far: %" PRId64,
                      (double)(now->until_ns - now->at_ns) / 1e9, now->row);
     s->reboot_failed = failed;
     s->reboot_delayed = now->state == REBOOT_STATE_DELAYED;

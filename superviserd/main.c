@@ -68,7 +68,7 @@ static void on_stop(void *userdata)
 static void on_end(void *userdata)
 {
     (void)userdata;
-    watchdog_let_go(self.watchdog);
+    watchdog_let_go(self.watchdog, reboot_left_ns(self.reboot));
     services_close(self.services);
 }
 

@@ -145,7 +145,9 @@ FORKER = """
         echo "start as $DUET_ROLE"
         [ -e {dir}/broken ] && {{ echo "broken on purpose"; exit 3; }}
         [ -e {dir}/mute ] && exit 0
-        setsid {dir}/{name} </dev/null >/dev/null 2>&1 &
+        own=setsid
+        [ -e {dir}/careless ] && own=
+        $own {dir}/{name} </dev/null >/dev/null 2>&1 &
         pid=$!
         [ -e {dir}/slow ] && sleep 0.3
         echo $pid >{dir}/pid
@@ -220,6 +222,7 @@ def test_L11_one_that_runs_is_adopted_not_doubled(world, forker, by):
     world.start(forker(by))
     world.active()
     assert [world.service("vpn", "running")["pid"]] == pids
+    assert running(forker.path) == pids, "started, though it runs"
     kill_and_relaunch(world)
     assert [world.service("vpn", "running")["pid"]] == pids
     world.active()
@@ -380,8 +383,10 @@ def test_goes_on_as_another_process(world, forker):
     assert world.service("vpn", "running", pid=second)["restarts"] == 0
 
 
-def test_kill_9_of_superviserd_while_a_start_command_runs(world, forker):
+@pytest.mark.parametrize("daemon", ["careful", "careless"])  # a careless one stays in the group of its start command
+def test_kill_9_of_superviserd_while_a_start_command_runs(world, forker, daemon):
     (world.dir / "slow").touch()
+    (world.dir / daemon).touch()
     world.start(forker())
     world.active()
     world.service("vpn", "starting")

@@ -65,17 +65,24 @@ def test_reboot_that_fails_is_told(world, words, error):
     assert world.log().count("restarting this node") == 1
 
 
-def runs_script(world, rest=""):
+def start(world, address="released", **keys):
+    """superviserd with a reboot command that notes its runs in a file, which is returned; and what takeoverd holds."""
     runs = world.dir / "runs"
-    return f'"{world.script("reboot", f"#!/bin/sh{chr(10)}echo run >> {runs}{chr(10)}{rest}")}"', runs
+    command = world.script("reboot", f"#!/bin/sh\necho run >> {runs}\n")
+    world.start(reboot=f'"{command}"', **keys)
+    world.address(address)
+    return runs
+
+
+def wish(world, reason="test"):
+    return world.role(reboot=True, reboot_reason=reason)
 
 
 def test_addresses_go_first(world):
-    command, runs = runs_script(world)
-    world.start(reboot=command)
+    runs = start(world)
     world.role(reboot=False)
     wait_for(lambda: world.address("holding") and world.latest("reboot"), "it runs")
-    world.role(reboot=True, reboot_reason="test")
+    wish(world)
     world.reboot("preparing")
     time.sleep(0.5)
     assert not runs.exists()
@@ -88,10 +95,8 @@ def test_addresses_go_first(world):
 
 
 def test_a_takeoverd_that_hangs_is_not_waited_for_for_ever(world):
-    command, runs = runs_script(world)
-    world.start(reboot=command)
-    world.address("holding")
-    world.role(reboot=True, reboot_reason="test")
+    runs = start(world, "holding")
+    wish(world)
     world.reboot("running")
     wait_for(runs.exists, "the command ran")
     assert "takeoverd did not confirm that the active addresses are gone; restarting all the same" in world.log()
@@ -110,11 +115,9 @@ def history(world, **fields):
 
 @pytest.mark.parametrize("row, pause_s", [(1, 60), (2, 120), (4, 480), (40, 3600)])
 def test_L12_a_restart_in_a_row_waits_longer_each_time(world, row, pause_s):
-    command, runs = runs_script(world)
     history(world, row=row, last=int(time.time()), cause="a service stayed down here")
-    world.start(reboot=command)
-    world.address("released")
-    world.role(reboot=True, reboot_reason="a service stayed down here")
+    runs = start(world)
+    wish(world, "a service stayed down here")
     delayed = world.reboot("delayed")
     assert delayed["row"] == row
     assert pause_s - 5 <= (delayed["until_ns"] - delayed["at_ns"]) / 1e9 <= pause_s
@@ -122,17 +125,15 @@ def test_L12_a_restart_in_a_row_waits_longer_each_time(world, row, pause_s):
     assert not runs.exists() and f"{row} times in a row" in world.log()
     world.role(reboot=False)
     world.reboot("none")
-    world.role(reboot=True, reboot_reason="another cause")  # which is no repetition
+    wish(world, "another cause")  # which is no repetition
     wait_for(runs.exists, "the command ran")
     assert "row 1\n" in (world.dir / "state/superviserd/restarts").read_text()
 
 
 def test_after_the_pause_it_restarts_and_counts(world):
-    command, runs = runs_script(world)
     kept = history(world, row=3, last=int(time.time()) - 238, cause="test")
-    world.start(reboot=command)
-    world.address("released")
-    world.role(reboot=True, reboot_reason="test")
+    runs = start(world)
+    wish(world)
     world.reboot("delayed")
     world.reboot("running")
     wait_for(runs.exists, "the command ran")
@@ -140,11 +141,9 @@ def test_after_the_pause_it_restarts_and_counts(world):
 
 
 def test_calm_or_clear_begins_anew(world):
-    command, runs = runs_script(world)
     history(world, row=9, last=int(time.time()) - 8000, cause="test")  # hours ago
-    world.start(reboot=command)
-    world.address("released")
-    world.role(reboot=True, reboot_reason="test")
+    runs = start(world)
+    wish(world)
     assert world.reboot("running")["row"] == 0
     wait_for(runs.exists, "the command ran")
     world.role(reboot=False)
@@ -155,20 +154,16 @@ def test_calm_or_clear_begins_anew(world):
 
 
 def test_a_damaged_count_is_told_and_begins_anew(world):
-    command, runs = runs_script(world)
     history(world, row=9, last=int(time.time()), cause="test").write_text("row 9\nlast 1\ncause test\nblake2b 00\n")
-    world.start(reboot=command)
-    world.address("released")
-    world.role(reboot=True, reboot_reason="test")
+    runs = start(world)
+    wish(world)
     wait_for(runs.exists, "the command ran")
     assert "restarts begin to be counted anew" in world.log()
 
 
 def test_a_machine_that_still_runs_is_told(world):
-    command, runs = runs_script(world)
-    world.start(reboot=command, cluster="reboot-grace = 1s")
-    world.address("released")
-    world.role(reboot=True, reboot_reason="test")
+    runs = start(world, cluster="reboot-grace = 1s")
+    wish(world)
     running = world.reboot("running")
     assert running["until_ns"] - running["at_ns"] == pytest.approx(1e9, rel=0.2)
     assert world.reboot("failed")["error"] == "the machine still runs 1s after the reboot command"
@@ -176,24 +171,21 @@ def test_a_machine_that_still_runs_is_told(world):
 
 def test_a_node_that_is_not_the_whole_machine_never_asks_the_kernel(world):
     """The lab's nodes live in network namespaces of their own; here there is no permission to restart it, too."""
-    command, runs = runs_script(world)
-    world.start(reboot=command, cluster="reboot-grace = 1s")
+    start(world, cluster="reboot-grace = 1s")
     config = world.dir / "duet.conf"
     world.process.kill()
     world.process.wait()
     config.write_text(config.read_text().replace("reboot-force = off", "reboot-force = on"))
     world.relaunch()
     world.address("released")
-    world.role(reboot=True, reboot_reason="test")
+    wish(world)
     assert world.reboot("failed")["error"] == "the machine still runs 1s after the reboot command"
     assert "by the kernel" not in world.log() and is_alive(world.process.pid)
 
 
 def test_a_wish_taken_back_while_it_prepares_does_nothing(world):
-    command, runs = runs_script(world)
-    world.start(reboot=command)
-    world.address("holding")
-    world.role(reboot=True, reboot_reason="test")
+    runs = start(world, "holding")
+    wish(world)
     world.reboot("preparing")
     world.role(reboot=False)
     world.reboot("none")

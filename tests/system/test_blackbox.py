@@ -15,7 +15,7 @@ import time
 
 import pytest
 import zmq
-from lab.lab import other
+from lab.pair import other
 from test_superviserd import BIN, SLEEP, World, service, wait_for
 
 BOOTS = ["%08x-2a5d-4a7e-9d0b-0123456789ab" % n for n in range(1, 9)]

@@ -7,8 +7,8 @@ import subprocess
 import time
 
 import pytest
-from lab.lab import other
 from lab.network import CHANNELS, NODES, mac
+from lab.pair import other
 
 
 def kill_daemon(lab, node, daemon):

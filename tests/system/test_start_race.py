@@ -4,8 +4,8 @@ import random
 import time
 
 from conftest import summary_of
-from lab.lab import other
 from lab.network import CHANNELS, NODES
+from lab.pair import other
 
 TIMES = 50
 

@@ -3,8 +3,8 @@
 import time
 
 from conftest import gap_ms
-from lab.lab import other
 from lab.network import CHANNELS, PASSIVE
+from lab.pair import other
 
 
 def only_passive_addresses(lab, node):

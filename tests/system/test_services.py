@@ -180,6 +180,7 @@ def forker(world):
 
     made.name, made.path, made.by_hand = name, str(world.dir / name), by_hand
     yield made
+    world.close()  # or it would start anew what is killed
     for pid in running(made.path):
         kill_group(pid)
     subprocess.run(["ip", "netns", "delete", namespace], check=True)
@@ -203,11 +204,12 @@ def test_L11_a_daemon_that_forks_is_watched(world, forker, by):
     world.start(forker(by))
     world.active()
     first = world.service("vpn", "running")
-    assert running(forker.path) == [first["pid"]]
+    wait_for(lambda: running(forker.path) == [first["pid"]], "one process of it")
     assert "vpn: start as active" in world.log()
     os.kill(first["pid"], signal.SIGKILL)
     second = world.service("vpn", "running", restarts=1)
-    assert running(forker.path) == [second["pid"]] and second["pid"] != first["pid"]
+    wait_for(lambda: running(forker.path) == [second["pid"]], "one process of it, another one")
+    assert second["pid"] != first["pid"]
     assert second["text"] == f"its process {first['pid']} ended"
     world.passive()
     world.service("vpn", "stopped")
@@ -222,6 +224,7 @@ def test_L11_one_that_runs_is_adopted_not_doubled(world, forker, by):
     world.start(forker(by))
     world.active()
     assert [world.service("vpn", "running")["pid"]] == pids
+    time.sleep(0.1)
     assert running(forker.path) == pids, "started, though it runs"
     kill_and_relaunch(world)
     assert [world.service("vpn", "running")["pid"]] == pids
@@ -250,7 +253,7 @@ def test_a_pidfile_that_comes_late(world, forker):
     world.start(forker())
     world.active()
     assert world.service("vpn", "running")["restarts"] == 0
-    assert len(running(forker.path)) == 1
+    wait_for(lambda: len(running(forker.path)) == 1, "one process of it")
 
 
 def test_a_start_that_leaves_nothing_behind(world, forker):

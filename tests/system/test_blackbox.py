@@ -6,7 +6,6 @@ boot here is another boot id, bound over the kernel's in a mount namespace; the 
 
 import json
 import os
-import pathlib
 import random
 import shutil
 import signal

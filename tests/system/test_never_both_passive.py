@@ -8,7 +8,6 @@ import time
 
 import pytest
 from lab.network import CHANNELS, NODES, mac
-from lab.pair import other
 
 
 def kill_daemon(lab, node, daemon):

@@ -197,6 +197,7 @@ def boot(tmp_path):
     made.close()
 
 
+@pytest.mark.alone
 def test_L15_killed_at_any_moment_the_recording_is_whole(boot):
     """A hundred times, while up to a thousand messages a second come in."""
     boot.boot(0)

@@ -440,10 +440,18 @@ def test_a_stop_is_in_order_too(world):
 # ------------------------------------------------------------------ failures
 
 
+def wait_kept(world, name):
+    """Until the failure of a service is on the disk; returns the file."""
+    kept = world.dir / "state/superviserd/failures"
+    wait_for(lambda: kept.exists() and f"failed {name}\n" in kept.read_text(), "that is written")
+    return kept
+
+
 def test_L12_a_failure_outlives_superviserd_and_a_reboot(world):
     world.start(service("web", ["/bin/false"], start_retries=0))
     world.active()
     world.service("web", "failed")
+    kept = wait_kept(world, "web")
     kill_and_relaunch(world)
     assert world.service("web", "failed")["text"] == "it had failed before superviserd was restarted"
     subprocess.run(["rm", "-r", world.run / "superviserd"], check=True)  # which a reboot empties
@@ -451,7 +459,6 @@ def test_L12_a_failure_outlives_superviserd_and_a_reboot(world):
     world.service("web", "failed")
     assert world.command("clear")["text"] == "failed services cleared: 1"
     world.service("web", "stopped")
-    kept = world.dir / "state/superviserd/failures"
     wait_for(lambda: "failed web" not in kept.read_text(), "that is written")
     kill_and_relaunch(world)
     assert world.service("web", "stopped")
@@ -461,6 +468,7 @@ def test_a_changed_configuration_is_a_new_chance(world):
     world.start(service("web", ["/bin/false"], start_retries=0))
     world.active()
     world.service("web", "failed")
+    wait_kept(world, "web")
     world.process.kill()
     world.process.wait()
     world.passive()

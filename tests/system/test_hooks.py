@@ -238,6 +238,7 @@ def test_a_hook_never_runs_twice_at_once(world):
     first, second = map(int, pids.read_text().split())
     wait_for(lambda: not is_alive(first), "the older run is ended")
     assert is_alive(second)
+    os.kill(second, signal.SIGKILL)  # superviserd would wait for it at its end
 
 
 def test_daemon_that_a_hook_leaves_behind_holds_up_nothing(world):

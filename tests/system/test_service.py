@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from lab.lab import other
+from lab.pair import other
 
 
 def running(lab, node):

@@ -229,7 +229,9 @@ FORKER = """
         echo "start as $DUET_ROLE"
         [ -e {dir}/broken ] && {{ echo "broken on purpose"; exit 3; }}
         [ -e {dir}/mute ] && exit 0
-        setsid {dir}/{name} </dev/null >/dev/null 2>&1 &
+        own=setsid
+        [ -e {dir}/careless ] && own=
+        $own {dir}/{name} </dev/null >/dev/null 2>&1 &
         pid=$!
         [ -e {dir}/slow ] && sleep 0.3
         echo $pid >{dir}/pid
@@ -262,6 +264,7 @@ def forker(world):
 
     made.name, made.path, made.by_hand = name, str(world.dir / name), by_hand
     yield made
+    world.close()  # or it would start anew what is killed
     for pid in running(made.path):
         kill_group(pid)
     subprocess.run(["ip", "netns", "delete", namespace], check=True)
@@ -285,7 +288,7 @@ def test_L11_a_daemon_that_forks_is_watched(world, forker, by):
     world.start(forker(by))
     world.active()
     first = world.service("vpn", "running")
-    assert running(forker.path) == [first["pid"]]
+    wait_for(lambda: running(forker.path) == [first["pid"]], "one process of it")
     assert "vpn: start as active" in world.log()
     os.kill(first["pid"], signal.SIGKILL)
     second = world.service("vpn", "running", restarts=1)
@@ -305,6 +308,8 @@ def test_L11_one_that_runs_is_adopted_not_doubled(world, forker, by):
     world.start(forker(by))
     world.active()
     assert [world.service("vpn", "running")["pid"]] == pids
+    time.sleep(0.1)
+    assert running(forker.path) == pids, "started, though it runs"
     kill_and_relaunch(world)
     assert [world.service("vpn", "running")["pid"]] == pids
     world.active()
@@ -332,7 +337,7 @@ def test_a_pidfile_that_comes_late(world, forker):
     world.start(forker())
     world.active()
     assert world.service("vpn", "running")["restarts"] == 0
-    assert len(running(forker.path)) == 1
+    wait_for(lambda: len(running(forker.path)) == 1, "one process of it")
 
 
 def test_a_start_that_leaves_nothing_behind(world, forker):
@@ -539,8 +544,10 @@ def test_goes_on_as_another_process(world, forker):
     assert world.service("vpn", "running", pid=second)["restarts"] == 0
 
 
-def test_kill_9_of_superviserd_while_a_start_command_runs(world, forker):
+@pytest.mark.parametrize("daemon", ["careful", "careless"])  # a careless one stays in the group of its start command
+def test_kill_9_of_superviserd_while_a_start_command_runs(world, forker, daemon):
     (world.dir / "slow").touch()
+    (world.dir / daemon).touch()
     world.start(forker())
     world.active()
     world.service("vpn", "starting")
@@ -591,10 +598,18 @@ def test_a_stop_is_in_order_too(world):
 # ------------------------------------------------------------------ failures
 
 
+def wait_kept(world, name):
+    """Until the failure of a service is on the disk; returns the file."""
+    kept = world.dir / "state/superviserd/failures"
+    wait_for(lambda: kept.exists() and f"failed {name}\n" in kept.read_text(), "that is written")
+    return kept
+
+
 def test_L12_a_failure_outlives_superviserd_and_a_reboot(world):
     world.start(service("web", ["/bin/false"], start_retries=0))
     world.active()
     world.service("web", "failed")
+    kept = wait_kept(world, "web")
     kill_and_relaunch(world)
     assert world.service("web", "failed")["text"] == "it had failed before superviserd was restarted"
     subprocess.run(["rm", "-r", world.run / "superviserd"], check=True)  # which a reboot empties
@@ -602,7 +617,6 @@ def test_L12_a_failure_outlives_superviserd_and_a_reboot(world):
     world.service("web", "failed")
     assert world.command("clear")["text"] == "failed services cleared: 1"
     world.service("web", "stopped")
-    kept = world.dir / "state/superviserd/failures"
     wait_for(lambda: "failed web" not in kept.read_text(), "that is written")
     kill_and_relaunch(world)
     assert world.service("web", "stopped")
@@ -612,6 +626,7 @@ def test_a_changed_configuration_is_a_new_chance(world):
     world.start(service("web", ["/bin/false"], start_retries=0))
     world.active()
     world.service("web", "failed")
+    wait_kept(world, "web")
     world.process.kill()
     world.process.wait()
     world.passive()

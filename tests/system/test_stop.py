@@ -6,8 +6,8 @@ import subprocess
 import time
 
 from conftest import gap_ms
-from lab.lab import other
 from lab.network import CHANNELS, PASSIVE
+from lab.pair import other
 
 
 def only_passive_addresses(lab, node):

@@ -218,6 +218,8 @@ class World:
         return self.process.wait(PATIENCE_S + 15)
 
     def close(self):
+        if self.context.closed:
+            return
         if self.process and self.process.poll() is None:
             self.process.terminate()  # it ends its services, and what they started
             try:

@@ -16,7 +16,7 @@ import time
 import pytest
 import zmq
 from lab.dog import OPTION_MAGICCLOSE, OPTION_PRETIMEOUT, OPTION_SETTIMEOUT, Dogs
-from lab.lab import other
+from lab.pair import other
 from lab.tools import NO_REBOOT
 from test_superviserd import SLEEP, TOPICS, World, neutral, service, wait_for
 
@@ -442,7 +442,7 @@ def test_node_in_a_namespace_does_not_touch_the_machines_own(lab):
     assert "not the whole machine that it would restart" in absent["text"]
 
 
-def test_L14_the_node_with_its_watchdog_is_preferred(lab, dogs):
+def test_L14_the_node_with_its_watchdog_is_preferred(dogs, lab):
     dog_of(lab, dogs, "alpha").present = False
     lab.write_config(extra=watchdog(dogs.path, "on"))
     lab.start_pair()
@@ -457,7 +457,7 @@ def test_L14_the_node_with_its_watchdog_is_preferred(lab, dogs):
     lab.stays(lambda: lab.serves("beta"), 1, "nothing moves back by itself")
 
 
-def test_L14_R12_hung_arbiter_peer_serves_and_the_watchdog_restores_the_node(lab, dogs, figures):
+def test_L14_R12_hung_arbiter_peer_serves_and_the_watchdog_restores_the_node(dogs, lab, figures):
     lab.write_config(extra=watchdog(dogs.path))
     active = lab.start_pair()
     lab.wait_ready(active)
@@ -474,7 +474,7 @@ def test_L14_R12_hung_arbiter_peer_serves_and_the_watchdog_restores_the_node(lab
     assert not dog_of(lab, dogs, other(active)).bites
 
 
-def test_L14_starving_is_an_alarm(lab, dogs):
+def test_L14_starving_is_an_alarm(dogs, lab):
     lab.write_config(extra=watchdog(dogs.path))
     active = lab.start_pair()
     node = other(active)
@@ -490,7 +490,7 @@ def test_L14_starving_is_an_alarm(lab, dogs):
     assert not dog_of(lab, dogs, node).bites
 
 
-def test_L14_every_daemon_killed_once_starves_nobody(lab, dogs):
+def test_L14_every_daemon_killed_once_starves_nobody(dogs, lab):
     lab.write_config(extra=watchdog(dogs.path))
     active = lab.start_pair()
     lab.wait_ready(active)

@@ -2,7 +2,7 @@
 
 import time
 
-from vmlab.lab import other
+from lab.pair import other
 
 
 def test_L2_L5_L10_faulty_node_restarts_itself_and_returns_as_passive(lab, figures):

@@ -29,7 +29,7 @@ enum {
     TELL_SECONDS = 10
 };
 
-static const char *const daemons[] = {"heartbeatd", "arbiterd", "takeoverd", "superviserd"};
+static const char *const daemons[] = {"heartbeatd", "arbiterd", "takeoverd", "superviserd", "syncd"};
 static const char pmsg_path[] = "/dev/pmsg0", pstore_path[] = "/sys/fs/pstore";
 
 /* What others want of the thread. */

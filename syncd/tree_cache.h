@@ -4,10 +4,10 @@
  *   file  = head chunk*            head:  magic, version, order of bytes, a hash that shows the key
  *   chunk = hash number size records      keyed hash of all that follows in the chunk; numbered from 0
  *
- * Records, each behind its kind: first the looks, numbered from 1 as they come; then the entries, directories
- * before what is in them, with their depth below the set (from 1); behind a file's, the hashes of its blocks,
- * in as many pieces as it takes; at the end what must have come of it. No record lies in two chunks, so
- * neither side ever holds more than one. */
+ * Records, each behind its kind: first how many entries will come; then the looks, numbered from 1 as they
+ * come; then the entries, directories before what is in them, with their depth below the set (from 1); behind
+ * a file's, the hashes of its blocks, in as many pieces as it takes; at the end what must have come of it. No
+ * record lies in two chunks, so neither side ever holds more than one. */
 #pragma once
 #include "syncd/tree_inside.h"
 
@@ -20,7 +20,7 @@ enum {
 };
 #define CACHE_MAGIC "duettree"
 
-enum cache_kind { CACHE_LOOK = 1, CACHE_ENTRY, CACHE_BLOCKS, CACHE_END };
+enum cache_kind { CACHE_BEGIN = 1, CACHE_LOOK, CACHE_ENTRY, CACHE_BLOCKS, CACHE_END };
 
 struct cache_head {
     char magic[8];
@@ -31,6 +31,10 @@ struct cache_head {
 struct cache_chunk {
     struct sync_hash hash;
     uint32_t number, size; /* of the records */
+};
+
+struct cache_begin {
+    uint64_t entries;
 };
 
 struct cache_look { /* then the owner, and the group */
@@ -65,8 +69,9 @@ struct sync_hash cache_hash(const struct hasher *hasher, const struct cache_chun
 
 /* ---- tree_parse.c */
 struct cache_reader;
-/* Empties the tree. 0 or -ENOMEM. */
-int cache_reader_new(struct tree *tree, struct cache_reader **reader);
+/* Empties the tree. `size`: of the file, to judge by whether it can have as many entries as it says. 0 or
+ * -ENOMEM. */
+int cache_reader_new(struct tree *tree, uint64_t size, struct cache_reader **reader);
 void cache_reader_free(struct cache_reader *reader);
 /* 0, -ESTALE, -EUCLEAN. */
 int cache_read_head(const struct tree *tree, const struct cache_head *head);

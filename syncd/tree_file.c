@@ -114,7 +114,8 @@ int tree_file_load(struct tree *tree, const char *path)
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return -errno;
-    int r = cache_reader_new(tree, &reader);
+    struct stat st;
+    int r = fstat(fd, &st) < 0 ? -errno : cache_reader_new(tree, (uint64_t)st.st_size, &reader);
     if (r < 0)
         return r;
     r = load(fd, tree, reader);

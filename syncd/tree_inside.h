@@ -93,6 +93,8 @@ static inline enum sync_type node_type(const struct node *node)
 int tree_nodes_init(struct tree *tree); /* 0 or -ENOMEM */
 void tree_nodes_clear(struct tree *tree);
 void tree_nodes_free(struct tree *tree);
+/* Makes room for so many in an empty tree. 0, -ENOMEM, -EOVERFLOW. */
+int tree_nodes_reserve(struct tree *tree, uint64_t entries);
 /* A node with this name below `parent`, in no sums yet. 0, -ENOMEM, -EOVERFLOW. */
 int tree_nodes_add(struct tree *tree, tree_node parent, struct sync_bytes name, enum sync_type type,
                    tree_node *node);

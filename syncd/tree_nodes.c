@@ -196,6 +196,15 @@ static void unlink_sibling(struct tree *tree, tree_node node)
         tree->nodes[n->parent].child = n->next;
 }
 
+int tree_nodes_reserve(struct tree *tree, uint64_t entries)
+{
+    int r = tree_grow(&tree->nodes, &tree->node_room, TREE_TOP + 1 + entries, sizeof *tree->nodes);
+
+    if (r == 0)
+        r = tree_table_begin(&tree->by_name, entries);
+    return r < 0 ? r : tree_table_begin(&tree->by_inode, entries);
+}
+
 /* The table of inodes takes its chain at once: tree_nodes_set_inode() cannot fail. */
 static int reserve(struct tree *tree, size_t name_size)
 {
@@ -203,7 +212,7 @@ static int reserve(struct tree *tree, size_t name_size)
 
     if (r == 0)
         r = tree_table_reserve(&tree->by_name);
-    while (r == 0 && tree->by_inode.room < tree->by_name.room)
+    if (r == 0 && tree->by_inode.room < tree->by_name.room)
         r = tree_grow(&tree->by_inode.heads, &tree->by_inode.room, tree->by_name.room, sizeof(uint32_t));
     if (r == 0 && tree->node_free == 0)
         r = tree_grow(&tree->nodes, &tree->node_room, (uint64_t)tree->node_count + 1, sizeof *tree->nodes);

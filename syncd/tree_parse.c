@@ -6,8 +6,9 @@
 
 struct cache_reader {
     struct tree *tree;
+    uint64_t size;   /* of the file */
     uint32_t number; /* of the next chunk */
-    bool ended;
+    bool begun, ended;
 
     uint32_t *looks; /* by their numbers in the file; of each one a reference */
     uint32_t look_count, look_room;
@@ -23,7 +24,7 @@ struct cache_reader {
     uint32_t block_total; /* 0: none are awaited */
 };
 
-int cache_reader_new(struct tree *tree, struct cache_reader **reader)
+int cache_reader_new(struct tree *tree, uint64_t size, struct cache_reader **reader)
 {
     struct cache_reader *r = calloc(1, sizeof *r);
 
@@ -31,6 +32,7 @@ int cache_reader_new(struct tree *tree, struct cache_reader **reader)
         return -ENOMEM;
     tree_clear(tree);
     r->tree = tree;
+    r->size = size;
     r->nodes[0] = TREE_TOP;
     *reader = r;
     return 0;
@@ -75,6 +77,17 @@ static bool take_text(struct sync_bytes *rest, size_t size, char text[UINT8_MAX 
     memcpy(text, at, size);
     text[size] = '\0';
     return true;
+}
+
+/* Room for all at once: growing takes longer than the rest of reading. */
+static int read_begin(struct cache_reader *r, struct sync_bytes *rest)
+{
+    struct cache_begin record;
+
+    if (!take_record(rest, &record, sizeof record) || record.entries > r->size / sizeof(struct cache_entry))
+        return -EUCLEAN;
+    r->begun = true;
+    return tree_nodes_reserve(r->tree, record.entries);
 }
 
 static int read_look(struct cache_reader *r, struct sync_bytes *rest)
@@ -197,9 +210,11 @@ static int read_record(struct cache_reader *r, struct sync_bytes *rest)
 {
     const uint8_t kind = *take(rest, 1);
 
-    if (r->ended || (r->block_total > 0 && kind != CACHE_BLOCKS))
+    if (r->ended || r->begun == (kind == CACHE_BEGIN) || (r->block_total > 0 && kind != CACHE_BLOCKS))
         return -EUCLEAN;
     switch (kind) {
+    case CACHE_BEGIN:
+        return read_begin(r, rest);
     case CACHE_LOOK:
         return read_look(r, rest);
     case CACHE_ENTRY:
@@ -266,7 +281,7 @@ static int parse(struct tree *tree, struct cache_reader *reader, struct sync_byt
 int tree_file_parse(struct tree *tree, const uint8_t *bytes, size_t size)
 {
     struct cache_reader *reader;
-    int r = cache_reader_new(tree, &reader);
+    int r = cache_reader_new(tree, size, &reader);
 
     if (r < 0)
         return r;

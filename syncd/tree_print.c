@@ -113,6 +113,7 @@ int cache_write(const struct tree *tree, cache_sink *sink, void *userdata)
 {
     struct cache_writer w = {tree, sink, userdata, malloc(sizeof *w.chunk + CACHE_CHUNK_MAX), 0};
     const struct cache_head head = cache_head(tree->hasher);
+    const struct cache_begin first = {tree_entries(tree)};
     const struct cache_end end = {tree_entries(tree), tree_root_hash(tree)};
     struct tree_walk walk;
 
@@ -120,6 +121,7 @@ int cache_write(const struct tree *tree, cache_sink *sink, void *userdata)
         return -ENOMEM;
     *w.chunk = (struct cache_chunk){0};
     w.error = sink(userdata, &head, sizeof head);
+    begin(&w, CACHE_BEGIN, &first, sizeof first, 0);
     write_looks(&w);
     tree_walk_begin(&walk, tree, TREE_TOP);
     for (tree_walk_next(&walk); walk.node != 0 && w.error == 0; tree_walk_next(&walk))

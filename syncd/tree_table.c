@@ -48,6 +48,18 @@ int tree_table_reserve(struct tree_table *table)
     return tree_grow(&table->heads, &table->room, (uint64_t)table->chains + 1, sizeof *table->heads);
 }
 
+int tree_table_begin(struct tree_table *table, uint64_t elements)
+{
+    const int r = tree_grow(&table->heads, &table->room, elements, sizeof *table->heads);
+
+    if (r < 0)
+        return r;
+    if (elements > 0)
+        memset(table->heads, 0, elements * sizeof *table->heads);
+    table->chains = (uint32_t)elements;
+    return 0;
+}
+
 static void split(struct tree_table *table, const struct tree_table_kind *kind, struct tree *tree)
 {
     const uint32_t added = table->chains++;

@@ -18,6 +18,8 @@ struct tree_table_kind {
     void (*push)(struct tree *tree, uint32_t element, uint32_t *head); /* in front of its chain */
 };
 
+/* As many chains as elements are to be expected, in a table that has none. 0, -ENOMEM, -EOVERFLOW. */
+int tree_table_begin(struct tree_table *table, uint64_t elements);
 /* Makes sure that one more element can be added. 0 or -ENOMEM. */
 int tree_table_reserve(struct tree_table *table);
 /* Adds an element, for which there is room. */

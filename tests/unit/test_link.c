@@ -1,7 +1,10 @@
 /* The link between the two nodes' syncd, over loopback: two of them in one process, or one in another process
  * that is stopped and killed. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -557,6 +562,106 @@ static void test_a_stale_connection_takes_nothing(void **state)
     loop_free(loop);
 }
 
+/* ---- addresses that come and go, in a network of its own */
+
+/* Gives or takes 10.9.9.N, on the loopback device. */
+static void set_address(int n, bool there)
+{
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq request = {0};
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    char text[32];
+
+    assert_true(fd >= 0);
+    snprintf(text, sizeof text, "10.9.9.%d", n);
+    inet_pton(AF_INET, there ? text : "0.0.0.0", &in.sin_addr);
+    snprintf(request.ifr_name, sizeof request.ifr_name, n == 0 ? "lo" : "lo:%d", n);
+    memcpy(&request.ifr_addr, &in, sizeof in);
+    if (n != 0)
+        assert_int_equal(ioctl(fd, SIOCSIFADDR, &request), 0);
+    inet_pton(AF_INET, "255.255.255.255", &in.sin_addr); /* or its whole network is local on this device */
+    memcpy(&request.ifr_netmask, &in, sizeof in);
+    if (n != 0 && there)
+        assert_int_equal(ioctl(fd, SIOCSIFNETMASK, &request), 0);
+    request.ifr_flags = IFF_UP;
+    if (n == 0)
+        assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &request), 0);
+    close(fd);
+}
+
+static void open_reserved(struct side *side, struct loop *loop, int node, const char *const addresses[2])
+{
+    *side = (struct side){.loop = loop, .config = config_of(node, "one", NULL)};
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(net_address_parse(addresses[i], &side->config->nodes[i].reserved), 0);
+    assert_int_equal(link_open(loop, side->config, &events, side, &side->link), 0);
+}
+
+static void addresses_come_and_go(void)
+{
+    static const char *const addresses[] = {"10.9.9.1", "10.9.9.2"};
+    struct loop *loop;
+    struct side first, second;
+
+    set_address(0, true);
+    assert_int_equal(loop_new(&loop), 0);
+    open_reserved(&first, loop, 0, addresses);
+    open_reserved(&second, loop, 1, addresses);
+    turn_for(loop, 300);
+    assert_non_null(strstr(link_trouble(first.link), "cannot listen on 10.9.9.1"));
+    assert_non_null(strstr(link_trouble(second.link), "cannot be reached"));
+    for (int i = 1; i <= 2; i++) {
+        set_address(1, true);
+        set_address(2, true);
+        TURN_UNTIL(loop, first.ups == i && second.ups == i, 2500);
+        set_address(i, false);
+        TURN_UNTIL(loop, first.downs == i && second.downs == i, 4000);
+    }
+    set_address(2, true);
+    TURN_UNTIL(loop, first.ups == 3 && second.ups == 3, 2500);
+    close_side(&first);
+    close_side(&second);
+    loop_free(loop);
+}
+
+static void ipv6_works_too(void)
+{
+    static const char *const addresses[] = {"::1", "::1"};
+    struct loop *loop;
+    struct side first, second;
+
+    assert_int_equal(loop_new(&loop), 0);
+    open_reserved(&first, loop, 0, addresses);
+    open_reserved(&second, loop, 1, addresses);
+    TURN_UNTIL(loop, first.ups == 1 && second.ups == 1, 2500);
+    assert_int_equal(send_number(&second, 0, 4), 0);
+    TURN_UNTIL(loop, first.messages == 1, 1000);
+    close_side(&first);
+    close_side(&second);
+    loop_free(loop);
+}
+
+static void test_addresses_come_and_go(void **state)
+{
+    int status;
+
+    (void)state;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        setenv("CMOCKA_TEST_ABORT", "1", 1);
+        if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+            _exit(77);
+        addresses_come_and_go();
+        ipv6_works_too();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip(); /* namespaces are not allowed here */
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 6 && strcmp(argv[1], "--peer") == 0)
@@ -571,6 +676,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_stopped_peer_is_down),
         cmocka_unit_test(test_a_killed_peer_comes_back),
         cmocka_unit_test(test_a_stale_connection_takes_nothing),
+        cmocka_unit_test(test_addresses_come_and_go),
     };
 
     return cmocka_run_group_tests(tests, make_keys, remove_keys);

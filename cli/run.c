@@ -277,6 +277,8 @@ static void on_signal(void *userdata, int signal)
 static int find_programs(const struct invocation *invocation, struct run *run)
 {
     for (size_t i = 0; i < MODEL_DAEMONS; i++) {
+        if (i == MODEL_SYNCD && run->without_sync)
+            continue;
         int r = program_find(model_daemons[i], run->children[i].program);
         if (r < 0) {
             command_error(invocation, "cannot find the program %s, neither in %s nor in %s", model_daemons[i],

@@ -147,7 +147,7 @@ static char **join_environment(const char *const *added)
 }
 
 static int spawn(struct child *c, const struct config_strings *command, char **environment,
-                 const char *directory, int out)
+                 const char *directory, const char *input, int out)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -157,7 +157,7 @@ static int spawn(struct child *c, const struct config_strings *command, char **e
     sigfillset(&all);
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, input ? input : "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out, STDERR_FILENO);
     if (directory)
@@ -189,7 +189,7 @@ static int watch(struct child *c, int64_t timeout_ns)
 }
 
 int child_start(struct loop *loop, const struct config_strings *command, const char *const *environment,
-                const char *directory, int64_t timeout_ns, child_handler *handler, void *userdata,
+                const char *directory, const char *input, int64_t timeout_ns, child_handler *handler, void *userdata,
                 struct child **child)
 {
     struct child *c = calloc(1, sizeof *c);
@@ -214,7 +214,7 @@ int child_start(struct loop *loop, const struct config_strings *command, const c
     }
     c->output = ends[0];
     fcntl(c->output, F_SETFL, O_NONBLOCK);
-    int r = spawn(c, command, all, directory, ends[1]);
+    int r = spawn(c, command, all, directory, input, ends[1]);
     close(ends[1]);
     if (r == 0 && (r = watch(c, timeout_ns)) < 0) {
         kill(-c->pid, SIGKILL);

@@ -122,7 +122,8 @@ void receiver_apply_command(struct set *set)
     snprintf(generation, sizeof generation, "DUET_GENERATION=%" PRIu64 ".%" PRIu64, now.epoch, now.counter);
     snprintf(file, sizeof file, "DUET_FILE=%s", set->roots[0]);
     const char *const environment[] = {name, generation, file, NULL};
-    const int r = child_start(set->syncd->daemon.loop, command, environment, NULL, command_time_ns,
+    const int r = child_start(set->syncd->daemon.loop, command, environment, NULL,
+                              config->restore.count > 0 ? set->roots[0] : NULL, command_time_ns,
                               on_applied_command, set, &set->receiving.applying);
     if (r < 0)
         set_trouble(set, "cannot start %s: %s", command->items[0], strerror(-r));
@@ -166,7 +167,7 @@ static int validate(struct set *set)
     snprintf(name, sizeof name, "DUET_SET=%s", set->config->name);
     snprintf(view, sizeof view, "DUET_STAGED=%s", set->stage_view);
     const char *const environment[] = {name, view, NULL};
-    return child_start(set->syncd->daemon.loop, &set->config->validate, environment, set->stage_view,
+    return child_start(set->syncd->daemon.loop, &set->config->validate, environment, set->stage_view, NULL,
                        command_time_ns, on_validated, set, &set->receiving.validating);
 }
 

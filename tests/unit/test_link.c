@@ -546,6 +546,7 @@ static void test_a_stale_connection_takes_nothing(void **state)
     TURN_UNTIL(loop, side.ups == 2, 1500); /* before a heartbeat tells of the old one */
     assert_int_equal(side.downs, 1);
     assert_string_equal(side.why, "the peer has connected anew");
+    kill(old, SIGCONT); /* which sends on, with numbers of its own */
     for (uint32_t i = 0; i < 50; i++) {
         assert_int_equal(send_number(&side, i, 1000), 0); /* the new one would die of a wrong number */
         turn_for(loop, 10);

@@ -400,9 +400,9 @@ static void test_a_full_queue_tells_when_there_is_room(void **state)
             assert_int_equal(loop_new(&loops[i]), 0);
             open_side(&sides[i], loops[i], i, "one", NULL);
         }
-        while (sides[0].ups + sides[1].ups < 2)
-            for (int i = 0; i < 2; i++)
-                loop_turn(loops[i], NS_PER_MS);
+        for (int i = 0; i < 4000 && sides[0].ups + sides[1].ups < 2; i++)
+            loop_turn(loops[i % 2], NS_PER_MS);
+        assert_int_equal(sides[0].ups + sides[1].ups, 2);
         struct side *full = &sides[node], *other = &sides[!node];
         fill(full);
         turn_for(full->loop, 100); /* what the other end's queue and the kernel take */
@@ -546,6 +546,7 @@ static void test_a_stale_connection_takes_nothing(void **state)
     TURN_UNTIL(loop, side.ups == 2, 1500); /* before a heartbeat tells of the old one */
     assert_int_equal(side.downs, 1);
     assert_string_equal(side.why, "the peer has connected anew");
+    kill(old, SIGCONT); /* which sends on, with numbers of its own */
     for (uint32_t i = 0; i < 50; i++) {
         assert_int_equal(send_number(&side, i, 1000), 0); /* the new one would die of a wrong number */
         turn_for(loop, 10);

@@ -260,24 +260,33 @@ static int look_symlink(struct source *s, struct sync_bytes path, tree_node node
     return entry_put(s, path, (struct sync_bytes){s->target, (size_t)size});
 }
 
-/* Of the names of an inode in the set the first one that the tree knows is the file. */
-static bool link_target(struct source *s, struct sync_bytes path, uint8_t *target, size_t *size)
+static bool is_name_of(struct source *s, struct sync_bytes path, const struct tree_stat *stat)
 {
-    struct tree_entry entry;
     struct sight there;
     const char *name;
     int directory;
 
-    for (tree_node node = 0; (node = tree_by_inode(s->tree, &s->found.sight.stat, node)) != 0;) {
-        *size = tree_path(s->tree, node, target);
-        const struct sync_bytes other = {target, *size};
-        tree_get(s->tree, node, &entry);
-        if (entry.type == SYNC_FILE && path_compare(other, path) < 0 &&
-            places_find(s->places, other, &directory, &name) == 0 && sight_at(directory, name, &there) == 0 &&
-            there.stat.inode == s->found.sight.stat.inode)
-            return true;
+    return places_find(s->places, path, &directory, &name) == 0 && sight_at(directory, name, &there) == 0 &&
+           there.stat.inode == stat->inode && there.stat.device == stat->device;
+}
+
+/* Of the names of an inode in the set the one that sorts first is the file. */
+static bool link_target(struct source *s, struct sync_bytes path, uint8_t *target, size_t *size)
+{
+    const struct tree_stat stat = s->found.sight.stat;
+    uint8_t other[SYNC_PATH_MAX];
+    bool found = false;
+
+    for (tree_node node = 0; (node = tree_by_inode(s->tree, &stat, node)) != 0;) {
+        const struct sync_bytes name = {other, tree_path(s->tree, node, other)};
+        const struct sync_bytes best = {found ? target : path.at, found ? *size : path.size};
+        if (path_compare(name, best) >= 0 || !is_name_of(s, name, &stat))
+            continue;
+        memcpy(target, other, name.size);
+        *size = name.size;
+        found = true;
     }
-    return false;
+    return found;
 }
 
 /* What had this file's other names: they are said again when it has changed. */

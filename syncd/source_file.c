@@ -42,7 +42,7 @@ static void said_again(struct source *s, struct sync_bytes path)
         tree_get(s->tree, node, &entry);
         const size_t size = tree_path(s->tree, node, other);
         const struct sync_bytes name = {other, size};
-        if (entry.type == SYNC_HARDLINK && !path_equal(name, path))
+        if (entry.type != SYNC_DIRECTORY && !path_equal(name, path))
             paths_add(&s->build.extra, name, DIRTY_FORCE);
     }
 }

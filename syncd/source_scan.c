@@ -87,7 +87,9 @@ void scan_begin(struct source *s)
     s->scan.running = true;
     s->scan.again = false;
     s->scan.looked = 0;
-    s->scan.mark = s->scan.mark == 255 ? 1 : (uint8_t)(s->scan.mark + 1);
+    const uint8_t last = tree_mark(s->tree, TREE_TOP); /* of whoever looked last, perhaps another source */
+    s->scan.mark = last == 255 ? 1 : (uint8_t)(last + 1);
+    tree_set_mark(s->tree, TREE_TOP, s->scan.mark);
     places_release(s->places);
     owners_forget(s->owners);
     for (size_t i = 0; i < s->options.root_count; i++)

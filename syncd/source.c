@@ -268,6 +268,11 @@ uint64_t source_scanned(const struct source *s)
     return s->scan.looked;
 }
 
+void source_changed(struct source *s, struct sync_bytes path)
+{
+    source_mark(s, path, DIRTY_CONTENT | DIRTY_READ, DIRTY_NOW);
+}
+
 void source_touch(struct source *s, struct sync_bytes path)
 {
     source_mark(s, path, DIRTY_CONTENT | DIRTY_FORCE, DIRTY_NOW);

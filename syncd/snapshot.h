@@ -37,7 +37,6 @@ void snapshot_now(struct snapshot *snapshot);   /* at once, whatever the pace (d
 int64_t snapshot_oldest_ns(const struct snapshot *snapshot);
 
 /* The passive node, before it puts a new database file there: folds a leftover -wal or hot -journal into the
- * old one, so that what is kept aside as a conflict is whole. 0; -EUCLEAN (it is no
- * database, or damaged), -EBUSY (locked for five seconds), or another negative errno. Blocks for as long as
- * SQLite does. */
+ * old one, so that what is kept aside as a conflict is whole. 0; -EUCLEAN (it is no database, or damaged),
+ * -EBUSY (locked for five seconds), or another negative errno. Blocks for as long as SQLite does. */
 int snapshot_fold(const char *database);

@@ -654,7 +654,7 @@ static void test_dumps(void **state)
     snapshot_stop(watcher.snapshot);
     assert_true(clock_now_ns() - since < 100 * NS_PER_MS);
     /* What it leaves running is ended too. */
-    snprintf(script, sizeof script, "echo five; (sleep 0.3; echo late > %s) &", source);
+    snprintf(script, sizeof script, "echo five; (sleep 0.3; echo too late > %s) &", source);
     snapshot_start(watcher.snapshot);
     TURN_UNTIL(&watcher, watcher.made == 4, 1000);
     turn_for(&watcher, 600);

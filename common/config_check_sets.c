@@ -55,6 +55,32 @@ static void check_unit(struct reader *reader, cfg_t *section, const struct confi
                       service->name);
 }
 
+/* One process cannot be guarded twice: the one would start anew what the other has stopped. */
+static void check_double(struct reader *reader, cfg_t *section, size_t index)
+{
+    const struct config_service *service = &reader->config->services[index];
+
+    for (size_t i = 0; i < index; i++) {
+        const struct config_service *other = &reader->config->services[i];
+        const char *key = NULL;
+        if (service->unit[0] != '\0' && strcmp(service->unit, other->unit) == 0)
+            key = "unit";
+        else if (service->pidfile[0] != '\0' && strcmp(service->pidfile, other->pidfile) == 0)
+            key = "pidfile";
+        else if (service->process[0] != '\0' && strcmp(service->process, other->process) == 0 &&
+                 strcmp(service->user, other->user) == 0)
+            key = "process";
+        if (!key)
+            continue;
+        config_refuse(
+            reader, config_value_of(section, key).line,
+            "service \"%s\" has the same %s as service \"%s\" on line %d; each process is guarded by one "
+            "service: keep one of them",
+            service->name, key, other->name, other->line);
+        return;
+    }
+}
+
 /* ---- order of services */
 
 static void check_after_names(struct reader *reader, cfg_t *section, const struct config_service *service)
@@ -112,6 +138,7 @@ void config_check_services(struct reader *reader)
         cfg_t *section = cfg_getnsec(reader->tree, "service", (unsigned)i);
         check_kind(reader, &config->services[i]);
         check_unit(reader, section, &config->services[i]);
+        check_double(reader, section, i);
         check_after_names(reader, section, &config->services[i]);
     }
     check_cycle(reader);

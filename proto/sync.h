@@ -37,7 +37,17 @@ enum {
     SYNC_BUCKETS = SYNC_FANOUT * SYNC_FANOUT,
     SYNC_LOG_MAX = 64, /* generations that a SET tells of */
     SYNC_TEXT_MAX = 256,
+    SYNC_WORD_MAX = 31,     /* names of nodes and sets: letters, digits, '-', '_', '.' */
+    SYNC_TARGET_MAX = 4095, /* of a symlink */
+    SYNC_ROOT_DIGITS = 4,   /* a root's number: 0 … 9999 */
+    SYNC_BLOCK_MAX = 1 << 30,
 };
+
+/* The largest number that a message carries for people (epochs, counters, counts of files and bytes): JSON
+ * readers take no larger ones exactly. */
+#define SYNC_NUMBER_MAX (UINT64_C(1) << 53)
+/* The largest file that travels: SYNC_BLOCKS_MAX of the largest blocks. */
+#define SYNC_SIZE_MAX (UINT64_C(1) << 48)
 
 struct sync_hash {
     uint8_t bytes[SYNC_HASH_BYTES];
@@ -111,6 +121,7 @@ enum sync_kind {
                      COMMIT in the other direction, or by an ACK with `refused` */
     SYNC_VERIFY,  /* both: BLAKE2b over the whole set, read from the disk anew; from the active one: do it */
     SYNC_NOW,     /* passive: the operator wants everything sent at once */
+    SYNC_LAG,     /* active: what of this set has changed and is not applied on the passive node yet */
 };
 
 enum sync_ask { SYNC_ASK_ROOT = 1, SYNC_ASK_GROUP, SYNC_ASK_BUCKET, SYNC_ASK_BLOCKS };
@@ -128,7 +139,7 @@ struct sync_header {
     uint8_t version, version_min, version_max;
     enum sync_kind kind;
     uint16_t set;     /* number of the set in the HELLO of the sender of this message */
-    uint64_t session; /* both halves of the two HELLOs' sessions; 0 in a HELLO itself */
+    uint64_t session; /* sync_session() of the two HELLOs' sessions; 0 in a HELLO itself */
     uint32_t size;    /* of the body */
 };
 
@@ -199,7 +210,11 @@ struct sync_message {
             enum sync_fate fate;
             struct sync_bytes text;
         } ack;
-        uint64_t credit; /* bytes */
+        uint64_t credit; /* bytes, of operations before they are compressed */
+        struct {
+            uint64_t files, bytes;
+            uint64_t age_us; /* of the oldest change; 0 = none waits */
+        } lag;
         struct sync_generation restore;
         struct {
             bool asked; /* else it is the answer */
@@ -214,31 +229,41 @@ struct sync_log_entry {
     struct sync_hash tree;
 };
 enum { SYNC_LOG_BYTES = 32 };
+/* What is not there, or not clean, reads as {0, 0}. */
 void sync_log_put(uint8_t bytes[SYNC_LOG_BYTES], const struct sync_log_entry *entry);
 struct sync_log_entry sync_log_at(struct sync_bytes log, size_t index);
 
-/* Writes a message (header.size is computed) into `bytes`, which has room for SYNC_MESSAGE_MAX. Its length,
- * or -EMSGSIZE. */
+/* The session of the messages between two syncd, from those of their HELLOs, in either order. */
+uint64_t sync_session(uint64_t one, uint64_t other);
+
+/* Writes a message into `bytes`, which has room for SYNC_MESSAGE_MAX; versions and size in the header are
+ * filled in by it. Its length; -EMSGSIZE; -EINVAL: sync_parse() would refuse it. */
 long sync_pack(const struct sync_message *message, uint8_t *bytes);
 
 /* 0; -EBADMSG (cut off, not clean, a value out of range); -ENOTSUP (a version that this code does not speak:
- * the header is filled, for the log). */
+ * the header is filled, for the log; its kind may be an unknown one). What parses packs to the same bytes,
+ * but for the versions that the header offers. */
 int sync_parse(const uint8_t *bytes, size_t size, struct sync_message *message);
 
 /* Length of an operation, packed. */
 size_t sync_op_size(const struct sync_op *op);
-/* Appends to bytes[*used]; 0, or -ENOBUFS if `room` does not suffice (nothing is written). */
+/* Appends to bytes[*used], where `room` is the size of all of `bytes`. 0; -ENOBUFS: not enough room is left;
+ * -EINVAL: sync_op_next() would refuse it, wherever it stands. `*used` grows only if it is 0. */
 int sync_op_pack(const struct sync_op *op, uint8_t *bytes, size_t room, size_t *used);
-/* Takes the next operation from the front of `batch`. 1, 0 at its end, -EBADMSG. */
+/* Takes the next operation from the front of `batch`. 1, 0 at its end, -EBADMSG (`batch` stays). What parses
+ * packs to the same bytes. Whether a BLOCK follows an OPEN, and lies in its file, is for the receiver to see.
+ */
 int sync_op_next(struct sync_bytes *batch, struct sync_op *op);
 
 /* Takes the next entry of an ENTRIES list. 1, 0 at its end, -EBADMSG. */
 int sync_entry_next(struct sync_bytes *list, struct sync_bytes *path, struct sync_hash *hash);
+/* As sync_op_pack(). */
 int sync_entry_pack(struct sync_bytes path, const struct sync_hash *hash, uint8_t *bytes, size_t room,
                     size_t *used);
 
 /* Takes the next attribute of `xattrs`. 1, 0 at its end, -EBADMSG (also where names are not ascending). */
 int sync_xattr_next(struct sync_bytes *xattrs, struct sync_bytes *name, struct sync_bytes *value);
+/* As sync_op_pack(); the caller keeps the order. */
 int sync_xattr_pack(struct sync_bytes name, struct sync_bytes value, uint8_t *bytes, size_t room,
                     size_t *used);
 
@@ -248,5 +273,5 @@ bool sync_path_clean(struct sync_bytes path);
 
 int sync_generation_compare(struct sync_generation a, struct sync_generation b); /* <0, 0, >0 */
 
-/* The block size for a file of this size, beginning with `block`. */
+/* The block size for a file of this size (at most SYNC_SIZE_MAX), beginning with `block`. */
 uint32_t sync_block_size(uint64_t size, uint32_t block);

@@ -18,8 +18,9 @@ struct sync_hash hash_bytes(const struct hasher *hasher, const void *bytes, size
 struct sync_hash hash_content(const struct hasher *hasher, const struct sync_hash *blocks, size_t count);
 
 /* The hash of an entry: its path, type, mode, mtime, owner and group (the name, or "#number" where there is
- * none), extended attributes, size and content. Of a directory and of a symlink, mode and size do not count
- * where they mean nothing. */
+ * none), extended attributes, size and content. What means nothing does not count: of a directory its size
+ * and content, of a symlink its mode and size, of a hard link all but path and content (the rest is the
+ * file's that it names). */
 struct hash_entry {
     struct sync_bytes path;
     enum sync_type type;

@@ -46,23 +46,27 @@ tree_node tree_child(const struct tree *tree, tree_node parent, struct sync_byte
 tree_node tree_parent(const struct tree *tree, tree_node node);
 tree_node tree_first_child(const struct tree *tree, tree_node node);
 tree_node tree_next_sibling(const struct tree *tree, tree_node node);
+/* Valid until the next entry is added, moved or removed. */
 struct sync_bytes tree_name(const struct tree *tree, tree_node node);
 /* The path, at most SYNC_PATH_MAX bytes, into `path`; its length. */
 size_t tree_path(const struct tree *tree, tree_node node, uint8_t *path);
-/* Fills `entry`; its strings stay the tree's. */
+/* Fills `entry`; its strings stay the tree's, until it is cleared. */
 void tree_get(const struct tree *tree, tree_node node, struct tree_entry *entry);
-/* Another entry with this inode and device; `after` 0: the first one. */
+/* Another entry with this inode and device; `after` 0: the first one. Inode 0 (not known) has none. */
 tree_node tree_by_inode(const struct tree *tree, const struct tree_stat *stat, tree_node after);
 
-/* Adds or changes an entry; its parent must be there. 0, -ENOENT (no parent), -ENOTDIR, -ENOMEM, -EOVERFLOW.
- * A changed type needs tree_remove() first. Block hashes go when the content changes. */
+/* Adds or changes an entry; its parent must be there. 0, -ENOENT (no parent), -ENOTDIR, -EEXIST (of another
+ * type: tree_remove() first), -EINVAL (a path that is not clean, no type), -ENOMEM, -EOVERFLOW (four thousand
+ * million entries, or so many bytes of names). Block hashes go when the content changes. `node` may be NULL.
+ */
 int tree_put(struct tree *tree, struct sync_bytes path, const struct tree_entry *entry, tree_node *node);
 /* Only where it is on the disk, which is in no hash. */
 void tree_set_stat(struct tree *tree, tree_node node, const struct tree_stat *stat, bool racy);
 /* With all below it. */
 void tree_remove(struct tree *tree, tree_node node);
-/* Renames with all below it; 0, -EEXIST (`to` is there), -ENOENT (its parent is not), -EINVAL (into itself),
- * -ENOMEM. */
+/* Renames with all below it; 0, -EEXIST (`to` is there), -ENOENT (its parent is not), -ENOTDIR, -EINVAL (into
+ * itself; not clean), -ENAMETOOLONG (a path below it would be), -ENOMEM, -EOVERFLOW. After an error nothing
+ * has changed. */
 int tree_move(struct tree *tree, tree_node node, struct sync_bytes to);
 void tree_clear(struct tree *tree);
 
@@ -73,7 +77,8 @@ void tree_set_mark(struct tree *tree, tree_node node, uint8_t mark);
 int32_t tree_watch(const struct tree *tree, tree_node node);
 void tree_set_watch(struct tree *tree, tree_node node, int32_t watch);
 
-/* Block hashes of a file of more than one block; NULL: not known. Copied by the setter; 0 or -ENOMEM. */
+/* Block hashes of a file of more than one block; NULL: not known. Copied by the setter (none: forgotten); 0,
+ * -EINVAL (no file; too many), -ENOMEM. */
 const struct sync_hash *tree_blocks(const struct tree *tree, tree_node node, uint32_t *block, size_t *count);
 int tree_set_blocks(struct tree *tree, tree_node node, uint32_t block, const struct sync_hash *blocks,
                     size_t count);

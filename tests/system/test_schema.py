@@ -9,7 +9,7 @@ import zmq
 from lab.network import NODES
 from lab.pair import other
 
-DAEMONS = ("heartbeatd", "arbiterd", "takeoverd", "superviserd")
+DAEMONS = ("heartbeatd", "arbiterd", "takeoverd", "superviserd", "syncd")
 SCHEMA = os.path.join(os.environ.get("DUET_BIN", ""), "../proto/topics.schema.json")
 
 

@@ -196,7 +196,7 @@ int look_at(int directory, const char *name, struct look *look)
         .size = now.stx_size,
         .mtime_ns = nanoseconds(now.stx_mtime),
         .stat = {.inode = now.stx_ino,
-                 .device = (uint32_t)makedev(now.stx_dev_major, now.stx_dev_minor),
+                 .device = now.stx_dev_major << 20 ^ now.stx_dev_minor,
                  .ctime_ns = nanoseconds(now.stx_ctime),
                  .birth_ns = now.stx_mask & STATX_BTIME ? nanoseconds(now.stx_btime) : 0},
     };

@@ -206,6 +206,7 @@ int replica_log_event(struct replica *r, enum record_kind kind, const struct eve
 void replica_forget(struct replica *r)
 {
     walker_clear(&r->walker);
+    redo_end(r);
     patch_drop(r);
     paths_clear(&r->made);
     paths_clear(&r->touched);
@@ -221,7 +222,7 @@ void replica_forget(struct replica *r)
     }
     free(r->inodes);
     r->inodes = NULL;
-    r->inode_count = r->inode_next = 0;
+    r->inode_count = 0;
     if (r->incoming.fd >= 0)
         close(r->incoming.fd);
     free(r->incoming.staged);
@@ -418,7 +419,7 @@ void replica_close(struct replica *r)
     free(r);
 }
 
-/* ------------------------------------------------------- a view of it, and the past */
+/* ----------------------------------------------------------------------------- the past */
 
 int replica_restore_begin(struct replica *r, struct sync_generation generation)
 {
@@ -430,10 +431,4 @@ int replica_restore_fill(struct replica *r, uint8_t *bytes, size_t room, size_t 
 {
     (void)r, (void)bytes, (void)room, (void)used;
     return 0;
-}
-
-int replica_stage_view(struct replica *r, const char *directory)
-{
-    (void)r, (void)directory;
-    return -ENOSYS;
 }

@@ -260,17 +260,6 @@ static int change_meta(struct replica *r, const struct sync_op *op)
     return apply_settle(r, op->path, &op->meta, entry.size, &op->hash, &place);
 }
 
-static bool was_moved_before(const struct replica *r, const struct place *from)
-{
-    struct look look;
-
-    if (!r->redo || r->inode_next >= r->inode_count)
-        return false;
-    const struct identity *known = &r->inodes[r->inode_next];
-    return look_at(from->directory, from->name, &look) < 0 ||
-           (known->inode != 0 && (known->inode != look.stat.inode || known->birth_ns != look.stat.birth_ns));
-}
-
 static int move(struct replica *r, const struct sync_op *op)
 {
     struct place from, to;
@@ -279,16 +268,14 @@ static int move(struct replica *r, const struct sync_op *op)
 
     if (done < 0)
         return done;
-    const bool skip = was_moved_before(r, &from);
-    r->inode_next++;
     const struct place held = from;
     done = find(r, op->content, &to);
-    if (done == 0 && !skip && look_at(to.directory, to.name, &look) == 0) {
+    if (done == 0 && look_at(to.directory, to.name, &look) == 0) {
         done = aside_keep(r, op->content, &to, NULL);
         if (done == 0)
             done = entry_erase(to.directory, to.name);
     }
-    if (done == 0 && !skip)
+    if (done == 0)
         done = entry_move(held.directory, held.name, to.directory, to.name);
     beneath_forget(r->beneath);
     if (done < 0)

@@ -14,6 +14,7 @@
 
 enum { DEPTH_MAX = 128 };
 
+/* Its ctime may have changed by what happened to another name of it. */
 static bool is_as_known(const struct replica *r, struct sync_bytes path, const struct look *look)
 {
     const tree_node node = tree_find(r->options.tree, path);
@@ -22,9 +23,10 @@ static bool is_as_known(const struct replica *r, struct sync_bytes path, const s
     if (!node)
         return false;
     tree_get(r->options.tree, node, &entry);
-    return entry.stat.inode == look->stat.inode && entry.stat.device == look->stat.device &&
-           entry.stat.ctime_ns == look->stat.ctime_ns &&
-           (!S_ISREG(look->mode) || entry.size == look->size || entry.type == SYNC_HARDLINK);
+    if (entry.stat.inode != look->stat.inode || entry.stat.device != look->stat.device)
+        return false;
+    return entry.type == SYNC_HARDLINK ||
+           (entry.mtime_ns == look->mtime_ns && (!S_ISREG(look->mode) || entry.size == look->size));
 }
 
 static bool has_content(const struct replica *r, struct sync_bytes path, const struct sync_hash *content)

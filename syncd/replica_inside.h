@@ -5,6 +5,8 @@
  *     replica_apply.c    one operation on the disk and in the tree
  *     replica_patch.c    … of a big file of which some blocks change
  *     replica_switch.c   through the operations of what is durable, step by step
+ *     replica_redo.c     a generation once more, after a crash
+ *     replica_view.c     the set as it will be, for `validate`
  *     replica_aside.c    what would be lost is kept as a conflict
  *     replica_history.c  what was replaced is kept, so that a generation can be had again */
 #pragma once
@@ -83,7 +85,7 @@ struct incoming {
 
 /* A file that is being changed block by block (switch). */
 struct patching {
-    bool open, in_place, skip;
+    bool open, in_place, skip, passed;
     int fd, directory;
     char name[SYNC_NAME_MAX + 1], made[AREA_NAME_MAX];
     struct sync_meta meta; /* its bytes are in `held` */
@@ -105,7 +107,22 @@ struct walker {
     struct buffer buffer;
     struct sync_bytes rest;
     uint32_t op;  /* OPENs so far */
+    size_t at;    /* operations so far */
     size_t bytes; /* in this step */
+};
+
+/* A rename, or a removal (`to` is empty). */
+struct past {
+    size_t op; /* its number in the generation */
+    size_t from_size, to_size;
+    uint8_t bytes[]; /* from, to */
+};
+
+/* Applying a generation once more: the first `done` operations were done before. */
+struct redo {
+    struct past **past;
+    size_t count, capacity, done;
+    uint8_t room[2][SYNC_PATH_MAX];
 };
 
 enum replica_phase { REPLICA_IDLE, REPLICA_RECEIVING, REPLICA_DURABLE, REPLICA_SWITCHING };
@@ -121,6 +138,7 @@ struct replica {
     uint64_t journal_bytes;
     enum replica_phase phase;
     bool diverged, redo;
+    struct replica *view_of; /* this is only a view, for `validate`, of what that one is about to switch to */
     struct replica_state public;
     struct sync_hash tree_hash; /* of public.generation */
     bool received;              /* … which came from the peer */
@@ -133,12 +151,13 @@ struct replica {
     struct buffer kept;      /* operations on their way into the journal */
     struct move *moves;      /* of this generation, the latest first */
     struct identity *inodes; /* of what they move, in their order; {0}: it was made in this generation */
-    size_t inode_count, inode_next;
+    size_t inode_count;
     struct paths made; /* paths that it puts */
     bool moved;        /* it has renames */
     struct staged *staged;
 
     struct walker walker;
+    struct redo again;
     struct patching patching;
     struct paths touched; /* directories whose time is to be set again */
     int lock;
@@ -159,7 +178,14 @@ void replica_forget(struct replica *r); /* what the generation at hand has in me
 /* ---- replica_switch.c */
 int walker_add(struct walker *walker, const struct journal_record *record);
 void walker_clear(struct walker *walker);
-int replica_apply_all(struct replica *r); /* of the walker; 1: more; 0; or an error */
+int walker_next(struct replica *r, struct sync_op *op); /* 1; 0 after the last one; or a negative errno */
+int replica_apply_all(struct replica *r);               /* of the walker; 1: more; 0; or an error */
+
+/* ---- replica_redo.c */
+int redo_begin(struct replica *r);
+void redo_end(struct replica *r);
+/* Turns an operation into what is left to do of it; false: nothing is. */
+bool redo_translate(struct replica *r, size_t at, struct sync_op *op);
 
 /* ---- replica_apply.c: 0 or a negative errno, with the error told */
 int apply_operation(struct replica *r, const struct sync_op *op);
@@ -175,6 +201,7 @@ int patch_open(struct replica *r, const struct sync_op *op);
 int patch_block(struct replica *r, const struct sync_op *op);
 int patch_close(struct replica *r, const struct sync_op *op);
 void patch_drop(struct replica *r);
+void patch_pass_over(struct replica *r);
 
 /* ---- replica_aside.c: before what is at `place` goes: `content` is what comes, or NULL. */
 int aside_keep(struct replica *r, struct sync_bytes path, const struct place *place,

@@ -3,6 +3,7 @@
  * then takes its place. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -136,6 +137,13 @@ int patch_open(struct replica *r, const struct sync_op *op)
     return done < 0 ? failed(r, done == -ENOENT ? -ESTALE : done, "open") : 0;
 }
 
+/* Of a file whose place is taken nothing is written. */
+void patch_pass_over(struct replica *r)
+{
+    patch_drop(r);
+    r->patching.passed = true;
+}
+
 int patch_block(struct replica *r, const struct sync_op *op)
 {
     struct patching *p = &r->patching;
@@ -183,6 +191,20 @@ static void remember(struct replica *r, uint32_t block, const struct sync_hash *
 }
 
 /* A file that came whole. After a crash it may be in its place already. */
+/* A view needs its own: the other one is for the switch. */
+static int copy_staged(struct replica *r, const char *name)
+{
+    const struct sync_bytes path = {r->patching.path, r->patching.path_size};
+    struct area *from = replica_area(r->view_of, path), *to = replica_area(r, path);
+    char copied[AREA_NAME_MAX];
+
+    if (!from || !to)
+        return -EIO;
+    snprintf(copied, sizeof copied, "t-view");
+    entry_erase(area_directory(to), copied);
+    return entry_copy(area_of(from, name), name, area_directory(to), copied);
+}
+
 static int install_staged(struct replica *r, const struct sync_op *op)
 {
     struct patching *p = &r->patching;
@@ -193,6 +215,10 @@ static int install_staged(struct replica *r, const struct sync_op *op)
     int done = area ? beneath_find(r->beneath, path, &place) : -EIO;
 
     area_staged(r->current.generation, p->op, name);
+    if (done == 0 && r->view_of) {
+        done = copy_staged(r, name);
+        text_copy(name, sizeof name, "t-view");
+    }
     const int directory = area ? area_of(area, name) : -1;
     AUTO_CLOSE int fd = done < 0 ? -1 : openat(directory, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (done == 0 && fd < 0)
@@ -236,6 +262,10 @@ static int install_patched(struct replica *r, const struct sync_op *op)
 
 int patch_close(struct replica *r, const struct sync_op *op)
 {
+    if (r->patching.passed) {
+        patch_drop(r);
+        return 0;
+    }
     const int done = r->patching.skip ? install_staged(r, op) : install_patched(r, op);
     const int told = done < 0 ? failed(r, done, "put") : 0;
 

@@ -29,8 +29,7 @@ void walker_clear(struct walker *walker)
     *walker = (struct walker){0};
 }
 
-/* 1 and the next operation; 0 after the last one; or a negative errno. */
-static int walker_next(struct replica *r, struct sync_op *op)
+int walker_next(struct replica *r, struct sync_op *op)
 {
     struct walker *w = &r->walker;
 
@@ -67,11 +66,16 @@ int replica_apply_all(struct replica *r)
         if (next <= 0)
             return next;
         w->bytes += op.content.size;
-        const int done = apply_operation(r, &op);
+        const bool opens = op.kind == SYNC_OP_OPEN;
+        const bool wanted = !r->redo || r->view_of || redo_translate(r, w->at, &op);
+        const int done = wanted ? apply_operation(r, &op) : 0;
+        w->at++;
         if (done < 0 && !may_be_passed_over(r, done))
             return done;
-        if (op.kind == SYNC_OP_OPEN)
+        if (opens)
             w->op++;
+        if (opens && !wanted)
+            patch_pass_over(r);
     }
     return 1;
 }
@@ -124,7 +128,10 @@ int replica_switch(struct replica *r)
             return 1;
         r->walker.next = 0;
         r->walker.op = 0;
-        r->inode_next = 0;
+        r->walker.at = 0;
+        const int again = r->redo ? redo_begin(r) : 0;
+        if (again < 0)
+            return end_switch(r, again);
         r->phase = REPLICA_SWITCHING;
     }
     if (r->phase != REPLICA_SWITCHING)

@@ -58,11 +58,29 @@ static bool same_meta(const struct tree_entry *a, const struct tree_entry *b)
            hash_equal(&a->xattrs, &b->xattrs);
 }
 
+/* A name of this inode is no more: its other names are looked at, since nobody tells of them. */
+static void links_leave(struct source *s, const struct tree_stat *stat)
+{
+    uint8_t path[SYNC_PATH_MAX];
+
+    for (tree_node node = 0; (node = tree_by_inode(s->tree, stat, node)) != 0;) {
+        const size_t size = tree_path(s->tree, node, path);
+        paths_add(&s->build.extra, (struct sync_bytes){path, size}, DIRTY_CONTENT | DIRTY_FORCE);
+    }
+}
+
 /* The tree has it now as it was found. */
 void entry_settle(struct source *s, struct sync_bytes path, tree_node node)
 {
-    (void)node;
+    struct tree_entry known = {0};
+
+    node = node ? node : tree_find(s->tree, path);
+    if (node)
+        tree_get(s->tree, node, &known);
     tree_put(s->tree, path, &s->found.entry, NULL);
+    if (known.stat.inode != 0 && known.type != SYNC_DIRECTORY &&
+        known.stat.inode != s->found.entry.stat.inode)
+        links_leave(s, &known.stat);
     build_touched(s, path);
 }
 
@@ -110,12 +128,30 @@ static int emit_delete(struct source *s, struct sync_bytes path)
     return r;
 }
 
+/* All inodes that have a name below: their other names are looked at afterwards. */
+static void names_leave(struct source *s, tree_node node, int depth)
+{
+    struct tree_entry entry;
+
+    tree_get(s->tree, node, &entry);
+    if (entry.type != SYNC_DIRECTORY) {
+        tree_set_stat(s->tree, node, &(struct tree_stat){0}, false); /* it is none of them any more */
+        links_leave(s, &entry.stat);
+        return;
+    }
+    for (tree_node child = tree_first_child(s->tree, node); child && depth < SYNC_PATH_MAX / 2;
+         child = tree_next_sibling(s->tree, child))
+        names_leave(s, child, depth + 1);
+}
+
 static int remove_known(struct source *s, struct sync_bytes path, tree_node node)
 {
     const int r = emit_delete(s, path);
 
-    if (r == 0)
+    if (r == 0) {
+        names_leave(s, node, 0);
         tree_remove(s->tree, node);
+    }
     return r;
 }
 
@@ -131,31 +167,13 @@ static bool is_there(struct source *s, struct sync_bytes path)
     return s->found.type != 0 && !source_excluded(s, path, s->found.type == SYNC_DIRECTORY);
 }
 
-/* Hard links to a file that is deleted: another name becomes the file. */
-static void links_leave(struct source *s, const struct tree_stat *stat)
-{
-    uint8_t path[SYNC_PATH_MAX];
-
-    for (tree_node node = 0; (node = tree_by_inode(s->tree, stat, node)) != 0;) {
-        const size_t size = tree_path(s->tree, node, path);
-        paths_add(&s->build.extra, (struct sync_bytes){path, size}, DIRTY_CONTENT | DIRTY_FORCE);
-    }
-}
-
 int entry_delete(struct source *s, struct sync_bytes path)
 {
     const tree_node node = tree_find(s->tree, path);
-    struct tree_entry entry;
 
-    if (is_there(s, path))
+    if (node == 0 || is_there(s, path))
         return 0;
-    if (node == 0)
-        return 0;
-    tree_get(s->tree, node, &entry);
-    const int r = remove_known(s, path, node);
-    if (r == 0 && entry.type != SYNC_DIRECTORY)
-        links_leave(s, &entry.stat);
-    return r;
+    return remove_known(s, path, node);
 }
 
 static int gone(struct source *s, struct sync_bytes path, unsigned flags)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "proto/sync.h"
+#include "syncd/tree.h"
 
 struct copy {
     char top[PATH_MAX - 300]; /* root N is TOP/N */
@@ -156,7 +157,7 @@ static int copy_apply(struct copy *c, const struct sync_op *op)
     return -EINVAL;
 }
 
-static int copy_batch(struct copy *c, const uint8_t *bytes, size_t size)
+__attribute__((unused)) static int copy_batch(struct copy *c, const uint8_t *bytes, size_t size)
 {
     struct sync_bytes rest = {bytes, size};
     struct sync_op op;
@@ -182,4 +183,25 @@ static int copy_batch(struct copy *c, const uint8_t *bytes, size_t size)
             copy_restore_time(other, time_there);
     }
     return r;
+}
+
+/* What one tree says and the other one does not. */
+__attribute__((unused)) static void show_differences(const struct tree *tree, const struct tree *other, const char *who)
+{
+    uint8_t path[SYNC_PATH_MAX];
+    struct tree_entry entry;
+
+    for (unsigned bucket = 0; bucket < SYNC_BUCKETS; bucket++)
+        for (tree_node node = 0; (node = tree_in_bucket(tree, bucket, node)) != 0;) {
+            const struct sync_bytes bytes = {path, tree_path(tree, node, path)};
+            const tree_node there = tree_find(other, bytes);
+            const struct sync_hash a = tree_entry_hash(tree, node),
+                                   b = there ? tree_entry_hash(other, there) : (struct sync_hash){0};
+            if (hash_equal(&a, &b))
+                continue;
+            tree_get(tree, node, &entry);
+            fprintf(stderr, "%s: %.*s type %d mode %o mtime %lld size %llu content %02x%02x owner %s\n", who,
+                    (int)bytes.size, (const char *)path, entry.type, entry.mode, (long long)entry.mtime_ns,
+                    (unsigned long long)entry.size, entry.content.bytes[0], entry.content.bytes[1], entry.owner);
+        }
 }

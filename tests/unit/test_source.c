@@ -133,27 +133,6 @@ static void catch_up(void)
     assert_int_equal(source_due_ns(w.source, true), 0);
 }
 
-/* What one tree says and the other one does not. */
-static void show_differences(const struct tree *tree, const struct tree *other, const char *who)
-{
-    uint8_t path[SYNC_PATH_MAX];
-    struct tree_entry entry;
-
-    for (unsigned bucket = 0; bucket < SYNC_BUCKETS; bucket++)
-        for (tree_node node = 0; (node = tree_in_bucket(tree, bucket, node)) != 0;) {
-            const struct sync_bytes bytes = {path, tree_path(tree, node, path)};
-            const tree_node there = tree_find(other, bytes);
-            const struct sync_hash a = tree_entry_hash(tree, node),
-                                   b = there ? tree_entry_hash(other, there) : (struct sync_hash){0};
-            if (hash_equal(&a, &b))
-                continue;
-            tree_get(tree, node, &entry);
-            fprintf(stderr, "%s: %.*s type %d mode %o mtime %lld size %llu content %02x%02x owner %s\n", who,
-                    (int)bytes.size, (const char *)path, entry.type, entry.mode, (long long)entry.mtime_ns,
-                    (unsigned long long)entry.size, entry.content.bytes[0], entry.content.bytes[1], entry.owner);
-        }
-}
-
 static void assert_same(void)
 {
     struct source *learner = open_source(&w.copied_root, w.copied_tree);

@@ -188,7 +188,7 @@ size_t replica_log(const struct replica *r, struct sync_log_entry *log, size_t r
     if (room == 0 || !r->received || r->public.generation.epoch == 0)
         return 0;
     log[0] = (struct sync_log_entry){r->public.generation, r->tree_hash};
-    return 1;
+    return 1 + history_list(r, log + 1, room - 1);
 }
 
 /* ----------------------------------------------------------------------------- journal */
@@ -375,7 +375,7 @@ int replica_open(const struct replica_options *options, struct replica **replica
     if (!r)
         return -ENOMEM;
     r->options = *options;
-    r->state = r->lock = r->history = -1;
+    r->state = r->lock = r->history = r->undo = -1;
     r->incoming.fd = r->patching.fd = -1;
     int done = open_parts(r);
     const bool damaged = done == -EUCLEAN;
@@ -405,7 +405,10 @@ void replica_close(struct replica *r)
     if (r->journal && r->journal_bytes > 0 && r->phase == REPLICA_IDLE)
         replica_checkpoint(r);
     replica_forget(r);
+    history_end(r);
+    restore_free(r);
     buffer_free(&r->kept);
+    buffer_free(&r->old_blocks);
     close_areas(r);
     free(r->areas);
     beneath_free(r->beneath);
@@ -417,18 +420,4 @@ void replica_close(struct replica *r)
     if (r->lock >= 0)
         close(r->lock);
     free(r);
-}
-
-/* ----------------------------------------------------------------------------- the past */
-
-int replica_restore_begin(struct replica *r, struct sync_generation generation)
-{
-    (void)r, (void)generation;
-    return -ENOENT;
-}
-
-int replica_restore_fill(struct replica *r, uint8_t *bytes, size_t room, size_t *used)
-{
-    (void)r, (void)bytes, (void)room, (void)used;
-    return 0;
 }

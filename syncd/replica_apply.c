@@ -313,8 +313,19 @@ static int delete (struct replica *r, const struct sync_op *op)
     return 0;
 }
 
+/* What it is now comes back by this. A patch keeps its own. */
+static void keep_history(struct replica *r, const struct sync_op *op)
+{
+    if (op->kind == SYNC_OP_MOVE)
+        history_keep_move(r, op);
+    else if (op->kind == SYNC_OP_PUT || op->kind == SYNC_OP_META ||
+             (op->kind == SYNC_OP_OPEN && !op->patch) || op->kind == SYNC_OP_DELETE)
+        history_keep(r, op->path, op->kind == SYNC_OP_DELETE || op->meta.type != SYNC_DIRECTORY, 0);
+}
+
 int apply_operation(struct replica *r, const struct sync_op *op)
 {
+    keep_history(r, op);
     switch (op->kind) {
     case SYNC_OP_PUT:
         return put(r, op);

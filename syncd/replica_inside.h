@@ -162,7 +162,9 @@ struct replica {
     struct paths touched; /* directories whose time is to be set again */
     int lock;
     char aside[PATH_MAX]; /* directory for what is kept aside in this generation */
-    int history;          /* directory of this generation's; -1: not made */
+    int history, undo;    /* directory and file of this generation's; -1: nothing is kept */
+    struct restoring_state *restoring;
+    struct buffer old_blocks; /* packed, of the file that is being patched in place */
     uint32_t history_at;
 };
 
@@ -202,6 +204,23 @@ int patch_block(struct replica *r, const struct sync_op *op);
 int patch_close(struct replica *r, const struct sync_op *op);
 void patch_drop(struct replica *r);
 void patch_pass_over(struct replica *r);
+
+/* ---- replica_history.c */
+void history_begin(struct replica *r);
+void history_end(struct replica *r);
+void history_give_up(struct replica *r);
+/* Before something changes at `path` (`below`: and below it). */
+void history_keep(struct replica *r, struct sync_bytes path, bool below, int depth);
+void history_keep_move(struct replica *r, const struct sync_op *op);
+/* Blocks that are overwritten in place: as they come, and at the end. */
+void history_keep_blocks(struct replica *r, int fd, uint64_t offset, uint64_t size);
+void history_keep_patch(struct replica *r, struct sync_bytes path, const struct sync_hash *now);
+size_t history_list(const struct replica *r, struct sync_log_entry *log,
+                    size_t room); /* from the one before */
+void history_prune(struct replica *r);
+
+/* ---- replica_restore.c */
+void restore_free(struct replica *r);
 
 /* ---- replica_aside.c: before what is at `place` goes: `content` is what comes, or NULL. */
 int aside_keep(struct replica *r, struct sync_bytes path, const struct place *place,

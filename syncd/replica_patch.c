@@ -108,6 +108,7 @@ int patch_open(struct replica *r, const struct sync_op *op)
 
     patch_drop(r);
     p->open = true;
+    r->old_blocks.used = 0;
     p->op = r->walker.op;
     p->size = op->size;
     p->block = op->block;
@@ -126,12 +127,16 @@ int patch_open(struct replica *r, const struct sync_op *op)
     if (done == 0)
         done = take_hashes(r, op);
     p->in_place = done == 0 && !r->options.database && look.size >= IN_PLACE_MIN && look.links == 1;
+    if (done == 0 && !p->in_place)
+        history_keep(r, op->path, false, 0);
     if (done == 0 && p->in_place) {
         p->fd = openat(place.directory, place.name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
         done = p->fd < 0 ? -errno : 0;
     } else if (done == 0) {
         done = open_copy(r, &place);
     }
+    if (done == 0 && p->in_place && look.size > op->size)
+        history_give_up(r); /* what is cut off would have to come after what is written */
     if (done == 0 && ftruncate(p->fd, (off_t)op->size) < 0)
         done = -errno;
     return done < 0 ? failed(r, done == -ENOENT ? -ESTALE : done, "open") : 0;
@@ -151,6 +156,8 @@ int patch_block(struct replica *r, const struct sync_op *op)
 
     if (!p->open || p->skip || p->fd < 0)
         return 0; /* its file is in the staging area */
+    if (p->in_place)
+        history_keep_blocks(r, p->fd, op->offset, size);
     const int done = op->kind == SYNC_OP_HOLE
                          ? file_zero(p->fd, op->offset, size)
                          : file_write(p->fd, op->content.at, op->content.size, op->offset);
@@ -247,6 +254,8 @@ static int install_patched(struct replica *r, const struct sync_op *op)
     const struct sync_hash hash = hash_content(r->options.hasher, p->hashes, p->count);
     if (done == 0 && !hash_equal(&hash, &op->hash) && !r->redo)
         done = -ESTALE;
+    if (done == 0 && p->in_place)
+        history_keep_patch(r, path, &op->hash);
     if (done == 0)
         done = attributes_put(p->fd, &attributes, !p->in_place, false);
     if (done == 0)

@@ -104,6 +104,7 @@ static int end_switch(struct replica *r, int done)
     patch_drop(r);
     apply_times(r);
     unlock(r);
+    history_end(r);
     r->phase = REPLICA_IDLE;
     if (done < 0)
         return done;
@@ -111,6 +112,8 @@ static int end_switch(struct replica *r, int done)
     r->public.whole = r->current.whole || (r->public.whole && !r->current.partial);
     r->tree_hash = tree_root_hash(r->options.tree);
     r->received = true;
+    if (!r->redo && !r->current.partial)
+        history_prune(r);
     if (r->current.partial || r->redo || hash_equal(&r->tree_hash, &r->current.tree))
         return 0;
     return replica_fail(r, -EILSEQ, "what came of the generation is not what the sender has");
@@ -132,6 +135,7 @@ int replica_switch(struct replica *r)
         const int again = r->redo ? redo_begin(r) : 0;
         if (again < 0)
             return end_switch(r, again);
+        history_begin(r);
         r->phase = REPLICA_SWITCHING;
     }
     if (r->phase != REPLICA_SWITCHING)

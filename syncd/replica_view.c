@@ -82,6 +82,7 @@ static int view_open(struct replica *view, struct replica *r, char **roots)
                              .view_of = r,
                              .lock = -1,
                              .history = -1,
+                             .undo = -1,
                              .walker = {.records = r->walker.records, .count = r->walker.count}};
     view->incoming.fd = view->patching.fd = -1;
     view->options.roots = (const char *const *)roots;

@@ -18,7 +18,7 @@ struct dir {
 };
 
 struct dirs {
-    struct dir top;
+    struct dir *top;                  /* has no name */
     struct dir **by_name, **by_watch; /* of the same size, a power of two */
     size_t table_size, count, watches;
 };
@@ -32,7 +32,8 @@ int dirs_new(struct dirs **dirs)
     made->table_size = TABLE_MIN;
     made->by_name = calloc(TABLE_MIN, sizeof *made->by_name);
     made->by_watch = calloc(TABLE_MIN, sizeof *made->by_watch);
-    if (!made->by_name || !made->by_watch) {
+    made->top = calloc(1, sizeof *made->top);
+    if (!made->by_name || !made->by_watch || !made->top) {
         dirs_free(made);
         return -ENOMEM;
     }
@@ -49,6 +50,7 @@ void dirs_free(struct dirs *dirs)
             next = dir->name_next;
             free(dir);
         }
+    free(dirs->top);
     free(dirs->by_name);
     free(dirs->by_watch);
     free(dirs);
@@ -200,7 +202,7 @@ static struct sync_bytes cut_name(struct sync_bytes *path)
 
 static struct dir *find(const struct dirs *dirs, struct sync_bytes path)
 {
-    const struct dir *dir = &dirs->top;
+    const struct dir *dir = dirs->top;
 
     while (dir && path.size > 0)
         dir = child_of(dirs, dir, cut_name(&path));
@@ -209,7 +211,7 @@ static struct dir *find(const struct dirs *dirs, struct sync_bytes path)
 
 static struct dir *find_or_add(struct dirs *dirs, struct sync_bytes path)
 {
-    struct dir *dir = &dirs->top;
+    struct dir *dir = dirs->top;
 
     while (dir && path.size > 0) {
         const struct sync_bytes name = cut_name(&path);
@@ -231,7 +233,7 @@ static void remove_one(struct dirs *dirs, struct dir *dir)
 /* One that has neither a watch nor children says nothing. */
 static void prune(struct dirs *dirs, struct dir *dir)
 {
-    while (dir != &dirs->top && dir->watch == 0 && !dir->child) {
+    while (dir != dirs->top && dir->watch == 0 && !dir->child) {
         struct dir *parent = dir->parent;
         remove_one(dirs, dir);
         dir = parent;
@@ -273,12 +275,12 @@ long dirs_path(const struct dirs *dirs, int watch, uint8_t *path)
 
     if (!dir)
         return -ENOENT;
-    for (const struct dir *up = dir; up != &dirs->top; up = up->parent)
+    for (const struct dir *up = dir; up != dirs->top; up = up->parent)
         size += up->size + 1u;
     if (size == 0 || --size > SYNC_PATH_MAX)
         return -ENOENT;
     size_t at = size;
-    for (const struct dir *up = dir; up != &dirs->top; up = up->parent) {
+    for (const struct dir *up = dir; up != dirs->top; up = up->parent) {
         at -= up->size;
         memcpy(path + at, up->name, up->size);
         if (at > 0)
@@ -301,7 +303,7 @@ int dirs_move(struct dirs *dirs, struct sync_bytes from, struct sync_bytes to)
     const struct sync_bytes name = {.at = to.at + cut, .size = to.size - cut};
     struct dir *dir = find(dirs, from);
 
-    if (!dir || dir == &dirs->top)
+    if (!dir || dir == dirs->top)
         return -ENOENT;
     if (find(dirs, to))
         return -EEXIST;
@@ -332,7 +334,7 @@ void dirs_remove(struct dirs *dirs, struct sync_bytes path, void (*forgotten)(vo
 {
     struct dir *top = find(dirs, path), *dir = top;
 
-    if (!top || top == &dirs->top)
+    if (!top || top == dirs->top)
         return;
     for (;;) {
         while (dir->child)

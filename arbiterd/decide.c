@@ -58,6 +58,8 @@ static bool stop_ordered_alone(const struct arbiter *a)
 
 static bool handover_ordered(const struct arbiter *a)
 {
+    if (!data_drained(a))
+        return false;
     return (a->order == ORDER_SWITCH || a->order == ORDER_STOP) && !a->lapsed;
 }
 
@@ -434,6 +436,17 @@ static const struct arbiter_row *first_row(const struct arbiter *a)
 
 /* ---------------------------------------------------------------------- events */
 
+static void take_data(struct arbiter *a, const struct arbiter_event *e)
+{
+    a->data_heard = true;
+    a->data_whole = e->data->whole;
+    a->data_epoch = e->data->data_epoch;
+    a->data_generation = e->data->data_generation;
+    a->data_current = e->data->state == SYNC_STATE_CURRENT;
+    a->data_connected = e->data->connected;
+    a->data_lagging = e->data_lagging;
+}
+
 static void take_start(struct arbiter *a, const struct arbiter_event *e)
 {
     const struct arbiter_durable *d = e->durable;
@@ -447,6 +460,8 @@ static void take_start(struct arbiter *a, const struct arbiter_event *e)
     a->held = a->hold_wanted = d->held;
     a->hold_version = a->hold_version_wanted = d->hold_version;
     a->hold_until = a->hold_until_wanted = d->hold_left_ns > 0 ? e->now_ns + d->hold_left_ns : 0;
+    a->data_whole = d->data_whole;
+    a->data_epoch = d->data_epoch;
     a->state_lost = e->lost;
     a->loaded = true;
 }
@@ -537,6 +552,9 @@ static void take_event(struct arbiter *a, const struct arbiter_event *e)
     case EVENT_WATCHDOG:
         a->watchdog_heard = true;
         a->watchdog_armed = e->watchdog_armed;
+        break;
+    case EVENT_DATA:
+        take_data(a, e);
         break;
     case EVENT_SWITCH:
         take_order(a, e, ORDER_SWITCH);

@@ -30,12 +30,13 @@ struct arbiter_settings {
     bool reboot_on_network_fault;
     int64_t services_guarded; /* those whose failure counts */
     bool watchdog_required;   /* without an armed one this node is unfit */
+    int64_t sync_sets;        /* 0: there is no data to be whole */
     size_t channel_count;
     char channels[ARBITER_CHANNELS_MAX][32]; /* names, in the order of the configuration */
     bool searched[ARBITER_CHANNELS_MAX];     /* the search can ask there */
     int64_t evidence_wait;                   /* what a few quick probes of a router take */
     int64_t heartbeat_interval, takeover_after, address_lease, search_time, claim_time, handover_time,
-        settle_time;
+        settle_time, stale_start_wait;
 };
 
 /* What must survive a power cut. */
@@ -46,6 +47,8 @@ struct arbiter_durable {
     bool held;
     int64_t hold_version;
     int64_t hold_left_ns; /* of a limited hold, when written; 0 = unlimited */
+    bool data_whole;      /* as syncd last told: counts until it tells again */
+    int64_t data_epoch;
 };
 
 enum arbiter_event_kind {
@@ -58,6 +61,7 @@ enum arbiter_event_kind {
     EVENT_ADDRESS,  /* address */
     EVENT_SERVICES, /* services_failed, services_unheard, services_reboot */
     EVENT_WATCHDOG, /* watchdog_armed */
+    EVENT_DATA,     /* data, data_lagging */
     EVENT_SWITCH,   /* force: even if the peer is not fit */
     EVENT_HOLD,     /* hold_until_ns */
     EVENT_RESUME,
@@ -79,12 +83,14 @@ struct arbiter_event {
     int64_t services_unheard; /* of which superviserd has told nothing yet */
     bool services_reboot;     /* at least one of them asks for a reboot */
     bool watchdog_armed;
+    bool data_lagging; /* the passive node's data has been behind for longer than usual */
     union {
         const struct arbiter_durable *durable;
         const struct peer_message *peer;
         const struct link_message *link;
         const struct search_message *search;
         const struct address_message *address;
+        const struct data_message *data;
     };
 };
 
@@ -119,7 +125,12 @@ enum arbiter_alarm {
     ALARM_WATCHDOG_ABSENT = 1 << 15,   /* raised by the shell */
     ALARM_WATCHDOG_STARVING = 1 << 16, /* raised by the shell */
     ALARM_HOOK_FAILED = 1 << 17,       /* raised by the shell */
-    ALARM_COUNT = 18,
+    ALARM_DATA_NOT_WHOLE = 1 << 18,
+    ALARM_DATA_STALE = 1 << 19,
+    ALARM_SYNC_BEHIND = 1 << 20,   /* raised by the shell */
+    ALARM_SYNC_TROUBLE = 1 << 21,  /* raised by the shell */
+    ALARM_SYNC_CONFLICT = 1 << 22, /* raised by the shell */
+    ALARM_COUNT = 23,
 };
 
 struct arbiter {
@@ -138,6 +149,9 @@ struct arbiter {
     int64_t services_failed, services_unheard;
     bool services_reboot;
     bool watchdog_heard, watchdog_armed; /* by superviserd */
+    bool data_heard, data_whole;         /* by syncd; whole and epoch are durable, and count before */
+    bool data_current, data_connected, data_lagging;
+    int64_t data_epoch, data_generation;
     int64_t peer_ahead_since; /* since when the peer has more usable channels, because of a fault here; 0 = it
                                  has not */
     int64_t vacant_since; /* since when this node could do something about a vacancy; 0 = there is none, or it

@@ -101,6 +101,38 @@ const char *unfit_because(const struct arbiter *a)
     return watchdog_missing(a) ? "the watchdog is not armed" : NULL;
 }
 
+/* ------------------------------------------------------------- the data (R14) */
+
+/* What serves is the data. A pair that never had an active node has nothing that could be missing; nor have
+ * two nodes of which neither ever held any data of the sets. */
+bool data_whole(const struct arbiter *a)
+{
+    const bool none_anywhere =
+        peer_linked(a) && !a->peer.whole && a->data_epoch == 0 && a->peer.data_epoch == 0;
+
+    return a->set.sync_sets == 0 || a->data_whole || phase_serves(a->phase) ||
+           MAX(highest_epoch(a), a->disk.epoch) == 0 || none_anywhere;
+}
+
+/* It has not seen all that was changed under the last epoch that it knows of. */
+bool data_stale(const struct arbiter *a)
+{
+    return a->set.sync_sets > 0 && a->data_epoch < MAX(highest_epoch(a), a->disk.epoch);
+}
+
+/* Just started: syncd will tell in a moment. */
+static bool data_awaited(const struct arbiter *a)
+{
+    return a->set.sync_sets > 0 && !a->data_heard && a->now - a->started < a->set.claim_time;
+}
+
+/* What this node has changed is at the peer; or it cannot be brought there, and the order was forced. */
+bool data_drained(const struct arbiter *a)
+{
+    return a->set.sync_sets == 0 || a->data_current || (a->order_force && !a->data_connected) ||
+           a->now - a->ordered >= a->set.handover_time / 2;
+}
+
 /* -------------------------------------------------------------- the network */
 
 int64_t own_usable(const struct arbiter *a)
@@ -248,7 +280,7 @@ bool claim_barred(const struct arbiter *a)
 }
 
 /* Better is, in this order: not held, data whole, newer data, not barred from claiming, fitter, longer in
- * this state, the name (R2). Data are whole and equally new as long as there are no sync sets. */
+ * this state, the name (R2). */
 bool self_preferred(const struct arbiter *a)
 {
     const struct peer_message *p = &a->peer;
@@ -259,7 +291,9 @@ bool self_preferred(const struct arbiter *a)
         return true;
     const int ranks[] = {
         order_of(p->held, a->held),
-        order_of(true, p->whole),
+        order_of(data_whole(a), p->whole),
+        a->set.sync_sets > 0 ? order_of(a->data_epoch, p->data_epoch) : 0,
+        a->set.sync_sets > 0 ? order_of(a->data_generation, p->data_generation) : 0,
         order_of(!claim_barred(a), p->next_epoch > 0),
         order_of(p->unfit, unfit_because(a) != NULL),
         order_of(own_usable(a), peer_usable(a)),
@@ -275,7 +309,7 @@ bool self_preferred(const struct arbiter *a)
 bool can_claim(const struct arbiter *a)
 {
     return takeoverd_alive(a) && !a->stopping && !claim_barred(a) && !watchdog_awaited(a) &&
-           a->disk.next_epoch > highest_epoch(a);
+           !data_awaited(a) && a->disk.next_epoch > highest_epoch(a);
 }
 
 /* Not on an old report: after a stall of this arbiter, newer ones wait to be read, and may say that somebody
@@ -323,6 +357,8 @@ bool vacancy_due(const struct arbiter *a)
 {
     const int64_t vacant_for = a->vacant_since > 0 ? a->observed - a->vacant_since : 0;
 
+    if (!data_whole(a))
+        return false;
     if (!may_claim(a) || hold_bars_claim(a) || peer_serves(a))
         return false;
     if (peer_linked(a) && peer_holds_nothing(a) && peer_agrees(a))
@@ -334,6 +370,8 @@ bool vacancy_due(const struct arbiter *a)
     /* Two that start at once, and do not hear each other, must not claim at once: the later one's search
      * finds the first one. */
     const int64_t apart = a->set.sorts_first ? 0 : a->set.heartbeat_interval;
+    if (data_stale(a) && vacant_for < a->set.stale_start_wait)
+        return false;
     return own_usable(a) > 0 && vacant_for >= a->set.search_time + apart;
 }
 
@@ -349,6 +387,8 @@ bool takeover_due(const struct arbiter *a)
     since = MAX(since, search_clear_since(a));
     since = MAX(since, a->phase_since);
     since = MAX(since, a->peer_changed); /* it counts on that when it renews a lapsed lease (R12) */
+    if (!data_whole(a))
+        return false;
     return may_claim(a) && !a->held && !peer_is_claiming && !peer_has_none && search_clear(a) &&
            own_usable(a) > 0 && a->observed - since >= a->set.takeover_after;
 }

@@ -25,6 +25,11 @@ bool takeoverd_alive(const struct arbiter *a);
 int64_t services_doubtful(const struct arbiter *a);
 
 /* The watchdog, where the configuration requires one. */
+/* R14. */
+bool data_whole(const struct arbiter *arbiter);
+bool data_stale(const struct arbiter *arbiter);
+bool data_drained(const struct arbiter *arbiter);
+
 bool watchdog_missing(const struct arbiter *a); /* it is not armed, as far as superviserd has said */
 bool watchdog_awaited(const struct arbiter *a); /* superviserd has its time to say so first */
 

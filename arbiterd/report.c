@@ -67,6 +67,10 @@ static void list_not_ready(const struct arbiter *a, struct role_message *role)
         add_reason(list, size, "unfit: %s", unfit_because(a));
     if (a->held)
         add_reason(list, size, "held by the operator");
+    if (!data_whole(a))
+        add_reason(list, size, "the data of this node is not whole");
+    else if (a->data_lagging)
+        add_reason(list, size, "the passive node's data is behind");
     for (size_t i = 0; i < a->set.channel_count; i++)
         if (!a->links[i].usable)
             add_reason(list, size, "channel %s does not work", a->set.channels[i]);
@@ -107,7 +111,10 @@ bool arbiter_role(const struct arbiter *a, struct role_message *role)
         .offer = a->offer,
         .prefers = a->prefers,
         .released = a->released,
-        .whole = true, /* without sync sets (R14) */
+        .whole = data_whole(a),
+        .data_epoch = a->data_epoch,
+        .data_generation = a->data_generation,
+        .draining = a->phase == PHASE_ACTIVE && (a->order == ORDER_SWITCH || a->order == ORDER_STOP),
         .services_failed = services_doubtful(a),
         .reboot = a->reboot && a->phase == PHASE_PASSIVE && !a->held,
     };
@@ -150,6 +157,8 @@ unsigned arbiter_alarms(const struct arbiter *a)
              (a->now > a->address.lease_ns || a->address.state == HOLD_STATE_FAILED)},
         {ALARM_OFFER_NOT_TAKEN, a->phase == PHASE_ACTIVE && a->now < a->no_offer_before},
         {ALARM_NOT_RELEASED, a->unreleased_since > 0 && a->now - a->unreleased_since >= a->set.claim_time},
+        {ALARM_DATA_NOT_WHOLE, warmed_up && !data_whole(a)},
+        {ALARM_DATA_STALE, a->unserved_since > 0 && warmed_up && data_stale(a)},
         {ALARM_NOBODY_ACTIVE,
          a->unserved_since > 0 && a->now - a->unserved_since >= a->set.search_time + a->set.handover_time},
     };
@@ -167,6 +176,8 @@ static const char *switch_refusal(const struct arbiter *a, bool force)
         return "this node is not active: run `duet switch` on the active one";
     if (force && !peer_linked(a))
         return "the peer is not heard: nobody could take the role";
+    if (!force && a->set.sync_sets > 0 && !a->data_connected)
+        return "the peer's syncd is not reached: what was changed here last would stay behind";
     return force ? NULL : peer_ineligible_because(a);
 }
 

@@ -46,6 +46,27 @@ static void take_reason(struct server *s, const struct arbiter_transition *t)
     }
 }
 
+/* How old the data is with which this node begins to serve. */
+static void note_data(struct server *s, int64_t now_ns)
+{
+    const struct data_message *data = &s->data;
+
+    if (s->arbiter.set.sync_sets == 0)
+        return;
+    if (s->data_heard_ns == 0)
+        history_note(&s->history, now_ns, NULL, "data: syncd has not told anything");
+    else if (data->as_of_ns > 0)
+        history_note(&s->history, now_ns, NULL,
+                     "data: generation %" PRId64 ".%" PRId64 ", as the other node had it %.3f s ago%s",
+                     data->data_epoch, data->data_generation, (double)(now_ns - data->as_of_ns) / 1e9,
+                     data->behind_since_ns > 0 ? "; some of its changes were still on the way" : "");
+    else
+        history_note(&s->history, now_ns, NULL,
+                     "data: generation %" PRId64 ".%" PRId64 ", not compared with the "
+                     "other node since the start",
+                     data->data_epoch, data->data_generation);
+}
+
 static void note_transition(struct server *s, const struct arbiter_transition *t, int64_t now_ns)
 {
     char own[CAUSE_MAX];
@@ -53,6 +74,8 @@ static void note_transition(struct server *s, const struct arbiter_transition *t
     log_transition(t);
     if (phase_serves(t->from) != phase_serves(t->to)) {
         record_change(s, t, now_ns);
+        if (phase_serves(t->to))
+            note_data(s, now_ns);
         return;
     }
     bus_last_cause(s->daemon->bus, own);
@@ -142,6 +165,7 @@ static void fill_settings(const struct config *config, struct arbiter_settings *
         .reboot_on_network_fault = config->on_network_fault == FAULT_REBOOT,
         .services_guarded = count_guarded(config),
         .watchdog_required = config->watchdog.required,
+        .sync_sets = (int64_t)config->sync_count,
         .channel_count = config->channel_count,
         .evidence_wait = 4 * t->router_interval_quick,
         .heartbeat_interval = t->heartbeat_interval,
@@ -151,6 +175,7 @@ static void fill_settings(const struct config *config, struct arbiter_settings *
         .claim_time = t->claim_time,
         .handover_time = t->handover_time,
         .settle_time = t->settle_time,
+        .stale_start_wait = t->stale_start_wait,
     };
     for (size_t i = 0; i < config->channel_count; i++) {
         const struct config_channel *channel = &config->channels[i];

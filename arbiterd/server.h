@@ -23,6 +23,10 @@ struct server {
     int64_t alarm_since[ALARM_COUNT];
     bool reboot_failed, reboot_delayed, hook_failed;
     struct watchdog_message watchdog; /* as superviserd last told */
+    struct data_message data;         /* as syncd last told */
+    int64_t data_heard_ns, data_behind_since_ns;
+    bool data_lagging;
+    int64_t conflicts_cleared; /* that a person has seen */
 
     /* what was last seen, to note what changes */
     struct {
@@ -56,6 +60,9 @@ void server_step(struct server *server, struct arbiter_event *event, const char 
 
 /* server_bus.c: subscriptions, each message into an event. */
 int server_subscribe(struct server *server);
+
+/* The passive node's data is behind for longer than a moment: notices, and tells the core. */
+void server_check_lag(struct server *server, int64_t now_ns);
 
 /* server_orders.c: what people command. */
 void server_command(void *userdata, const struct command_message *command, struct bus_answer *answer);

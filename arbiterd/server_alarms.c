@@ -32,6 +32,17 @@ static const struct {
     {"watchdog-starving", "the watchdog is not fed, and restarts this machine soon"},
     {"hook-failed",
      "a hook of the last change of role failed: see `duet status`; mend it, then `duet clear`"},
+    {"data-not-whole",
+     "the first sync to this node has not ended: it does not claim by itself; wait for it, or "
+     "`duet claim --force`"},
+    {"data-stale",
+     "this node may miss what the other one changed last: it waits stale-start-wait for the other, "
+     "then serves with what it has"},
+    {"sync-behind", "the passive node's data is behind: see `duet sync status`"},
+    {"sync-trouble", "a sync set needs a look"},
+    {"sync-conflict",
+     "this node had changes that the other one never saw; they are kept aside: see `duet sync "
+     "status`, then `duet clear`"},
 };
 
 static unsigned shell_alarms(const struct server *s)
@@ -48,18 +59,27 @@ static unsigned shell_alarms(const struct server *s)
         set |= ALARM_REBOOT_DELAYED;
     if (s->hook_failed)
         set |= ALARM_HOOK_FAILED;
+    if (s->data_lagging)
+        set |= ALARM_SYNC_BEHIND;
+    if (s->data.text[0] != '\0')
+        set |= ALARM_SYNC_TROUBLE;
+    if (s->data.conflicts > s->conflicts_cleared)
+        set |= ALARM_SYNC_CONFLICT;
     if (theirs[0] && strcmp(theirs, s->daemon->config->hash) != 0)
         set |= ALARM_CONFIG_DIFFERS;
     return set;
 }
 
-/* What superviserd says of its watchdog goes into the alarm. */
+/* What superviserd says of its watchdog, and syncd of a set, goes into the alarm. */
 static void fill_text(const struct server *s, int i, char *text, size_t size)
 {
     const bool more = (1u << i) & (ALARM_WATCHDOG_ABSENT | ALARM_WATCHDOG_STARVING);
 
-    snprintf(text, size, "%s%s%.100s", alarm_words[i].text, more && s->watchdog.text[0] ? ": " : "",
-             more ? s->watchdog.text : "");
+    if ((1u << i) == ALARM_SYNC_TROUBLE)
+        snprintf(text, size, "%s: %.128s", alarm_words[i].text, s->data.text);
+    else
+        snprintf(text, size, "%s%s%.100s", alarm_words[i].text, more && s->watchdog.text[0] ? ": " : "",
+                 more ? s->watchdog.text : "");
 }
 
 static void publish_alarm(struct server *s, int i, bool active)

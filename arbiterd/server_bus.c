@@ -3,6 +3,7 @@
 
 #include "arbiterd/judge.h"
 #include "arbiterd/server.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 static double ms_since(int64_t then_ns, int64_t now_ns)
@@ -49,6 +50,7 @@ static void on_peer(void *userdata, const struct bus_message *m)
 
     note_peer(s, m);
     server_step(s, &event, m->cause);
+    server_check_lag(s, clock_now_ns());
 }
 
 static void on_path(void *userdata, const struct bus_message *m)
@@ -217,7 +219,7 @@ static void on_reboot(void *userdata, const struct bus_message *m)
         history_note(&s->history, m->envelope->mono_ns, m->cause, "the reboot failed: %.128s", now->error);
     if (now->state == REBOOT_STATE_DELAYED && !s->reboot_delayed)
         history_note(&s->history, m->envelope->mono_ns, m->cause,
-                     "the reboot waits for %.0f s: restarts for that in a row so far: %" PRId64,
+                     "the reboot waits for %.0f s: restarts in a row so far: %" PRId64,
                      (double)(now->until_ns - now->at_ns) / 1e9, now->row);
     s->reboot_failed = failed;
     s->reboot_delayed = now->state == REBOOT_STATE_DELAYED;
@@ -290,6 +292,44 @@ static void on_hook_command(void *userdata, const struct bus_message *m)
     s->hooks[i].at_ns = now->at_ns;
 }
 
+/* The passive node may be behind for a moment at any time; for longer it is worth a word. */
+static const int64_t lag_patience_ns = 5 * NS_PER_S;
+
+void server_check_lag(struct server *s, int64_t now_ns)
+{
+    const bool silent = now_ns - s->data_heard_ns > lag_patience_ns;
+    const bool behind = s->data.state != SYNC_STATE_CURRENT || silent;
+
+    if (s->arbiter.set.sync_sets == 0)
+        return;
+    if (!behind || !peer_alive(&s->arbiter))
+        s->data_behind_since_ns = 0;
+    else if (s->data_behind_since_ns == 0)
+        s->data_behind_since_ns = now_ns;
+    s->data_lagging = s->data_behind_since_ns > 0 && now_ns - s->data_behind_since_ns >= lag_patience_ns;
+    if (s->data_lagging == s->arbiter.data_lagging)
+        return;
+    struct arbiter_event event = {.kind = EVENT_DATA, .data = &s->data, .data_lagging = s->data_lagging};
+    server_step(s, &event, NULL);
+}
+
+static void on_data(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    const struct data_message *now = m->body;
+    struct arbiter_event event = {.kind = EVENT_DATA, .data = now, .data_lagging = s->arbiter.data_lagging};
+    const int64_t at = m->envelope->mono_ns;
+
+    if (s->data.state != now->state && s->data_heard_ns > 0)
+        history_note(&s->history, at, m->cause, "sync: %s%s%.100s", sync_state_names[now->state],
+                     now->text[0] ? ": " : "", now->text);
+    if (now->conflicts < s->conflicts_cleared)
+        s->conflicts_cleared = 0; /* syncd was restarted, and counts anew */
+    s->data = *now;
+    s->data_heard_ns = clock_now_ns();
+    server_step(s, &event, m->cause);
+}
+
 int server_subscribe(struct server *s)
 {
     const struct {
@@ -307,6 +347,7 @@ int server_subscribe(struct server *s)
         {&reboot_type, "superviserd", on_reboot},
         {&watchdog_type, "superviserd", on_watchdog},
         {&hook_type, "superviserd", on_hook},
+        {&data_type, "syncd", on_data},
         {&hook_command_type, "superviserd", on_hook_command},
     };
     int r = 0;

@@ -50,6 +50,8 @@ static void give_order(struct server *s, const struct order_word *word, const st
     log_notice("order %s%s", word->word, command->force ? " (forced)" : "");
     history_note(&s->history, clock_now_ns(), NULL, "the operator ordered: %s%s", word->word,
                  command->force ? " --force" : "");
+    if (word->kind == EVENT_CLEAR)
+        s->conflicts_cleared = s->data.conflicts;
     answer->reply.ok = true;
     text_copy(answer->reply.text, sizeof answer->reply.text, word->accepted);
     server_step(s, &event, NULL);

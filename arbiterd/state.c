@@ -17,29 +17,33 @@ static const char layout[] = "epoch %" PRId64 "\n"
                              "was-active %d\n"
                              "held %d\n"
                              "hold-version %" PRId64 "\n"
-                             "hold-left-ns %" PRId64 "\n";
+                             "hold-left-ns %" PRId64 "\n"
+                             "data-whole %d\n"
+                             "data-epoch %" PRId64 "\n";
 
 void state_print(const struct arbiter_durable *d, char text[static STATEFILE_MAX])
 {
     snprintf(text, STATEFILE_MAX, layout, d->epoch, d->next_epoch, d->was_active, d->held, d->hold_version,
-             d->hold_left_ns);
+             d->hold_left_ns, d->data_whole, d->data_epoch);
 }
 
 int state_parse(const char *text, struct arbiter_durable *durable)
 {
-    static const char scan[] = "epoch %" SCNd64 " next-epoch %" SCNd64
-                               " was-active %d held %d hold-version %" SCNd64 " hold-left-ns %" SCNd64;
+    static const char scan[] =
+        "epoch %" SCNd64 " next-epoch %" SCNd64 " was-active %d held %d hold-version %" SCNd64
+        " hold-left-ns %" SCNd64 " data-whole %d data-epoch %" SCNd64;
     struct arbiter_durable d = {0};
-    int was_active, held;
+    int was_active, held, data_whole;
     char again[STATEFILE_MAX];
 
-    if (sscanf(text, scan, &d.epoch, &d.next_epoch, &was_active, &held, &d.hold_version, &d.hold_left_ns) !=
-        6)
+    if (sscanf(text, scan, &d.epoch, &d.next_epoch, &was_active, &held, &d.hold_version, &d.hold_left_ns,
+               &data_whole, &d.data_epoch) != 8)
         return -EUCLEAN;
-    if (d.epoch < 0 || d.next_epoch < 0 || d.hold_version < 0 || d.hold_left_ns < 0)
+    if (d.epoch < 0 || d.next_epoch < 0 || d.hold_version < 0 || d.hold_left_ns < 0 || d.data_epoch < 0)
         return -EUCLEAN;
     d.was_active = was_active == 1;
     d.held = held == 1;
+    d.data_whole = data_whole == 1;
     state_print(&d, again); /* whatever was read must be all there was */
     if (strcmp(again, text) != 0)
         return -EUCLEAN;

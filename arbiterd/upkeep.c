@@ -145,6 +145,8 @@ static struct arbiter_durable durable_wanted(const struct arbiter *a)
         .held = a->hold_wanted,
         .hold_version = a->hold_version_wanted,
         .hold_left_ns = a->hold_until_wanted > 0 ? MAX(a->hold_until_wanted - a->now, 1) : 0,
+        .data_whole = a->data_whole,
+        .data_epoch = a->data_epoch,
     };
 
     if (wanted.next_epoch <= known)
@@ -155,7 +157,8 @@ static struct arbiter_durable durable_wanted(const struct arbiter *a)
 static bool durable_differs(const struct arbiter_durable *a, const struct arbiter_durable *b)
 {
     return a->epoch != b->epoch || a->next_epoch != b->next_epoch || a->was_active != b->was_active ||
-           a->held != b->held || a->hold_version != b->hold_version;
+           a->held != b->held || a->hold_version != b->hold_version || a->data_whole != b->data_whole ||
+           a->data_epoch != b->data_epoch;
 }
 
 void upkeep_save(struct arbiter *a, struct arbiter_effects *effects)

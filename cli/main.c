@@ -9,6 +9,7 @@
 #include "cli/orders.h"
 #include "cli/run.h"
 #include "cli/status.h"
+#include "cli/sync.h"
 #include "cli/why.h"
 
 static int check_config_command(struct invocation *invocation)
@@ -50,6 +51,7 @@ static const struct {
     {"resume", "", "end the hold", resume_command},
     {"clear", "", "a fault of this node is mended", clear_command},
     {"claim", "--force", "become active in spite of unfinished data", claim_command},
+    {"sync", "[status|now|verify|log|rollback]", "the data that travels from the active to the passive node", sync_command},
     {"check-config", "[FILE]", "what is wrong in a configuration, and the times that follow from it",
      check_config_command},
     {"keygen", "FILE", "make the cluster key", keygen_command},

@@ -5,8 +5,8 @@
 
 #include "cli/changes.h"
 
-const char *const model_daemons[MODEL_DAEMONS + 1] = {"heartbeatd", "arbiterd", "takeoverd", "superviserd",
-                                                      NULL};
+const char *const model_daemons[MODEL_DAEMONS + 1] = {"heartbeatd",  "arbiterd", "takeoverd",
+                                                      "superviserd", "syncd",    NULL};
 
 void model_clear(struct model *model)
 {
@@ -49,6 +49,9 @@ void model_expect(struct model *model, const struct config *config)
         find_or_add(model, &service_type, config->services[i].name);
     for (size_t i = 0; i < config->hook_count; i++)
         find_or_add(model, &hook_command_type, config->hooks[i].name);
+    for (size_t i = 0; i < config->sync_count; i++)
+        find_or_add(model, &data_set_type, config->syncs[i].name);
+    model->needless[MODEL_SYNCD] = config->sync_count == 0;
 }
 
 static void note_sender(struct model *model, const struct envelope *envelope, int64_t now_ns)
@@ -119,6 +122,14 @@ static size_t daemons_running(const struct model *model, int64_t now_ns)
     return count;
 }
 
+static bool is_any_missing(const struct model *model, int64_t now_ns)
+{
+    for (size_t i = 0; i < MODEL_DAEMONS; i++)
+        if (!model->needless[i] && !model_runs(model, i, now_ns))
+            return true;
+    return false;
+}
+
 static bool is_any_alarm(const struct model *model, int64_t now_ns)
 {
     const struct model_topic *topic;
@@ -149,6 +160,6 @@ enum health model_health(const struct model *model, int64_t now_ns)
         return HEALTH_UNKNOWN;
     if (!is_somebody_active(model, role, now_ns))
         return HEALTH_DOWN;
-    const bool good = running == MODEL_DAEMONS && role && role->ready && !is_any_alarm(model, now_ns);
+    const bool good = !is_any_missing(model, now_ns) && role && role->ready && !is_any_alarm(model, now_ns);
     return good ? HEALTH_GOOD : HEALTH_DEGRADED;
 }

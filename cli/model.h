@@ -8,11 +8,12 @@
 #include "common/config.h"
 #include "proto/topics.h"
 
-enum { MODEL_DAEMONS = 4, MODEL_TOPICS_MAX = 1024, MODEL_NAME_MAX = 64 };
+enum { MODEL_DAEMONS = 5, MODEL_TOPICS_MAX = 1024, MODEL_NAME_MAX = 64 };
 #define MODEL_STALE_NS (INT64_C(2500) * NS_PER_MS)
 
 /* The daemons of a node, NULL at the end. */
 extern const char *const model_daemons[MODEL_DAEMONS + 1];
+enum { MODEL_SYNCD = 4 };
 
 struct model_topic {
     const struct message_type *type;
@@ -26,13 +27,15 @@ struct model {
     struct model_topic topics[MODEL_TOPICS_MAX];
     size_t topic_count;
     int64_t heard_ns[MODEL_DAEMONS]; /* last message of each */
+    bool needless[MODEL_DAEMONS];    /* the configuration has nothing for it to do: it does not run */
     size_t refused;                  /* topics beyond MODEL_TOPICS_MAX */
 };
 
 /* Frees what a zeroed and used model holds. */
 void model_clear(struct model *model);
 
-/* Fixes the order of channels, services and hooks: those of the configuration, in its order. */
+/* Fixes the order of channels, services, hooks and sets: those of the configuration, in its order; and which
+ * daemons there should be. */
 void model_expect(struct model *model, const struct config *config);
 
 /* Takes one message in. True if it is news (changes.h) rather than a renewal. */

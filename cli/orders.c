@@ -9,8 +9,7 @@
 
 static const int64_t answer_timeout_ns = 2 * NS_PER_S;
 
-/* Sends the order and says what came back unless it was accepted. */
-static int send_order(const struct invocation *invocation, const char *daemon,
+int orders_send(const struct invocation *invocation, const char *daemon,
                       const struct command_message *command, struct reply_message *reply)
 {
     const char *run_dir = invocation->options.run_dir;
@@ -139,7 +138,7 @@ static int switch_over(const struct invocation *invocation, struct follow *follo
     struct change_watch watch = watch_from_now(follow);
     const struct peer_message *peer = follow_peer(follow);
     const bool misplaced = !watch.peer_claims && is_peer_active(peer);
-    int code = send_order(invocation, "arbiterd", &command, &reply);
+    int code = orders_send(invocation, "arbiterd", &command, &reply);
     if (code == COMMAND_REFUSED && misplaced)
         command_error(invocation, "a switch is an order to the active node: give it on %s", peer->name);
     if (code != COMMAND_DONE)
@@ -168,7 +167,7 @@ static int claim_role(const struct invocation *invocation, struct follow *follow
 
     follow_until(follow, is_placed, NULL, 600 * NS_PER_MS);
     struct change_watch watch = watch_from_now(follow);
-    int code = send_order(invocation, "arbiterd", &command, &reply);
+    int code = orders_send(invocation, "arbiterd", &command, &reply);
     if (code != COMMAND_DONE)
         return code;
     if (reply.text[0])
@@ -235,7 +234,7 @@ static int order_hold(const struct invocation *invocation, struct follow *follow
     bool wanted = strcmp(command->command, "hold") == 0;
 
     follow_until(follow, is_placed, NULL, 600 * NS_PER_MS);
-    int code = send_order(invocation, "arbiterd", command, &reply);
+    int code = orders_send(invocation, "arbiterd", command, &reply);
     if (code != COMMAND_DONE)
         return code;
     if (!follow_until(follow, is_hold_as_wanted, &wanted, 2 * NS_PER_S)) {
@@ -296,7 +295,7 @@ int clear_command(struct invocation *invocation)
         return COMMAND_USAGE;
     for (size_t i = 0; i < ARRAY_LENGTH(daemons); i++) {
         struct reply_message reply;
-        const int code = send_order(invocation, daemons[i], &command, &reply);
+        const int code = orders_send(invocation, daemons[i], &command, &reply);
         if (code == COMMAND_DONE)
             printf("%s: %s\n", daemons[i], reply.text[0] ? reply.text : "cleared");
         worst = MAX(worst, code);

@@ -5,6 +5,11 @@
 #pragma once
 #include "cli/command.h"
 
+/* Sends an order to `daemon`; says on stderr why it was not accepted. COMMAND_DONE and its reply, or another exit
+ * code. */
+int orders_send(const struct invocation *invocation, const char *daemon, const struct command_message *command,
+                struct reply_message *reply);
+
 int switch_command(struct invocation *invocation);
 int hold_command(struct invocation *invocation);
 int resume_command(struct invocation *invocation);

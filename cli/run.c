@@ -14,6 +14,7 @@
 #include "cli/lines.h"
 #include "cli/model.h"
 #include "cli/program.h"
+#include "cli/reaper.h"
 #include "cli/respawn.h"
 #include "cli/text.h"
 #include "common/clock.h"
@@ -46,16 +47,36 @@ struct run {
     enum stage stage;
     size_t stopping; /* index into stop_order */
     int64_t handover_limit_ns, hooks_ns, services_stop_ns;
+    bool without_sync; /* no set is configured: syncd has nothing to do */
 };
 
-/* Indices into model_daemons: services end while the addresses are still up; addresses go while the arbiter
- * still renews nothing behind their back; the peer hears of it until the last. */
-static const size_t stop_order[MODEL_DAEMONS] = {3, 2, 1, 0};
+/* Indices into model_daemons: services end while the addresses are still up; their last changes are sent
+ * while the peer is still heard; addresses go while the arbiter still renews nothing behind their back; the
+ * peer hears of it until the last. */
+static const size_t stop_order[MODEL_DAEMONS] = {3, MODEL_SYNCD, 2, 1, 0};
 
 static void end_handover(struct run *run);
 static void stop_next(struct run *run);
 
 /* ----------------------------------------------------------------- children */
+
+/* Of a container's first process also those are children that others left behind. */
+static void collect_strangers(const struct run *run)
+{
+    int own[CHILDREN];
+
+    if (getpid() != 1)
+        return;
+    for (size_t i = 0; i < CHILDREN; i++)
+        own[i] = run->children[i].pid;
+    reaper_collect(own, CHILDREN);
+}
+
+static void on_sigchld(void *userdata, int signal)
+{
+    (void)signal;
+    collect_strangers(userdata);
+}
 
 static void on_child_end(void *userdata, int fd, unsigned events);
 
@@ -131,6 +152,7 @@ static int reap(struct child *child)
     close(child->pid_fd);
     child->end = NULL;
     child->pid = 0;
+    collect_strangers(child->run);  /* it may have been in their way */
     lines_drain(child->run->lines); /* its last words come before the line on its end */
     return status;
 }
@@ -255,6 +277,8 @@ static void on_signal(void *userdata, int signal)
 static int find_programs(const struct invocation *invocation, struct run *run)
 {
     for (size_t i = 0; i < MODEL_DAEMONS; i++) {
+        if (i == MODEL_SYNCD && run->without_sync)
+            continue;
         int r = program_find(model_daemons[i], run->children[i].program);
         if (r < 0) {
             command_error(invocation, "cannot find the program %s, neither in %s nor in %s", model_daemons[i],
@@ -273,6 +297,7 @@ static int read_config(struct run *run)
     if (r < 0)
         return r;
     run->handover_limit_ns = config->timers.handover_time + 2 * NS_PER_S;
+    run->without_sync = config->sync_count == 0;
     for (size_t i = 0; i < config->service_count; i++)
         run->services_stop_ns += config->services[i].stop_timeout; /* one after the other, if they say so */
     for (size_t event = 0; event < HOOK_EVENT_COUNT; event++)
@@ -326,6 +351,8 @@ static int open_loop(struct run *run)
     signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < ARRAY_LENGTH(signals) && r == 0; i++)
         r = loop_add_signal(run->loop, signals[i], on_signal, run);
+    if (r == 0 && getpid() == 1)
+        r = loop_add_signal(run->loop, SIGCHLD, on_sigchld, run);
     if (r == 0)
         r = loop_add_timer(run->loop, on_deadline, run, &run->deadline);
     if (r == 0)
@@ -342,7 +369,8 @@ static int run_daemons(struct run *run)
     int r = open_loop(run);
 
     for (size_t i = 0; i < MODEL_DAEMONS && r == 0; i++)
-        start_daemon(&run->children[i]);
+        if (i != MODEL_SYNCD || !run->without_sync)
+            start_daemon(&run->children[i]);
     if (r == 0)
         r = loop_run(run->loop);
     if (run->lines)

@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "cli/sync_json.h"
 #include "common/clock.h"
 
 struct view {
@@ -168,6 +169,8 @@ static json_t *daemons_of(const struct view *view)
         const struct daemon_message *pulse =
             model_get(view->model, &daemon_type, model_daemons[i], view->now_ns);
         const bool runs = model_runs(view->model, i, view->now_ns);
+        if (!runs && view->model->needless[i])
+            continue;
         json_array_append_new(list, json_pack("{s:s s:s s:I s:I}", "name", model_daemons[i], "state",
                                               runs ? "running" : "missing", "pid",
                                               (json_int_t)(pulse ? pulse->pid : 0), "late_us_max",
@@ -209,7 +212,7 @@ char *status_json(const struct model *model, const char *cluster, int64_t now_ns
     json_object_set_new(status, "channels", list_of(&view, &link_type, true, channel_row));
     json_object_set_new(status, "services", list_of(&view, &service_type, false, service_row));
     json_object_set_new(status, "hooks", list_of(&view, &hook_command_type, false, hook_row));
-    json_object_set_new(status, "sync", json_pack("{s:s s:[]}", "state", "off", "sets"));
+    json_object_set_new(status, "sync", sync_json(model, now_ns));
     json_object_set_new(status, "watchdog", watchdog_of(&view));
     json_object_set_new(status, "reboot", reboot_of(&view));
     json_object_set_new(status, "daemons", daemons_of(&view));

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "cli/sync_text.h"
+
 struct view {
     const struct paper *paper;
     const struct model *model;
@@ -249,6 +251,8 @@ static void put_daemons(const struct view *view)
     for (size_t i = 0; i < MODEL_DAEMONS; i++, label = "") {
         const struct daemon_message *pulse =
             model_get(view->model, &daemon_type, model_daemons[i], view->now_ns);
+        if (!pulse && view->model->needless[i])
+            continue;
         put_label(view, label);
         fprintf(view->paper->out, "%-10s%s ", model_daemons[i], strlen(model_daemons[i]) > 10 ? "" : " ");
         put_verdict(view, model_runs(view->model, i, view->now_ns), "runs", "missing");
@@ -306,6 +310,7 @@ void status_text(const struct paper *paper, const struct model *model, const cha
     put_paths(&view);
     put_channels(&view);
     put_services(&view);
+    sync_text(paper, model, now_ns, false);
     put_watchdog(&view);
     put_hooks(&view);
     put_reboot(&view);

@@ -492,7 +492,7 @@ int bus_open_listener(struct loop *loop, const char *run_dir, const char *node, 
     text_copy(made->run_dir, sizeof made->run_dir, run_dir);
     made->context = zmq_ctx_new();
     made->sub = made->context ? open_socket(made->context, ZMQ_SUB) : NULL;
-    int r = made->sub ? loop_add_zmq(loop, made->sub, on_message, made) : -ENOMEM;
+    int r = made->sub ? loop_add_zmq(loop, made->sub, on_message, made, NULL) : -ENOMEM;
     if (r < 0) {
         bus_free(made);
         return r;
@@ -512,12 +512,12 @@ int bus_open(struct loop *loop, const char *run_dir, const char *node, const cha
     r = bind_socket(made, "bus", "pub", ZMQ_XPUB, &made->pub);
     if (r == 0) {
         set_option(made->pub, ZMQ_XPUB_VERBOSE, 1);
-        r = loop_add_zmq(loop, made->pub, on_subscriber, made);
+        r = loop_add_zmq(loop, made->pub, on_subscriber, made, NULL);
     }
     if (r == 0)
         r = bind_socket(made, "ctl", "ctl", ZMQ_ROUTER, &made->ctl);
     if (r == 0)
-        r = loop_add_zmq(loop, made->ctl, on_command, made);
+        r = loop_add_zmq(loop, made->ctl, on_command, made, NULL);
     if (r == 0)
         r = loop_add_timer(loop, on_resend, made, &made->resend_timer);
     if (r < 0) {

@@ -127,7 +127,8 @@ static void service_free(struct config_service *service)
 
 static void sync_free(struct config_sync *sync)
 {
-    struct config_strings *lists[] = {&sync->paths, &sync->exclude, &sync->validate, &sync->apply};
+    struct config_strings *lists[] = {&sync->paths, &sync->exclude, &sync->validate,
+                                      &sync->apply, &sync->dump,    &sync->restore};
 
     for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)
         config_strings_free(lists[i]);

@@ -101,11 +101,14 @@ struct config_hook {
     int line;
 };
 
+/* Exactly one of `paths`, `sqlite`, and `dump` with `restore` is given. The copy that `dump` makes lies in
+ * the state directory of each node. */
 struct config_sync {
     char name[CONFIG_NAME_MAX];
     struct config_strings paths, exclude, validate, apply;
     char sqlite[PATH_MAX];
-    int64_t max_delay;
+    struct config_strings dump, restore; /* what writes a copy to its output; what reads it from its input */
+    int64_t max_delay;                   /* of a dump: how often one is made, as nothing tells of changes */
     int keep;
 };
 

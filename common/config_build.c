@@ -485,10 +485,12 @@ static void build_sync(struct reader *reader, cfg_t *section, struct config_sync
     take_name(reader, section, sync->name);
     config_take_strings(reader, section, "path", &sync->paths);
     config_take_path(reader, section, "sqlite", sync->sqlite, sizeof sync->sqlite);
+    config_take_command(reader, section, "dump", &sync->dump);
+    config_take_command(reader, section, "restore", &sync->restore);
     config_take_strings(reader, section, "exclude", &sync->exclude);
     config_take_command(reader, section, "validate", &sync->validate);
     config_take_command(reader, section, "apply", &sync->apply);
-    sync->max_delay = NS_PER_S;
+    sync->max_delay = sync->dump.count > 0 ? 60 * NS_PER_S : NS_PER_S;
     sync->keep = 3;
     config_take_duration(reader, section, "max-delay", NS_PER_MS, &sync->max_delay);
     config_take_int(reader, section, "keep", 1, 1000, &sync->keep);

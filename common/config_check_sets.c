@@ -55,6 +55,32 @@ static void check_unit(struct reader *reader, cfg_t *section, const struct confi
                       service->name);
 }
 
+/* One process cannot be guarded twice: the one would start anew what the other has stopped. */
+static void check_double(struct reader *reader, cfg_t *section, size_t index)
+{
+    const struct config_service *service = &reader->config->services[index];
+
+    for (size_t i = 0; i < index; i++) {
+        const struct config_service *other = &reader->config->services[i];
+        const char *key = NULL;
+        if (service->unit[0] != '\0' && strcmp(service->unit, other->unit) == 0)
+            key = "unit";
+        else if (service->pidfile[0] != '\0' && strcmp(service->pidfile, other->pidfile) == 0)
+            key = "pidfile";
+        else if (service->process[0] != '\0' && strcmp(service->process, other->process) == 0 &&
+                 strcmp(service->user, other->user) == 0)
+            key = "process";
+        if (!key)
+            continue;
+        config_refuse(
+            reader, config_value_of(section, key).line,
+            "service \"%s\" has the same %s as service \"%s\" on line %d; each process is guarded by one "
+            "service: keep one of them",
+            service->name, key, other->name, other->line);
+        return;
+    }
+}
+
 /* ---- order of services */
 
 static void check_after_names(struct reader *reader, cfg_t *section, const struct config_service *service)
@@ -112,6 +138,7 @@ void config_check_services(struct reader *reader)
         cfg_t *section = cfg_getnsec(reader->tree, "service", (unsigned)i);
         check_kind(reader, &config->services[i]);
         check_unit(reader, section, &config->services[i]);
+        check_double(reader, section, i);
         check_after_names(reader, section, &config->services[i]);
     }
     check_cycle(reader);
@@ -159,25 +186,53 @@ static void check_path(struct reader *reader, const char *key, struct value path
     }
 }
 
-/* A path in two sets would be written by both. */
-static void check_overlap(struct reader *reader, size_t index, struct value path)
+/* A path in two sets would be written by both. False: it is `other` itself, and so are all after it. */
+static bool check_apart(struct reader *reader, const char *key, struct value path, struct value other)
 {
-    const struct config *config = reader->config;
+    if (other.text == path.text)
+        return false;
+    if (!path_covers(other.text, path.text) && !path_covers(path.text, other.text))
+        return true;
+    config_refuse(reader, path.line, "%s \"%s\" overlaps \"%s\" (line %d); keep each file in one set", key,
+                  path.text, other.text, other.line);
+    return false;
+}
 
+/* Of what comes before it in the file, or in its own list. */
+static void check_overlap(struct reader *reader, size_t index, const char *key, struct value path)
+{
     for (size_t i = 0; i <= index; i++) {
         cfg_t *section = cfg_getnsec(reader->tree, "sync", (unsigned)i);
-        for (size_t k = 0; k < config->syncs[i].paths.count; k++) {
-            const struct value other = config_value_at(section, "path", k);
-            if (other.text == path.text)
-                return; /* as far as this one itself */
-            if (path_covers(other.text, path.text) || path_covers(path.text, other.text)) {
-                config_refuse(reader, path.line,
-                              "path \"%s\" overlaps \"%s\" (line %d); keep each file in one set", path.text,
-                              other.text, other.line);
+        const struct value sqlite = config_value_of(section, "sqlite");
+        for (size_t k = 0; k < reader->config->syncs[i].paths.count; k++)
+            if (!check_apart(reader, key, path, config_value_at(section, "path", k)))
                 return;
-            }
-        }
+        if (sqlite.text && !check_apart(reader, key, path, sqlite))
+            return;
     }
+}
+
+static void check_sync_kind(struct reader *reader, cfg_t *section, const struct config_sync *sync)
+{
+    const int kinds = (sync->paths.count > 0) + (config_value_of(section, "sqlite").text != NULL) +
+                      (sync->dump.count > 0 || sync->restore.count > 0);
+
+    if (kinds != 1)
+        config_refuse(reader, config_section_line(section),
+                      "sync \"%s\" has %s of path, sqlite and dump; give exactly one, which tells what is "
+                      "brought to the peer",
+                      sync->name, kinds == 0 ? "none" : "more than one");
+    else if (sync->dump.count == 0 && sync->restore.count > 0)
+        config_refuse(reader, config_value_of(section, "restore").line,
+                      "sync \"%s\" has restore without dump; add the command that writes the database to its "
+                      "output",
+                      sync->name);
+    else if (sync->restore.count == 0 && sync->dump.count > 0)
+        config_refuse(
+            reader, config_value_of(section, "dump").line,
+            "sync \"%s\" has dump without restore; add the command that reads the database from its "
+            "input",
+            sync->name);
 }
 
 static void check_sync(struct reader *reader, size_t index)
@@ -186,19 +241,18 @@ static void check_sync(struct reader *reader, size_t index)
     cfg_t *section = cfg_getnsec(reader->tree, "sync", (unsigned)index);
     const struct value sqlite = config_value_of(section, "sqlite");
 
-    if ((sync->paths.count > 0) == (sqlite.text != NULL))
-        config_refuse(reader, config_section_line(section), "sync \"%s\" has %s; give exactly one of the two",
-                      sync->name, sqlite.text ? "both path and sqlite" : "neither path nor sqlite");
+    check_sync_kind(reader, section, sync);
     for (size_t i = 0; i < sync->paths.count; i++) {
         check_path(reader, "path", config_value_at(section, "path", i));
-        check_overlap(reader, index, config_value_at(section, "path", i));
+        check_overlap(reader, index, "path", config_value_at(section, "path", i));
     }
-    if (sync->sqlite[0] != '\0')
+    if (sync->sqlite[0] != '\0') {
         check_path(reader, "sqlite", sqlite);
-    if (sqlite.text && sync->exclude.count > 0)
+        check_overlap(reader, index, "sqlite", sqlite);
+    }
+    if (sync->paths.count == 0 && sync->exclude.count > 0)
         config_refuse(reader, config_value_of(section, "exclude").line,
-                      "exclude has no meaning beside sqlite, which is one file; "
-                      "remove it");
+                      "exclude has no meaning without path: a database is one file; remove it");
 }
 
 void config_check_syncs(struct reader *reader)

@@ -167,9 +167,16 @@ static const cfg_opt_t service_options[] = {LINE,
                                             SCALAR("group"),
                                             SCALAR("exclusive"),
                                             SCALAR("on-failure")};
-static const cfg_opt_t sync_options[] = {
-    LINE,          LIST("path"),        SCALAR("sqlite"), LIST("exclude"), LIST("validate"),
-    LIST("apply"), SCALAR("max-delay"), SCALAR("keep")};
+static const cfg_opt_t sync_options[] = {LINE,
+                                         LIST("path"),
+                                         SCALAR("sqlite"),
+                                         LIST("dump"),
+                                         LIST("restore"),
+                                         LIST("exclude"),
+                                         LIST("validate"),
+                                         LIST("apply"),
+                                         SCALAR("max-delay"),
+                                         SCALAR("keep")};
 static const cfg_opt_t hook_options[] = {LINE,           SCALAR("on"),   LIST("command"), SCALAR("timeout"),
                                          SCALAR("user"), SCALAR("group")};
 static const cfg_opt_t watchdog_options[] = {LINE, SCALAR("device"), SCALAR("timeout"), SCALAR("required")};

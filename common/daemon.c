@@ -133,7 +133,7 @@ int daemon_start(struct daemon *daemon, const char *name, unsigned privileges, i
         log_error("cannot make the directory %s: %s", daemon->state_dir, strerror(-r));
         return r;
     }
-    r = sys_enter_realtime(&missing);
+    r = privileges & SYS_PATIENT ? 0 : sys_enter_realtime(&missing);
     if (r < 0)
         log_warning("going on without %s: %s", missing, strerror(-r));
     if ((r = sys_drop_privileges(privileges)) < 0) {

@@ -33,11 +33,15 @@ static bool is_permitted(cap_value_t capability)
     return value == CAP_SET;
 }
 
+/* As it was found, for the programs of others. */
+static struct rlimit lockable = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+
 /* What is mapped later is locked as well only where no limit can turn an allocation down for it. */
 static int lock_memory(void)
 {
     struct rlimit limit = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
 
+    getrlimit(RLIMIT_MEMLOCK, &lockable);
     setrlimit(RLIMIT_MEMLOCK, &limit); /* where allowed */
     getrlimit(RLIMIT_MEMLOCK, &limit);
     const bool unlimited = is_permitted(CAP_IPC_LOCK) || limit.rlim_cur == RLIM_INFINITY;
@@ -77,6 +81,7 @@ void sys_leave_realtime(void)
 
     sched_setscheduler(0, SCHED_OTHER, &priority);
     munlockall();
+    setrlimit(RLIMIT_MEMLOCK, &lockable);
     write_word("/proc/self/oom_score_adj", "0");
 }
 

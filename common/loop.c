@@ -226,7 +226,8 @@ static int before_sleep(sd_event_source *s, void *userdata)
     return 0;
 }
 
-int loop_add_zmq(struct loop *loop, void *socket, loop_zmq_handler *handler, void *userdata)
+int loop_add_zmq(struct loop *loop, void *socket, loop_zmq_handler *handler, void *userdata,
+                 struct loop_source **source)
 {
     struct loop_source *made = source_new(loop, userdata);
     int fd = -1;
@@ -243,7 +244,7 @@ int loop_add_zmq(struct loop *loop, void *socket, loop_zmq_handler *handler, voi
         r = sd_event_add_defer(loop->event, &made->again, on_zmq_again, made);
     if (r >= 0)
         r = sd_event_source_set_prepare(made->event_source, before_sleep);
-    return source_done(made, r, NULL);
+    return source_done(made, r, source);
 }
 
 void loop_remove(struct loop_source *source)

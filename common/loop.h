@@ -45,8 +45,10 @@ int loop_add_signal(struct loop *loop, int signal, loop_signal_handler *handler,
 
 /* Calls the handler while `socket` has a message to take, at most 64 times a turn so that nothing else
  * starves. The handler must take exactly one message. ZMQ_FD is edge-triggered and any zmq call may swallow
- * its edge (see zmq_getsockopt(3)), so the socket's state is asked again before each sleep. */
-int loop_add_zmq(struct loop *loop, void *socket, loop_zmq_handler *handler, void *userdata);
+ * its edge (see zmq_getsockopt(3)), so the socket's state is asked again before each sleep. `source` may be
+ * NULL where it is never removed; it is removed before the socket is closed, and not by its own handler. */
+int loop_add_zmq(struct loop *loop, void *socket, loop_zmq_handler *handler, void *userdata,
+                 struct loop_source **source);
 
 void loop_remove(struct loop_source *source); /* NULL is ignored */
 

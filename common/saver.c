@@ -5,10 +5,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/log.h"
 
-enum { STACK_BYTES = 256 * 1024 };
+enum { STACK_BYTES = 256 * 1024, PATIENCE_SECONDS = 2 };
 
 struct saver {
     pthread_t thread;
@@ -86,12 +87,19 @@ void saver_put(struct saver *saver, const char *text)
 
 void saver_close(struct saver *saver)
 {
+    struct timespec until;
+
     if (!saver)
         return;
     pthread_mutex_lock(&saver->lock);
     saver->ending = true;
     pthread_cond_signal(&saver->changed);
     pthread_mutex_unlock(&saver->lock);
-    pthread_join(saver->thread, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += PATIENCE_SECONDS;
+    if (pthread_clockjoin_np(saver->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
+        log_error("the disk does not take %s; %s", saver->path, saver->consequence);
+        return;
+    }
     free(saver);
 }

@@ -14,5 +14,6 @@ int saver_open(const char *path, const char *consequence, struct saver **saver);
 /* Soon; never blocks. At most what statefile_write() takes. */
 void saver_put(struct saver *saver, const char *text);
 
-/* After what was put last is written; NULL is ignored. */
+/* After what was put last is written, but for no longer than two seconds: a disk that hangs must not hold up
+ * the end of the daemon (logged; both are then left to the end of the process). NULL is ignored. */
 void saver_close(struct saver *saver);

@@ -76,6 +76,24 @@ int statefile_write_quick(const char *path, const char *text)
     return replace(path, text, false);
 }
 
+int statefile_write_in_place(const char *path, const char *text)
+{
+    char whole[STATEFILE_PLACE] = "", hex[HEX_SIZE];
+
+    trailer_of(text, strlen(text), hex);
+    if (snprintf(whole, sizeof whole, "%s%s%s\n", text, trailer_word, hex) >= STATEFILE_PLACE)
+        return -ENAMETOOLONG;
+    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    int r = -posix_fallocate(fd, 0, sizeof whole);
+    if (r == 0)
+        r = write_all(fd, whole, sizeof whole);
+    if (r == 0 && fsync(fd) < 0)
+        r = -errno;
+    return r < 0 ? r : sync_directory_of(path);
+}
+
 int statefile_read(const char *path, char text[static STATEFILE_MAX])
 {
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);

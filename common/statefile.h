@@ -15,6 +15,13 @@ int statefile_write(const char *path, const char *text);
  * power cut. For the run directory. */
 int statefile_write_quick(const char *path, const char *text);
 
+/* Overwrites `path` itself, which takes up STATEFILE_PLACE bytes from the first time on (`text`: at most 100
+ * less): a disk that is full by then does not matter, as long as its file system overwrites in place. That is
+ * one sector, so a power cut leaves the old one or the new one; if not, what is torn is known as damaged. The
+ * text survives a power cut after 0 was returned. 0 or a negative errno. */
+enum { STATEFILE_PLACE = 512 };
+int statefile_write_in_place(const char *path, const char *text);
+
 /* Fills `text`. 0, -ENOENT, -EUCLEAN (the file is damaged), or another negative errno. */
 int statefile_read(const char *path, char text[static STATEFILE_MAX]);
 

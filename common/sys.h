@@ -16,6 +16,8 @@ enum sys_privilege {
     SYS_NETWORK_CONFIGURE = 1, /* addresses, routes */
     SYS_NETWORK_RAW = 2,       /* packet sockets */
     SYS_EVERYTHING = 256,      /* all that was given: for a daemon that runs other people's programs */
+    SYS_PATIENT = 512,         /* no privilege, but the lack of one: ordinary scheduling and memory, for a daemon
+                                  that moves much data and that no takeover waits for */
 };
 
 /* Gives up every capability but those of `privileges` (a set of enum sys_privilege), for good, children

@@ -8,8 +8,9 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests"))
 
-from lab.lab import Lab, Timeout, other  # noqa: E402
+from lab.lab import Lab  # noqa: E402
 from lab.network import ACTIVE, NODES, WORLD, Network  # noqa: E402
+from lab.pair import Timeout, other  # noqa: E402
 from lab.tools import longest_gap_ms  # noqa: E402
 
 PREFIX = "duet-demo"

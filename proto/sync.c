@@ -42,12 +42,14 @@ static struct sync_generation read_generation(struct sync_reader *r)
     return (struct sync_generation){.epoch = epoch, .counter = read_count(r)};
 }
 
+static const struct sync_generation no_generation;
+
 /* One that there is. */
 static struct sync_generation read_some_generation(struct sync_reader *r)
 {
     const struct sync_generation generation = read_generation(r);
 
-    read_check(r, generation.epoch > 0 || generation.counter > 0);
+    read_check(r, sync_generation_compare(generation, no_generation) != 0);
     return generation;
 }
 
@@ -61,14 +63,15 @@ void sync_log_put(uint8_t bytes[SYNC_LOG_BYTES], const struct sync_log_entry *en
 
 struct sync_log_entry sync_log_at(struct sync_bytes log, size_t index)
 {
-    struct sync_log_entry entry = {.generation = {0}};
+    static const struct sync_log_entry no_entry;
+    struct sync_log_entry entry;
 
     if (index >= log.size / SYNC_LOG_BYTES)
-        return entry;
+        return no_entry;
     struct sync_reader r = {.at = log.at + index * SYNC_LOG_BYTES, .end = log.at + log.size};
-    entry.generation = read_generation(&r);
+    entry.generation = read_some_generation(&r);
     entry.tree = read_hash(&r);
-    return entry;
+    return r.bad ? no_entry : entry;
 }
 
 /* ------------------------------------------------------------------ writing */
@@ -245,12 +248,8 @@ static void read_set(struct sync_reader *r, struct sync_message *m)
     read_check(r, m->set.log_count <= SYNC_LOG_MAX);
     m->set.log = read_rest(r);
     read_check(r, m->set.log.size == m->set.log_count * SYNC_LOG_BYTES);
-    struct sync_reader log = {.at = m->set.log.at, .end = m->set.log.at + m->set.log.size};
-    while (log.at < log.end && !log.bad) {
-        read_some_generation(&log);
-        read_hash(&log);
-    }
-    read_check(r, !log.bad);
+    for (size_t i = 0; i < m->set.log.size / SYNC_LOG_BYTES; i++)
+        read_check(r, sync_generation_compare(sync_log_at(m->set.log, i).generation, no_generation) != 0);
 }
 
 static void read_ask(struct sync_reader *r, struct sync_message *m)
@@ -355,6 +354,20 @@ static void read_verify(struct sync_reader *r, struct sync_message *m)
     read_digest(r, m->verify.digest);
 }
 
+static void write_lag(struct sync_writer *w, const struct sync_message *m)
+{
+    write_number(w, m->lag.files, 8);
+    write_number(w, m->lag.bytes, 8);
+    write_number(w, m->lag.age_us, 8);
+}
+
+static void read_lag(struct sync_reader *r, struct sync_message *m)
+{
+    m->lag.files = read_count(r);
+    m->lag.bytes = read_count(r);
+    m->lag.age_us = read_count(r);
+}
+
 static void read_credit(struct sync_reader *r, struct sync_message *m)
 {
     m->credit = read_count(r);
@@ -391,11 +404,12 @@ static const struct {
     [SYNC_RESTORE] = {write_restore, read_restore},
     [SYNC_VERIFY] = {write_verify, read_verify},
     [SYNC_NOW] = {write_nothing, read_nothing},
+    [SYNC_LAG] = {write_lag, read_lag},
 };
 
 static bool kind_known(enum sync_kind kind)
 {
-    return kind >= SYNC_HELLO && kind <= SYNC_NOW;
+    return kind >= SYNC_HELLO && kind <= SYNC_LAG;
 }
 
 /* What was written is read again: what goes out is what the other side accepts, by one set of rules. */
@@ -434,7 +448,7 @@ static bool read_header(struct sync_reader *r, struct sync_header *header, unsig
 
 int sync_parse(const uint8_t *bytes, size_t size, struct sync_message *message)
 {
-    struct sync_reader r = {.at = bytes, .end = bytes + size};
+    struct sync_reader r = reader_of((struct sync_bytes){bytes, size});
     unsigned reserved;
 
     *message = (struct sync_message){.header = {0}};

@@ -121,6 +121,7 @@ enum sync_kind {
                      COMMIT in the other direction, or by an ACK with `refused` */
     SYNC_VERIFY,  /* both: BLAKE2b over the whole set, read from the disk anew; from the active one: do it */
     SYNC_NOW,     /* passive: the operator wants everything sent at once */
+    SYNC_LAG,     /* active: what of this set has changed and is not applied on the passive node yet */
 };
 
 enum sync_ask { SYNC_ASK_ROOT = 1, SYNC_ASK_GROUP, SYNC_ASK_BUCKET, SYNC_ASK_BLOCKS };
@@ -209,7 +210,11 @@ struct sync_message {
             enum sync_fate fate;
             struct sync_bytes text;
         } ack;
-        uint64_t credit; /* bytes */
+        uint64_t credit; /* bytes, of operations before they are compressed */
+        struct {
+            uint64_t files, bytes;
+            uint64_t age_us; /* of the oldest change; 0 = none waits */
+        } lag;
         struct sync_generation restore;
         struct {
             bool asked; /* else it is the answer */
@@ -224,6 +229,7 @@ struct sync_log_entry {
     struct sync_hash tree;
 };
 enum { SYNC_LOG_BYTES = 32 };
+/* What is not there, or not clean, reads as {0, 0}. */
 void sync_log_put(uint8_t bytes[SYNC_LOG_BYTES], const struct sync_log_entry *entry);
 struct sync_log_entry sync_log_at(struct sync_bytes log, size_t index);
 

@@ -75,7 +75,7 @@ static bool read_xattr(struct sync_reader *r, struct sync_bytes *name, struct sy
 /* The order is seen by looking at the one behind, so that no state is needed between two calls. */
 int sync_xattr_next(struct sync_bytes *xattrs, struct sync_bytes *name, struct sync_bytes *value)
 {
-    struct sync_reader r = {.at = xattrs->at, .end = xattrs->at + xattrs->size};
+    struct sync_reader r = reader_of(*xattrs);
     struct sync_bytes next;
 
     if (xattrs->size == 0)
@@ -291,7 +291,7 @@ size_t sync_op_size(const struct sync_op *op)
 
 int sync_op_next(struct sync_bytes *batch, struct sync_op *op)
 {
-    struct sync_reader r = {.at = batch->at, .end = batch->at + batch->size};
+    struct sync_reader r = reader_of(*batch);
 
     if (batch->size == 0)
         return 0;
@@ -325,7 +325,7 @@ int sync_op_pack(const struct sync_op *op, uint8_t *bytes, size_t room, size_t *
 
 int sync_entry_next(struct sync_bytes *list, struct sync_bytes *path, struct sync_hash *hash)
 {
-    struct sync_reader r = {.at = list->at, .end = list->at + list->size};
+    struct sync_reader r = reader_of(*list);
 
     if (list->size == 0)
         return 0;

@@ -51,6 +51,14 @@ struct sync_reader {
     bool bad;
 };
 
+static inline struct sync_reader reader_of(struct sync_bytes bytes)
+{
+    static const uint8_t nothing[1]; /* what is empty may lie nowhere; nowhere is not counted from */
+    const uint8_t *at = bytes.size > 0 ? bytes.at : nothing;
+
+    return (struct sync_reader){.at = at, .end = at + bytes.size};
+}
+
 static inline void read_check(struct sync_reader *r, bool right)
 {
     r->bad = r->bad || !right;

@@ -38,14 +38,16 @@ static void forgive(struct guard *guard)
     guard->view.first_sign_ns = 0;
 }
 
-static void spawn(struct guard *guard, struct guard_effects *effects)
+static void spawn(struct guard *guard, int64_t now_ns, struct guard_effects *effects)
 {
     enter(guard, GUARD_STARTING);
+    if (guard->settings.start_timeout_ns > 0)
+        guard->deadline_ns = now_ns + guard->settings.start_timeout_ns;
     effects->spawn = true;
 }
 
 /* A start on purpose, not one after an end: it has all its retries before it. */
-static void begin(struct guard *guard, struct guard_effects *effects)
+static void begin(struct guard *guard, int64_t now_ns, struct guard_effects *effects)
 {
     guard->retries = 0;
     guard->view.restarts = 0;
@@ -53,7 +55,7 @@ static void begin(struct guard *guard, struct guard_effects *effects)
         guard->view.first_sign_ns = 0;
         say(guard, "");
     }
-    spawn(guard, effects);
+    spawn(guard, now_ns, effects);
 }
 
 static void tell_to_end(struct guard *guard, enum guard_state state, int64_t now_ns,
@@ -80,7 +82,7 @@ static void retry_or_fail(struct guard *guard, const struct guard_event *event, 
         look_later(guard, event->at_ns);
     } else if (guard->retries++ == 0) {
         guard->view.restarts++;
-        spawn(guard, effects);
+        spawn(guard, event->at_ns, effects);
     } else {
         enter(guard, GUARD_WAITING);
         guard->deadline_ns = event->at_ns + backoff_ns(guard->settings.retry_interval_ns, guard->retries - 1,
@@ -145,9 +147,8 @@ static void ignore(struct guard *guard, const struct guard_event *event, struct 
 static void stopped_wanted(struct guard *guard, const struct guard_event *event,
                            struct guard_effects *effects)
 {
-    (void)event;
     guard->wanted = true;
-    begin(guard, effects);
+    begin(guard, event->at_ns, effects);
 }
 
 static void want(struct guard *guard, const struct guard_event *event, struct guard_effects *effects)
@@ -261,14 +262,13 @@ static void waiting_timer(struct guard *guard, const struct guard_event *event, 
     if (!is_due(guard->deadline_ns, event->at_ns))
         return;
     guard->view.restarts++;
-    spawn(guard, effects);
+    spawn(guard, event->at_ns, effects);
 }
 
 static void waiting_clear(struct guard *guard, const struct guard_event *event, struct guard_effects *effects)
 {
-    (void)event;
     forgive(guard);
-    begin(guard, effects);
+    begin(guard, event->at_ns, effects);
 }
 
 static void restarting_unwanted(struct guard *guard, const struct guard_event *event,
@@ -322,7 +322,7 @@ static void stopping_ended(struct guard *guard, const struct guard_event *event,
     say(guard, event->text);
     rest(guard);
     if (guard->wanted)
-        begin(guard, effects);
+        begin(guard, event->at_ns, effects);
 }
 
 static void stopping_timer(struct guard *guard, const struct guard_event *event,
@@ -337,11 +337,10 @@ static void stopping_timer(struct guard *guard, const struct guard_event *event,
 
 static void failed_wanted(struct guard *guard, const struct guard_event *event, struct guard_effects *effects)
 {
-    (void)event;
     if (guard->wanted)
         return;
     guard->wanted = true;
-    begin(guard, effects);
+    begin(guard, event->at_ns, effects);
 }
 
 static void failed_unwanted(struct guard *guard, const struct guard_event *event,
@@ -363,18 +362,17 @@ static void failed_timer(struct guard *guard, const struct guard_event *event, s
 
 static void failed_clear(struct guard *guard, const struct guard_event *event, struct guard_effects *effects)
 {
-    (void)event;
     forgive(guard);
     rest(guard);
     if (guard->wanted)
-        begin(guard, effects);
+        begin(guard, event->at_ns, effects);
 }
 
 /* clang-format off */
 static guard_cell *const table[GUARD_STATE_COUNT][GUARD_EVENT_COUNT] = {
 /*                   wanted          unwanted             started           adopted       start-failed    ended           check-ok          check-failed          timer             clear */
 [GUARD_STOPPED]    = {stopped_wanted, ignore,              ignore,           adopt,        ignore,         ignore,         ignore,           ignore,               ignore,           ignore},
-[GUARD_STARTING]   = {ignore,         up_unwanted,         begin_to_run,     adopt,        lose,           lose,           ignore,           ignore,               ignore,           up_clear},
+[GUARD_STARTING]   = {ignore,         up_unwanted,         begin_to_run,     adopt,        lose,           lose,           ignore,           ignore,               restarting_timer, up_clear},
 [GUARD_RUNNING]    = {want,           up_unwanted,         running_started,  ignore,       lose,           lose,           running_check_ok, running_check_failed, running_timer,    up_clear},
 [GUARD_WAITING]    = {ignore,         waiting_unwanted,    ignore,           adopt,        ignore,         ignore,         ignore,           ignore,               waiting_timer,    waiting_clear},
 [GUARD_RESTARTING] = {want,           restarting_unwanted, ignore,           ignore,       lose,           lose,           ignore,           ignore,               restarting_timer, up_clear},

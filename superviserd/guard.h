@@ -65,6 +65,8 @@ extern const char *const guard_event_names[GUARD_EVENT_COUNT];
 struct guard_settings {
     int64_t check_interval_ns, check_timeout_ns; /* check_interval_ns 0: it has no check */
     int64_t retry_interval_ns, stop_timeout_ns;
+    int64_t start_timeout_ns; /* starting for longer: killed, and so not started; 0: whoever starts it sees to
+                                 it */
     int check_failures;       /* failed checks in a row that count as down; at least 1 */
     int start_retries;        /* restarts without a success before it has failed; 0: none is tried */
     int64_t look_interval_ns; /* how often one that failed is looked for; 0: never */
@@ -92,7 +94,7 @@ struct guard {
     enum guard_state state;
     bool wanted;              /* false in a state that runs: adopted, and the role has not been heard yet */
     bool sticky;              /* it has failed, and no success came since */
-    bool killed;              /* stopping, restarting: TERM was not enough */
+    bool killed;              /* starting: it took too long; stopping, restarting: TERM was not enough */
     bool steady;              /* running: for GUARD_STEADY_NS */
     bool check_passed;        /* running: in this run */
     int failed_checks;        /* running: in a row */
@@ -100,7 +102,8 @@ struct guard {
     int64_t steady_ns;        /* running: when that will be; 0 = it is, or does not run */
     int64_t next_check_ns;    /* running: when the next check is due; 0 = none, or one runs */
     int64_t check_started_ns; /* running: the check that runs now; 0 = none does */
-    int64_t deadline_ns; /* waiting: next try; failed: next look; stopping, restarting: end of patience */
+    int64_t deadline_ns;      /* waiting: next try; failed: next look; starting, stopping, restarting: end of
+                                 patience */
     struct guard_view view;
 };
 

@@ -15,6 +15,9 @@
 
 enum { OUTPUT_BURST = 200 }; /* lines in ten seconds, each hook */
 
+/* The order to end may be read before the role that was given up just before it. */
+static const int64_t last_role_ns = 100 * NS_PER_MS;
+
 struct run {
     struct hooks *all;
     size_t index;
@@ -29,6 +32,9 @@ struct hooks {
     struct agenda agenda;
     struct run runs[AGENDA_HOOKS_MAX];
     struct loop_source *timer;
+    struct loop_source *last_role; /* stopping: the end of the wait for a role */
+    bool waiting;                  /* for that */
+    bool stopped;                  /* nothing is begun any more */
     enum role role;
     int64_t epoch;
     char cause[CAUSE_MAX]; /* the message about the role that led to what is done now */
@@ -191,9 +197,10 @@ static void end_if_at_rest(struct hooks *hooks)
 {
     void (*then)(void *userdata) = hooks->then;
 
-    if (!then || !agenda_at_rest(&hooks->agenda))
+    if (!then || hooks->waiting || !agenda_at_rest(&hooks->agenda))
         return;
     hooks->then = NULL;
+    hooks->stopped = true;
     then(hooks->then_userdata);
 }
 
@@ -222,6 +229,15 @@ static void on_timer(void *userdata, int64_t now_ns)
     const struct agenda_event event = {.kind = AGENDA_TIME, .at_ns = now_ns};
 
     feed(userdata, &event);
+}
+
+static void on_last_role_over(void *userdata, int64_t now_ns)
+{
+    struct hooks *hooks = userdata;
+
+    (void)now_ns;
+    hooks->waiting = false;
+    end_if_at_rest(hooks);
 }
 
 /* -------------------------------------------------------------- from outside */
@@ -253,6 +269,8 @@ int hooks_new(struct daemon *daemon, struct hooks **hooks)
         r = sys_boot_id(made->boot_id);
     if (r == 0)
         r = loop_add_timer(daemon->loop, on_timer, made, &made->timer);
+    if (r == 0)
+        r = loop_add_timer(daemon->loop, on_last_role_over, made, &made->last_role);
     if (r < 0)
         return r;
     recall(made);
@@ -262,15 +280,23 @@ int hooks_new(struct daemon *daemon, struct hooks **hooks)
     return 0;
 }
 
+static void wait_for_role(struct hooks *hooks)
+{
+    hooks->waiting = true;
+    loop_set_timer(hooks->last_role, clock_now_ns() + last_role_ns);
+}
+
 void hooks_role(struct hooks *hooks, const struct role_message *role, const char *cause)
 {
     const struct agenda_event event = {.kind = AGENDA_ROLE, .at_ns = clock_now_ns(), .role = role};
 
-    if (hooks->agenda.count == 0 || hooks->then)
+    if (hooks->agenda.count == 0 || hooks->stopped || (hooks->then && role->role == ROLE_ACTIVE))
         return;
     if (role->role != hooks->role || role->epoch != hooks->epoch || hooks->cause[0] == '\0')
         text_copy(hooks->cause, sizeof hooks->cause, cause);
     hooks->role = role->role;
+    if (hooks->then && role->phase == PHASE_RELEASING)
+        wait_for_role(hooks); /* that the addresses are gone, for which hooks wait */
     hooks->epoch = role->epoch;
     feed(hooks, &event);
 }
@@ -292,5 +318,7 @@ void hooks_stop(struct hooks *hooks, void (*then)(void *userdata), void *userdat
 {
     hooks->then = then;
     hooks->then_userdata = userdata;
+    if (hooks->agenda.count > 0 && hooks->role == ROLE_ACTIVE)
+        wait_for_role(hooks);
     end_if_at_rest(hooks);
 }

@@ -10,7 +10,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-static const char record_suffix[] = ".record";
 static const int64_t stranger_patience_ns = 10 * NS_PER_S;
 
 static void name_files(struct kept *kept, const struct daemon *daemon, const char *suffix)
@@ -88,7 +87,7 @@ int kept_adopt(const struct kept *kept, struct loop *loop, const struct process_
     if (r == 0) {
         const struct memory_process found = {record.pid, record.started_ticks};
         *same = record.command == kept->hash;
-        r = process_adopt(loop, &found, kept->output, false, kept->leaves, handlers, process);
+        r = process_adopt(loop, &found, kept->output, kept->alone, kept->leaves, handlers, process);
     }
     if (r == 0)
         log_notice("service %s: process %d, which an earlier superviserd started, is adopted", kept->name,
@@ -110,21 +109,42 @@ void kept_forget(const struct kept *kept)
 /* ------------------------------------------------------------------ strangers */
 
 struct stranger {
+    struct stranger *next;
     struct kept kept;
     char name[CONFIG_NAME_MAX];
     struct process *process;
     struct loop_source *timer;
 };
 
-static void on_ended(void *userdata, const struct process_end *end)
-{
-    struct stranger *stranger = userdata;
+static struct {
+    struct stranger *first;
+    void (*gone)(void *userdata, const char *service);
+    void *userdata;
+} strangers;
 
-    (void)end;
-    log_notice("service %s, which is not configured any more, has ended", stranger->name);
+static void drop(struct stranger *stranger)
+{
+    struct stranger **at = &strangers.first;
+
+    while (*at && *at != stranger)
+        at = &(*at)->next;
+    if (*at)
+        *at = stranger->next;
     kept_forget(&stranger->kept);
     loop_remove(stranger->timer);
     free(stranger);
+}
+
+static void on_ended(void *userdata, const struct process_end *end)
+{
+    struct stranger *stranger = userdata;
+    char name[CONFIG_NAME_MAX];
+
+    (void)end;
+    text_copy(name, sizeof name, stranger->name);
+    log_notice("service %s, which is not configured any more, has ended", name);
+    drop(stranger);
+    strangers.gone(strangers.userdata, name);
 }
 
 static void on_output(void *userdata, const char *line)
@@ -142,7 +162,7 @@ static void on_patience_over(void *userdata, int64_t now_ns)
     process_kill(stranger->process);
 }
 
-static void end_stranger(const struct daemon *daemon, const char *name)
+static void end_stranger(const struct daemon *daemon, const char *name, const char *suffix)
 {
     struct stranger *stranger = calloc(1, sizeof *stranger);
     const struct process_handlers handlers = {.ended = on_ended, .output = on_output, .userdata = stranger};
@@ -152,46 +172,76 @@ static void end_stranger(const struct daemon *daemon, const char *name)
     if (!stranger)
         return;
     text_copy(stranger->name, sizeof stranger->name, name);
-    int r = kept_open(&stranger->kept, daemon, stranger->name, record_suffix + 1, &none, "", "");
+    int r = kept_open(&stranger->kept, daemon, stranger->name, suffix, &none, "", "");
+    stranger->kept.alone = strcmp(suffix, "main") == 0;
+    stranger->kept.leaves = strcmp(suffix, "record") != 0;
     if (r == 0)
         r = loop_add_timer(daemon->loop, on_patience_over, stranger, &stranger->timer);
     if (r == 0)
         r = kept_adopt(&stranger->kept, daemon->loop, &handlers, &stranger->process, &same);
     if (r < 0) {
-        kept_forget(&stranger->kept);
-        loop_remove(stranger->timer);
-        free(stranger);
+        drop(stranger);
         return;
     }
-    log_warning("service %s still runs, but is not configured any more: it is told to end", name);
+    log_warning(
+        "service %s still runs, but is not configured any more, or in another way: what ran of it is told "
+        "to end",
+        name);
+    stranger->next = strangers.first;
+    strangers.first = stranger;
     process_terminate(stranger->process);
     loop_set_timer(stranger->timer, clock_now_ns() + stranger_patience_ns);
 }
 
-static bool is_configured(const struct config *config, const char *name)
+static bool is_configured(const struct config *config, const char *name, const char *suffix)
 {
-    for (size_t i = 0; i < config->service_count; i++)
-        if (strcmp(config->services[i].name, name) == 0)
-            return true;
+    for (size_t i = 0; i < config->service_count; i++) {
+        const struct config_service *service = &config->services[i];
+        if (strcmp(service->name, name) == 0)
+            return (strcmp(suffix, "record") == 0 ? service->command.count : service->start.count) > 0;
+    }
     return false;
 }
 
-void kept_end_strangers(const struct daemon *daemon)
+/* Of "NAME.SUFFIX", a note's. False: it is something else. */
+static bool split(const char *file, char name[static CONFIG_NAME_MAX], const char **suffix)
 {
-    char path[PATH_MAX];
-    const struct dirent *entry;
+    static const char *const suffixes[] = {"record", "start", "main"};
+    const char *dot = strrchr(file, '.');
 
+    if (!dot || dot == file || dot - file >= CONFIG_NAME_MAX)
+        return false;
+    snprintf(name, CONFIG_NAME_MAX, "%.*s", (int)(dot - file), file);
+    for (size_t i = 0; i < ARRAY_LENGTH(suffixes); i++)
+        if (strcmp(dot + 1, suffixes[i]) == 0) {
+            *suffix = suffixes[i];
+            return true;
+        }
+    return false;
+}
+
+void kept_end_strangers(const struct daemon *daemon, void (*gone)(void *userdata, const char *service),
+                        void *userdata)
+{
+    char path[PATH_MAX], name[CONFIG_NAME_MAX];
+    const struct dirent *entry;
+    const char *suffix;
+
+    strangers.gone = gone;
+    strangers.userdata = userdata;
     snprintf(path, sizeof path, "%s/%s/service", daemon->run_dir, daemon->name);
     DIR *directory = opendir(path);
-    while (directory && (entry = readdir(directory)) != NULL) {
-        char name[CONFIG_NAME_MAX];
-        const char *suffix = strstr(entry->d_name, record_suffix);
-        if (!suffix || suffix[strlen(record_suffix)] != '\0' || suffix - entry->d_name >= CONFIG_NAME_MAX)
-            continue;
-        snprintf(name, sizeof name, "%.*s", (int)(suffix - entry->d_name), entry->d_name);
-        if (!is_configured(daemon->config, name))
-            end_stranger(daemon, name);
-    }
+    while (directory && (entry = readdir(directory)) != NULL)
+        if (split(entry->d_name, name, &suffix) && !is_configured(daemon->config, name, suffix))
+            end_stranger(daemon, name, suffix);
     if (directory)
         closedir(directory);
+}
+
+bool kept_is_in_the_way(const char *service)
+{
+    for (const struct stranger *stranger = strangers.first; stranger; stranger = stranger->next)
+        if (strcmp(stranger->name, service) == 0)
+            return true;
+    return false;
 }

@@ -16,7 +16,7 @@
 #include "common/sys.h"
 #include "superviserd/procfs.h"
 
-enum { PIDFILE_READ = 64, FAMILY_ROUNDS = 8 };
+enum { PIDFILE_READ = 64, COMMAND_LINE_READ = 512, FAMILY_ROUNDS = 8 };
 
 /* What a pidfile's time and a start may differ by, since both are rounded. */
 static const int64_t pidfile_slack_ns = 2 * NS_PER_S;
@@ -121,13 +121,46 @@ static bool is_here(const struct procfs_stat *stat, const char *network)
 
 static bool is_called(const struct procfs_stat *stat, const char *name)
 {
-    char program[PATH_MAX];
+    char program[PATH_MAX], path[64], words[COMMAND_LINE_READ];
 
     read_link(stat->pid, "exe", program, sizeof program);
-    return program[0] != '\0' && procfs_is_called(stat, program, name);
+    if (program[0] == '\0')
+        return false;
+    snprintf(path, sizeof path, "/proc/%d/cmdline", stat->pid);
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t n = fd < 0 ? 0 : read(fd, words, sizeof words);
+    return procfs_is_called(stat, program, words, (size_t)MAX(n, 0), name);
 }
 
-int memory_find(const char *name, struct memory_process *found)
+/* The folder in /proc bears the effective user, whatever the process keeps from being looked at. */
+static bool runs_as(int pid, int64_t uid)
+{
+    char path[64];
+    struct stat process;
+
+    snprintf(path, sizeof path, "/proc/%d", pid);
+    return uid == MEMORY_ANYBODY || (stat(path, &process) == 0 && process.st_uid == uid);
+}
+
+/* A daemon of duet's, of whatever node, or the command: the program lies where this one does. */
+static bool is_of_duet(int pid)
+{
+    static const char *const names[] = {"arbiterd", "heartbeatd", "takeoverd", "superviserd", "duet"};
+    char own[PATH_MAX], theirs[PATH_MAX];
+
+    read_link(getpid(), "exe", own, sizeof own);
+    read_link(pid, "exe", theirs, sizeof theirs);
+    const char *own_file = strrchr(own, '/'), *their_file = strrchr(theirs, '/');
+    if (!own_file || !their_file || own_file - own != their_file - theirs ||
+        memcmp(own, theirs, (size_t)(own_file - own)) != 0)
+        return false;
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
+        if (strcmp(their_file + 1, names[i]) == 0)
+            return true;
+    return false;
+}
+
+int memory_find(const char *name, int64_t uid, struct memory_process *found)
 {
     const struct procfs_stat *first = NULL;
     char network[64];
@@ -139,7 +172,8 @@ int memory_find(const char *name, struct memory_process *found)
         const struct procfs_stat *stat = &snapshot.items[i];
         const bool earlier = !first || stat->started_ticks < first->started_ticks ||
                              (stat->started_ticks == first->started_ticks && stat->pid < first->pid);
-        if (earlier && is_called(stat, name) && is_here(stat, network) && !is_own(&snapshot, stat))
+        if (earlier && is_called(stat, name) && is_here(stat, network) && runs_as(stat->pid, uid) &&
+            !is_own(&snapshot, stat) && !is_of_duet(stat->pid))
             first = stat;
     }
     if (r == 0 && !first)
@@ -197,8 +231,8 @@ int memory_read_pidfile(const char *path, bool old, struct memory_process *found
     if (n < 0)
         return -errno;
     int r = procfs_parse_pidfile(text, (size_t)n, &pid);
-    if (r == 0 && pid == getpid())
-        r = -EBADMSG;
+    if (r == 0 && (pid == getpid() || pid == getppid() || is_of_duet(pid)))
+        r = -EPERM;
     if (r == 0)
         r = memory_look(pid, found);
     if (r == 0)

@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,6 +27,10 @@ struct report {
     int step, error;
 };
 
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP (1U << 2) /* Linux 6.9 */
+#endif
+
 struct process {
     struct loop *loop;
     struct process_handlers handlers;
@@ -34,11 +39,13 @@ struct process {
     bool alone;   /* it leads no group of duet's */
     bool leaves;  /* what it leaves behind stays */
     pid_t pid;
-    struct memory_process found;     /* if adopted */
-    int pidfd, report_fd, output_fd; /* -1: closed */
-    struct loop_source *pidfd_source, *report_source, *output_source;
+    struct memory_process found;                                      /* if adopted */
+    int pidfd, report_fd, output_fd;                                  /* -1: closed */
+    struct loop_source *pidfd_source, *report_source, *output_source; /* output: NULL while it pauses */
+    struct loop_source *output_timer;                                 /* the end of a pause */
     struct report report;
     struct output output;
+    struct output_ration ration;
     int64_t started_ns;
     char program[96];
 };
@@ -113,7 +120,7 @@ _Noreturn static void become_program(const struct child *child)
     const bool outlives = is_kept(child) || request->detached;
 
     sys_leave_realtime();
-    if ((request->detached ? setsid() : setpgid(0, 0)) < 0 || !set_descriptors(child->output))
+    if (setsid() < 0 || !set_descriptors(child->output))
         give_up(child->report, STEP_SETUP);
     reset_signals();
     if (request->user && !change_user(request->user))
@@ -166,6 +173,7 @@ static void process_free(struct process *process)
     drop_source(&process->pidfd_source);
     drop_source(&process->report_source);
     drop_source(&process->output_source);
+    drop_source(&process->output_timer);
     close_fd(&process->pidfd);
     close_fd(&process->report_fd);
     close_fd(&process->output_fd);
@@ -287,11 +295,7 @@ static int fork_child(struct process *process, const struct process_request *req
             close(ends->gate_key); /* else the gate would never be seen closed */
         become_program(&child);
     }
-    if (process->pid < 0)
-        return -errno;
-    if (!process->detached)
-        setpgid(process->pid, process->pid); /* both do it: whoever is first; fails harmlessly after exec */
-    return 0;
+    return process->pid < 0 ? -errno : 0;
 }
 
 /* Lets the child through. */
@@ -390,6 +394,11 @@ static void end_words(const struct process *process, const siginfo_t *info, stru
         *end = (struct process_end){.text = "ended; its status is not known, since it was adopted"};
         return;
     }
+    if (info->si_code == 0) {
+        *end =
+            (struct process_end){.text = "ended; its status is not known, since it was asked for elsewhere"};
+        return;
+    }
     end->well = by_itself && info->si_status == 0;
     snprintf(end->text, sizeof end->text, "%s %d after %" PRId64 ".%" PRId64 " s",
              by_itself ? "ended with status" : "killed by signal", info->si_status, ran_ns / NS_PER_S,
@@ -397,10 +406,13 @@ static void end_words(const struct process *process, const siginfo_t *info, stru
 }
 
 /* Kills what is left of the group while the first process, not yet reaped, keeps the group's number from
- * being given to another one; then reaps it. False if it has not ended. */
+ * being given to another one; then reaps it. False if it has not ended. Without a child of that number there
+ * is nothing to wait for any more: `info` stays empty. */
 static bool reap(struct process *process, siginfo_t *info)
 {
-    if (waitid(P_PID, (id_t)process->pid, info, WEXITED | WNOHANG | WNOWAIT) < 0 || info->si_pid == 0)
+    if (waitid(P_PID, (id_t)process->pid, info, WEXITED | WNOHANG | WNOWAIT) < 0)
+        return errno == ECHILD;
+    if (info->si_pid == 0)
         return false;
     if (!process->leaves)
         kill(-process->pid, SIGKILL);
@@ -429,7 +441,29 @@ static ssize_t read_output(struct process *process)
 static void end_output(struct process *process)
 {
     drop_source(&process->output_source);
+    drop_source(&process->output_timer);
+    close_fd(&process->output_fd);
     output_end(&process->output, hand_over_line, process);
+}
+
+static void on_output_timer(void *userdata, int64_t now_ns)
+{
+    struct process *process = userdata;
+
+    (void)now_ns;
+    if (loop_add_fd(process->loop, process->output_fd, EPOLLIN, on_output, process, &process->output_source) <
+        0)
+        end_output(process);
+}
+
+/* It printed its ration. Without memory for a timer it is read on. */
+static void pause_output(struct process *process, int64_t until_ns)
+{
+    if (!process->output_timer &&
+        loop_add_timer(process->loop, on_output_timer, process, &process->output_timer) < 0)
+        return;
+    drop_source(&process->output_source);
+    loop_set_timer(process->output_timer, until_ns);
 }
 
 static void on_output(void *userdata, int fd, unsigned events)
@@ -439,14 +473,17 @@ static void on_output(void *userdata, int fd, unsigned events)
     (void)fd;
     (void)events;
     const ssize_t r = read_output(process);
+    const int64_t pause_ns = output_pause(&process->ration, (size_t)MAX(r, 0), clock_now_ns());
     if (r == 0 || (r < 0 && r != -EAGAIN && r != -EINTR))
         end_output(process);
+    else if (pause_ns != 0)
+        pause_output(process, pause_ns);
 }
 
 /* What was printed last is worth most. Bounded by what a pipe holds. */
 static void drain_output(struct process *process)
 {
-    if (!process->output_source)
+    if (process->output_fd < 0)
         return;
     for (int i = 0; i < 8 && read_output(process) > 0; i++)
         ;
@@ -515,6 +552,25 @@ bool process_is_adopted(const struct process *process)
 
 /* ---------------------------------------------------------------- ending it */
 
+static bool has_ended(const struct process *process)
+{
+    struct pollfd pidfd = {.fd = process->pidfd, .events = POLLIN};
+
+    return poll(&pidfd, 1, 0) > 0;
+}
+
+/* By the descriptor where the kernel can, since the number of an adopted process may be another one's as soon
+ * as it has ended. A child keeps its number until it is reaped; one that was not yet scheduled leads no
+ * group. */
+static void signal_group(const struct process *process, int number)
+{
+    if (syscall(SYS_pidfd_send_signal, process->pidfd, number, NULL, PIDFD_SIGNAL_PROCESS_GROUP) == 0 ||
+        (process->adopted && has_ended(process)))
+        return;
+    if (kill(-process->pid, number) < 0 && errno == ESRCH && !process->adopted)
+        kill(process->pid, number);
+}
+
 void process_terminate(const struct process *process)
 {
     if (process->alone) {
@@ -522,8 +578,8 @@ void process_terminate(const struct process *process)
         syscall(SYS_pidfd_send_signal, process->pidfd, SIGCONT, NULL, 0);
         return;
     }
-    kill(-process->pid, SIGTERM);
-    kill(-process->pid, SIGCONT);
+    signal_group(process, SIGTERM);
+    signal_group(process, SIGCONT);
 }
 
 void process_kill(const struct process *process)
@@ -531,7 +587,7 @@ void process_kill(const struct process *process)
     if (process->adopted)
         memory_kill_family(&process->found);
     else
-        kill(-process->pid, SIGKILL);
+        signal_group(process, SIGKILL);
 }
 
 void process_abandon(struct process *process)

@@ -28,6 +28,13 @@ static const char properties[] = "org.freedesktop.DBus.Properties";
 
 static const int64_t reconnect_ns = NS_PER_S;
 
+/* A unit's object has its name in it, three bytes for each that is no letter or digit. */
+enum { OBJECT_PATH_MAX = 512 };
+
+_Static_assert(OBJECT_PATH_MAX >
+                   sizeof "/org/freedesktop/systemd1/unit/" + 3 * sizeof((struct config_service *)0)->unit,
+               "the longest name fits");
+
 enum seen { SEEN_NOT_YET, SEEN_DOWN, SEEN_COMING, SEEN_UP, SEEN_GOING };
 enum asked { ASKED_NOTHING, ASKED_START, ASKED_STOP };
 
@@ -35,11 +42,12 @@ struct unit {
     struct runner runner;
     struct unit *next;
     enum seen seen;
-    enum asked asked;                     /* what `started`, `failed` or `ended` is still owed for */
-    char path[256], job[256];             /* objects; empty: not known, none */
+    enum asked asked; /* what `started`, `failed` or `ended` is still owed for */
+    char path[OBJECT_PATH_MAX], job[OBJECT_PATH_MAX]; /* objects; empty: not known, none */
     int replies;                          /* to jobs asked for, which name them, that are still to come */
     char active[32], sub[32], result[32]; /* properties, as last heard */
     int pid;
+    bool told;            /* that it runs, and since then not that it does not */
     sd_bus_slot *changed; /* the subscription to its properties */
     struct loop_source *patience;
 };
@@ -68,7 +76,10 @@ static void tell_started(struct unit *unit)
     loop_stop_timer(unit->patience);
     if (asked)
         unit->asked = ASKED_NOTHING;
-    (asked ? handlers->started : handlers->found)(handlers->userdata, unit->pid);
+    /* Told before: it was restarted by somebody else, and goes on as another process. */
+    const bool known = asked || unit->told;
+    unit->told = true;
+    (known ? handlers->started : handlers->found)(handlers->userdata, unit->pid);
 }
 
 static void tell_failed(struct unit *unit, const char *text)
@@ -77,6 +88,7 @@ static void tell_failed(struct unit *unit, const char *text)
 
     loop_stop_timer(unit->patience);
     unit->asked = ASKED_NOTHING;
+    unit->told = false;
     handlers->failed(handlers->userdata, text);
 }
 
@@ -88,6 +100,7 @@ static void tell_ended(struct unit *unit)
     snprintf(text, sizeof text, "unit %.60s is %s (result: %s)", name_of(unit), unit->active, unit->result);
     loop_stop_timer(unit->patience);
     unit->asked = ASKED_NOTHING;
+    unit->told = false;
     handlers->ended(handlers->userdata, text);
 }
 

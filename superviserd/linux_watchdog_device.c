@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/watchdog.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,6 +101,34 @@ int watchdog_device_feed(int fd)
     int unused = 0;
 
     return ioctl(fd, WDIOC_KEEPALIVE, &unused) < 0 ? -errno : 0;
+}
+
+static int set_seconds(int fd, int64_t seconds)
+{
+    int value = (int)seconds;
+
+    return ioctl(fd, WDIOC_SETTIMEOUT, &value) < 0 ? -errno : 0;
+}
+
+int64_t watchdog_device_set_timeout(int fd, int64_t timeout_ns)
+{
+    int64_t taken = 0, refused = MIN(MAX((timeout_ns + NS_PER_S - 1) / NS_PER_S, 1), INT_MAX);
+    int told = 0;
+
+    int r = set_seconds(fd, refused);
+    if (r == 0)
+        taken = refused;
+    while (r == -EINVAL && refused - taken > 1) { /* more than it can: a driver does not tell its maximum */
+        const int64_t between = taken + (refused - taken) / 2;
+        if (set_seconds(fd, between) == 0)
+            taken = between;
+        else
+            refused = between;
+    }
+    const int fed = watchdog_device_feed(fd);
+    if (fed < 0 || taken == 0)
+        return fed < 0 ? fed : r;
+    return (ioctl(fd, WDIOC_GETTIMEOUT, &told) == 0 && told > 0 ? told : taken) * NS_PER_S;
 }
 
 int watchdog_device_close(int fd, bool disarm)

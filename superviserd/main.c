@@ -34,6 +34,7 @@ static void on_address(void *userdata, const struct bus_message *message)
 {
     (void)userdata;
     reboot_address(self.reboot, message->body);
+    services_address(self.services, message->body, message->cause);
 }
 
 static void on_command(void *userdata, const struct command_message *command, struct bus_answer *answer)
@@ -67,7 +68,7 @@ static void on_stop(void *userdata)
 static void on_end(void *userdata)
 {
     (void)userdata;
-    watchdog_let_go(self.watchdog);
+    watchdog_let_go(self.watchdog, reboot_left_ns(self.reboot));
     services_close(self.services);
 }
 

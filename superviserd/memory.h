@@ -16,15 +16,19 @@ struct memory_process {
 /* Who has this number now. 0; -ESRCH (nobody, or only one that has ended). */
 int memory_look(int pid, struct memory_process *found);
 
-/* The process called `name` (procfs_is_called()); of several the one that started first, which is the one
- * that started the others. Not this daemon, nor what it runs itself. 0; -ESRCH; or another negative errno. */
-int memory_find(const char *name, struct memory_process *found);
+/* Whose processes count. */
+enum { MEMORY_ANYBODY = -1 };
+
+/* The process called `name` (procfs_is_called()) that runs as the user `uid` (or MEMORY_ANYBODY); of several
+ * the one that started first, which is the one that started the others. Not one of duet's own, nor what this
+ * daemon runs itself. 0; -ESRCH; or another negative errno. */
+int memory_find(const char *name, int64_t uid, struct memory_process *found);
 
 /* The process that a pidfile names. 0; -ENOENT (no such file); -EBADMSG (it begins with no number); -ESRCH
  * (no such process; or, if `old`, one that started after the file was written, and so has the number by
  * chance); -EPERM (the file may name processes of others to this daemon, which is root: it is a symbolic
- * link, or more than its owner can write it, or its owner is not root and the process not his); or another
- * negative errno. */
+ * link, or more than its owner can write it, or its owner is not root and the process not his; or it names
+ * one of duet's own processes, or the parent of this daemon); or another negative errno. */
 int memory_read_pidfile(const char *path, bool old, struct memory_process *found);
 
 /* A descriptor that becomes readable when that very process ends. -ESRCH if it is gone; or another negative

@@ -36,3 +36,11 @@ void output_feed(struct output *output, const char *bytes, size_t size, output_h
         else if (bytes[i] != '\r')
             add(output, bytes[i]);
 }
+
+int64_t output_pause(struct output_ration *ration, size_t bytes, int64_t now_ns)
+{
+    if (now_ns - ration->begun_ns >= OUTPUT_WINDOW_NS)
+        *ration = (struct output_ration){.begun_ns = now_ns};
+    ration->used += bytes;
+    return ration->used < OUTPUT_RATION ? 0 : ration->begun_ns + OUTPUT_WINDOW_NS;
+}

@@ -1,7 +1,7 @@
 /* process: other people's programs, started, watched and ended without ever blocking the loop.
  *
- * A program is run without a shell, in a process group of its own (a session of its own, if detached), with
- * default signals, ordinary scheduling, stdin from /dev/null and no inherited descriptors. That it could not
+ * A program is run without a shell, in a session and a process group of its own, with default signals,
+ * ordinary scheduling and limits, stdin from /dev/null and no inherited descriptors. That it could not
  * be started is told as that, with the step that failed, and not as the end of a program that never ran. Its
  * end is seen at once, through a descriptor of the process; whatever is left of its group then is killed, so
  * that a new start meets nothing of the old one. It must stay in the foreground: its end is the end of its

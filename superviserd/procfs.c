@@ -68,10 +68,32 @@ int procfs_parse_pidfile(const char *text, size_t size, int *pid)
     return 0;
 }
 
-bool procfs_is_called(const struct procfs_stat *stat, const char *program, const char *name)
+static bool is_file_name(const char *path, const char *name)
 {
-    const char *slash = strrchr(program, '/');
-    const char *file = slash ? slash + 1 : program;
+    const char *slash = strrchr(path, '/');
 
-    return strncmp(stat->name, name, COMM_BYTES) == 0 || strcmp(file, name) == 0;
+    return strcmp(slash ? slash + 1 : path, name) == 0;
+}
+
+static bool is_among_words(const char *words, size_t size, const char *name)
+{
+    size_t i = 0;
+
+    for (int k = 0; k < 2 && i < size; k++) {
+        const size_t length = strnlen(words + i, size - i);
+        if (i + length < size && is_file_name(words + i, name)) /* whole */
+            return true;
+        i += length + 1;
+    }
+    return false;
+}
+
+bool procfs_is_called(const struct procfs_stat *stat, const char *program, const char *words, size_t size,
+                      const char *name)
+{
+    if (is_file_name(program, name))
+        return true;
+    if (strncmp(stat->name, name, COMM_BYTES) != 0)
+        return false;
+    return strlen(name) < COMM_BYTES || is_among_words(words, size, name);
 }

@@ -23,6 +23,10 @@ bool procfs_is_dead(const struct procfs_stat *stat);
  * 0 or -EBADMSG. */
 int procfs_parse_pidfile(const char *text, size_t size, int *pid);
 
-/* `name` is what a process is called: its own name, of which the kernel keeps 15 bytes, or the file name of
- * its program, whose path is `program` (empty: not known). */
-bool procfs_is_called(const struct procfs_stat *stat, const char *program, const char *name);
+/* `name` is what a process is called: its own name, or the file name of its program, whose path is `program`
+ * (empty: not known). Of its own name the kernel keeps 15 bytes, which may be those of another one: a `name`
+ * of that length or longer must be the file name of the program, or of one of the first two words of its
+ * command line (a script's is the second), too. `words`: that command line as /proc has it, with a NUL after
+ * each word. */
+bool procfs_is_called(const struct procfs_stat *stat, const char *program, const char *words, size_t size,
+                      const char *name);

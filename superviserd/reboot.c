@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -12,13 +11,14 @@
 #include "common/statefile.h"
 #include "common/sys.h"
 #include "superviserd/disk.h"
+#include "superviserd/heir.h"
 #include "superviserd/process.h"
 #include "superviserd/restarts.h"
 
 /* What each step of the preparation may take. */
 static const int64_t release_limit_ns = 2 * NS_PER_S;
 static const int64_t trap_time_ns = 300 * NS_PER_MS;
-static const int64_t disk_limit_ns = 5 * NS_PER_S;
+static const int64_t disk_limit_ns = HEIR_SYNC_NS;
 
 /* This one is waited for in the loop, which feeds the watchdog: well below any timeout. */
 static const int64_t box_limit_ns = 500 * NS_PER_MS;
@@ -30,13 +30,19 @@ struct reboot {
     struct daemon *daemon;
     struct watchdog *watchdog;
     struct recorder *recorder;
-    bool wished; /* by the latest role */
-    bool heard;  /* a role was */
-    bool released;
+    bool wished;    /* by the latest role */
+    bool heard;     /* a role was */
+    int64_t change; /* the latest one of the role */
+    enum hold_state hold;
+    int64_t obeyed; /* the change that takeoverd had obeyed then */
     enum stage step;
-    struct loop_source *timer;
+    int64_t until; /* the end of the grace; 0: no command was started */
+    bool paused;   /* this restart has waited */
+    struct loop_source *timer, *calm_timer;
     struct disk *disk;
-    struct restarts restarts; /* as on the disk, or soon */
+    int64_t job;                     /* of `disk`, the one that is waited for */
+    struct restarts restarts;        /* as on the disk, or soon */
+    struct restarts restarts_before; /* without the one that is being prepared */
     struct reboot_message message;
     char cause[CAUSE_MAX];
     char note[PATH_MAX], history[PATH_MAX]; /* files */
@@ -97,7 +103,7 @@ static void note(const struct reboot *reboot)
     char text[SYS_BOOT_ID_MAX + 1];
 
     snprintf(text, sizeof text, "%s\n", reboot->boot_id);
-    int r = statefile_write_quick(reboot->note, text);
+    int r = heir_note(reboot->note, text);
     if (r < 0)
         log_warning("cannot write %s: %s; should superviserd restart now, the reboot command would run twice",
                     reboot->note, strerror(-r));
@@ -105,9 +111,52 @@ static void note(const struct reboot *reboot)
 
 static void remove_note(const struct reboot *reboot)
 {
-    if (unlink(reboot->note) < 0 && errno != ENOENT)
+    const int r = heir_void_note(reboot->note);
+
+    if (r < 0)
         log_warning("cannot remove %s: %s; remove it, or the next reboot will not come about", reboot->note,
-                    strerror(errno));
+                    strerror(-r));
+}
+
+/* ----------------------------------------------------------------- counting */
+
+static struct restarts_now now_here(const struct reboot *reboot)
+{
+    return (struct restarts_now){reboot->boot_id, clock_now_ns()};
+}
+
+static void expect_calm(struct reboot *reboot)
+{
+    const struct restarts_now now = now_here(reboot);
+
+    if (reboot->restarts.row > 0)
+        loop_set_timer(reboot->calm_timer, now.at_ns + restarts_calm_ns(&reboot->restarts, &now));
+    else
+        loop_stop_timer(reboot->calm_timer);
+}
+
+/* Nobody waits for it. */
+static void set_count(struct reboot *reboot, const struct restarts *restarts)
+{
+    char text[STATEFILE_MAX];
+
+    reboot->restarts = *restarts;
+    expect_calm(reboot);
+    restarts_print(restarts, text);
+    const int64_t r = disk_write(reboot->disk, reboot->history, text);
+    if (r < 0)
+        log_warning("cannot write %s: %s; restarts of this node are not counted as they should",
+                    reboot->history, strerror((int)-r));
+}
+
+/* While the machine is up: else a later boot could not know of it. */
+static void on_calm(void *userdata, int64_t now_ns)
+{
+    struct reboot *reboot = userdata;
+
+    (void)now_ns;
+    if (reboot->message.state == REBOOT_STATE_NONE)
+        set_count(reboot, &(struct restarts){0});
 }
 
 /* ------------------------------------------------------------------ command */
@@ -142,13 +191,27 @@ static void on_ended(void *userdata, const struct process_end *end)
         set_state(reboot, REBOOT_STATE_NONE, 0, "");
 }
 
+static bool is_forced(const struct reboot *reboot)
+{
+    return reboot->daemon->config->reboot_force;
+}
+
 /* From here on the machine has reboot-grace to go down. */
 static void begin_grace(struct reboot *reboot)
 {
     const int64_t grace_ns = reboot->daemon->config->timers.reboot_grace;
 
+    note(reboot); /* anew: an heir that was made before has nothing to do any more */
+    reboot->until = clock_now_ns() + grace_ns;
     wait_for(reboot, STEP_GRACE, grace_ns);
-    set_state(reboot, REBOOT_STATE_RUNNING, clock_now_ns() + grace_ns, "");
+    set_state(reboot, REBOOT_STATE_RUNNING, reboot->until, "");
+    if (!is_forced(reboot) || !sys_is_whole_machine())
+        return;
+    const int r = heir_start(reboot->note, reboot->until);
+    if (r < 0)
+        log_warning("superviserd has no heir (%s): once it was stopped, a shutdown that hangs is left to the "
+                    "watchdog and to systemd",
+                    strerror(-r));
 }
 
 static void run_command(struct reboot *reboot)
@@ -159,7 +222,6 @@ static void run_command(struct reboot *reboot)
     const struct process_handlers handlers = {on_started, on_start_failed, on_ended, NULL, reboot};
     char error[PROCESS_TEXT_MAX];
 
-    note(reboot);
     begin_grace(reboot);
     if (command->count == 0) {
         fail(reboot, "no reboot-command is configured");
@@ -182,17 +244,50 @@ static void write_box(struct reboot *reboot, const char *text)
         log_warning("the black box is not all on the disk: %s", strerror(-r));
 }
 
+/* Restarts that nobody can count must not follow upon each other without a pause: one that had none has one
+ * now, and then tries again. */
+static void go_on_uncounted(struct reboot *reboot, int error)
+{
+    const char *why = error == -EINPROGRESS ? "the disk takes too long" : strerror(-error);
+    char text[sizeof reboot->message.error];
+
+    reboot->restarts = reboot->restarts_before;
+    if (reboot->paused) {
+        log_error("this restart could not be counted: %s; restarting all the same", why);
+        run_command(reboot);
+        return;
+    }
+    snprintf(text, sizeof text, "this restart could not be counted: %s; it waits a minute", why);
+    log_error("%s", text);
+    wait_for(reboot, STEP_PAUSE, RESTARTS_PAUSE_NS);
+    set_state(reboot, REBOOT_STATE_DELAYED, clock_now_ns() + RESTARTS_PAUSE_NS, text);
+}
+
+static void go_on(struct reboot *reboot)
+{
+    const int r = disk_result(reboot->disk, reboot->job);
+
+    if (r < 0)
+        go_on_uncounted(reboot, r);
+    else
+        run_command(reboot);
+}
+
 static void sync_disks(struct reboot *reboot)
 {
+    const struct restarts_now now = now_here(reboot);
     char text[STATEFILE_MAX], box_text[sizeof reboot->message.reason + 32];
 
     snprintf(box_text, sizeof box_text, "restarting this node: %s", reboot->message.reason);
     write_box(reboot, box_text);
-    restarts_count(&reboot->restarts, reboot->message.reason, time(NULL));
+    reboot->restarts_before = reboot->restarts;
+    restarts_count(&reboot->restarts, reboot->message.reason, &now);
     restarts_print(&reboot->restarts, text);
+    expect_calm(reboot);
     wait_for(reboot, STEP_DISK, disk_limit_ns);
-    if (disk_sync(reboot->disk, reboot->history, text) < 0)
-        run_command(reboot); /* without */
+    reboot->job = disk_sync(reboot->disk, reboot->history, text);
+    if (reboot->job < 0)
+        go_on_uncounted(reboot, (int)reboot->job);
 }
 
 static void let_traps_go(struct reboot *reboot)
@@ -203,11 +298,17 @@ static void let_traps_go(struct reboot *reboot)
         sync_disks(reboot);
 }
 
+/* A release that obeyed an older role says nothing of what was held since. */
+static bool is_released(const struct reboot *reboot)
+{
+    return reboot->hold == HOLD_STATE_RELEASED && reboot->obeyed >= reboot->change;
+}
+
 static void prepare(struct reboot *reboot)
 {
     log_warning("restarting this node: %s", reboot->message.reason);
     set_state(reboot, REBOOT_STATE_PREPARING, 0, "");
-    if (reboot->released)
+    if (is_released(reboot))
         let_traps_go(reboot);
     else
         wait_for(reboot, STEP_RELEASE, release_limit_ns);
@@ -219,6 +320,7 @@ static void force(struct reboot *reboot)
 {
     char error[sizeof reboot->message.error];
 
+    wait_for_nothing(reboot); /* the disk and its limit both lead here */
     log_error("restarting the machine by the kernel");
     const int r = sys_restart();
     const bool starved = watchdog_starve(reboot->watchdog, "the kernel refused to restart the machine");
@@ -234,11 +336,12 @@ static void on_grace_over(struct reboot *reboot)
     duration_print(reboot->daemon->config->timers.reboot_grace, grace);
     snprintf(error, sizeof error, "the machine still runs %s after the reboot command", grace);
     reboot->message.until_ns = 0;
-    if (reboot->daemon->config->reboot_force && sys_is_whole_machine()) {
+    if (is_forced(reboot) && sys_is_whole_machine()) {
         log_error("%s", error);
         write_box(reboot, "restarting the machine by the kernel, since the reboot command did not");
         wait_for(reboot, STEP_LAST_DISK, disk_limit_ns);
-        if (disk_sync(reboot->disk, NULL, NULL) < 0)
+        reboot->job = disk_sync(reboot->disk, NULL, NULL);
+        if (reboot->job < 0)
             force(reboot);
     } else if (reboot->message.state != REBOOT_STATE_FAILED) {
         fail(reboot, error);
@@ -256,6 +359,7 @@ static void on_timer(void *userdata, int64_t now_ns)
     case STEP_NONE:
         break;
     case STEP_PAUSE:
+        reboot->paused = true;
         prepare(reboot);
         break;
     case STEP_RELEASE:
@@ -266,8 +370,8 @@ static void on_timer(void *userdata, int64_t now_ns)
         sync_disks(reboot);
         break;
     case STEP_DISK:
-        log_error("the disks were not written in time; restarting all the same");
-        run_command(reboot);
+        log_error("the disks were not written in time");
+        go_on(reboot);
         break;
     case STEP_GRACE:
         on_grace_over(reboot);
@@ -278,20 +382,23 @@ static void on_timer(void *userdata, int64_t now_ns)
     }
 }
 
-static void on_disk(void *userdata)
+static void on_disk(void *userdata, int64_t done)
 {
     struct reboot *reboot = userdata;
 
+    if (done < reboot->job)
+        return; /* of a restart that was taken back */
     if (reboot->step == STEP_DISK)
-        run_command(reboot);
+        go_on(reboot);
     else if (reboot->step == STEP_LAST_DISK)
         force(reboot);
 }
 
 void reboot_address(struct reboot *reboot, const struct address_message *address)
 {
-    reboot->released = address->state == HOLD_STATE_RELEASED;
-    if (reboot->released && reboot->step == STEP_RELEASE)
+    reboot->hold = address->state;
+    reboot->obeyed = address->change;
+    if (is_released(reboot) && reboot->step == STEP_RELEASE)
         let_traps_go(reboot);
 }
 
@@ -299,16 +406,16 @@ void reboot_address(struct reboot *reboot, const struct address_message *address
 
 static void wish_appeared(struct reboot *reboot, const struct role_message *role, const char *cause)
 {
-    const int64_t now_s = time(NULL);
+    const struct restarts_now now = now_here(reboot);
     char wait[DURATION_TEXT_MAX];
 
     text_copy(reboot->message.reason, sizeof reboot->message.reason, role->reboot_reason);
     text_copy(reboot->cause, sizeof reboot->cause, cause);
-    reboot->message.row = restarts_row(&reboot->restarts, role->reboot_reason, now_s);
-    const int64_t wait_ns = restarts_wait_ns(&reboot->restarts, role->reboot_reason, now_s);
+    reboot->message.row = restarts_row(&reboot->restarts, &now);
+    const int64_t wait_ns = restarts_wait_ns(&reboot->restarts, &now);
+    reboot->paused = false;
     if (reboot->process) {
         log_notice("this node is to restart (%s); the reboot command runs already", role->reboot_reason);
-        note(reboot);
         begin_grace(reboot);
     } else if (is_noted(reboot)) {
         log_notice("this node is to restart (%s); an earlier superviserd started the reboot command already",
@@ -316,8 +423,8 @@ static void wish_appeared(struct reboot *reboot, const struct role_message *role
         begin_grace(reboot);
     } else if (wait_ns > 0) {
         duration_print(wait_ns, wait);
-        log_error("this node is to restart (%s), and was restarted for that %lld times in a row: it stays "
-                  "passive, and waits %s; mend the cause, then `duet clear`",
+        log_error("this node is to restart (%s), and was restarted %lld times in a row: it stays passive, "
+                  "and waits %s; mend the cause, then `duet clear`",
                   role->reboot_reason, (long long)reboot->message.row, wait);
         wait_for(reboot, STEP_PAUSE, wait_ns);
         set_state(reboot, REBOOT_STATE_DELAYED, clock_now_ns() + wait_ns, "");
@@ -329,7 +436,10 @@ static void wish_appeared(struct reboot *reboot, const struct role_message *role
 static void wish_went(struct reboot *reboot)
 {
     remove_note(reboot);
+    if (reboot->step == STEP_DISK)
+        set_count(reboot, &reboot->restarts_before); /* it did not come to that restart */
     wait_for_nothing(reboot);
+    reboot->until = 0;
     watchdog_feed_again(reboot->watchdog);
     reboot->cause[0] = '\0';
     if (reboot->message.state == REBOOT_STATE_NONE)
@@ -344,6 +454,7 @@ void reboot_role(struct reboot *reboot, const struct role_message *role, const c
     const bool wished = reboot->wished;
 
     reboot->wished = role->reboot;
+    reboot->change = role->change;
     if (role->reboot && !wished)
         wish_appeared(reboot, role, cause);
     else if (!role->reboot && (wished || !reboot->heard))
@@ -353,14 +464,20 @@ void reboot_role(struct reboot *reboot, const struct role_message *role, const c
 
 void reboot_clear(struct reboot *reboot)
 {
-    reboot->restarts = (struct restarts){0};
-    if (unlink(reboot->history) < 0 && errno != ENOENT)
-        log_warning("cannot remove %s: %s; earlier restarts still count after a boot", reboot->history,
-                    strerror(errno));
+    reboot->restarts_before = (struct restarts){0};
+    set_count(reboot, &reboot->restarts_before);
+}
+
+int64_t reboot_left_ns(const struct reboot *reboot)
+{
+    if (reboot->until == 0 || !is_forced(reboot))
+        return 0;
+    return MAX(reboot->until + disk_limit_ns - clock_now_ns(), NS_PER_S);
 }
 
 /* -------------------------------------------------------------------- opening */
 
+/* What is not there yet gets its place on the disk, as long as there is one. */
 static void read_history(struct reboot *reboot)
 {
     char text[STATEFILE_MAX];
@@ -370,6 +487,9 @@ static void read_history(struct reboot *reboot)
         r = restarts_parse(text, &reboot->restarts);
     if (r < 0 && r != -ENOENT)
         log_warning("cannot read %s: %s; restarts begin to be counted anew", reboot->history, strerror(-r));
+    if (r < 0)
+        set_count(reboot, &(struct restarts){0});
+    expect_calm(reboot);
 }
 
 int reboot_new(struct daemon *daemon, struct watchdog *watchdog, struct recorder *recorder,
@@ -381,6 +501,7 @@ int reboot_new(struct daemon *daemon, struct watchdog *watchdog, struct recorder
     if (!made)
         return -ENOMEM;
     made->daemon = daemon;
+    made->obeyed = -1; /* takeoverd was not heard */
     made->watchdog = watchdog;
     made->recorder = recorder;
     snprintf(directory, sizeof directory, "%s/%s", daemon->run_dir, daemon->name);
@@ -391,6 +512,8 @@ int reboot_new(struct daemon *daemon, struct watchdog *watchdog, struct recorder
         r = sys_boot_id(made->boot_id);
     if (r == 0)
         r = loop_add_timer(daemon->loop, on_timer, made, &made->timer);
+    if (r == 0)
+        r = loop_add_timer(daemon->loop, on_calm, made, &made->calm_timer);
     if (r == 0)
         r = disk_open(daemon->loop, on_disk, made, &made->disk);
     if (r < 0) {

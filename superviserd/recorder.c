@@ -29,7 +29,7 @@ enum {
     TELL_SECONDS = 10
 };
 
-static const char *const daemons[] = {"heartbeatd", "arbiterd", "takeoverd", "superviserd"};
+static const char *const daemons[] = {"heartbeatd", "arbiterd", "takeoverd", "superviserd", "syncd"};
 static const char pmsg_path[] = "/dev/pmsg0", pstore_path[] = "/sys/fs/pstore";
 
 /* What others want of the thread. */
@@ -59,6 +59,7 @@ struct recorder {
     struct blackbox_mark mark;
     uint64_t messages, held_back_told;
     int64_t changed_ns, flush_due_ns, mark_due_ns, tell_due_ns;
+    bool busy; /* another process writes the box: it is tried again each second */
 };
 
 /* ------------------------------------------------------------------ records */
@@ -243,8 +244,9 @@ static void remember_earlier(struct recorder *recorder)
     blackbox_forget(&reading);
 }
 
-static void open_box(struct recorder *recorder, const char *pstore)
+static void open_box(struct recorder *recorder)
 {
+    const char *pstore = sys_is_whole_machine() ? pstore_path : NULL;
     const char *directory = recorder->daemon->state_dir;
     struct blackbox_about about = {.begun_ns = clock_now_ns()};
     char kept[PATH_MAX];
@@ -253,11 +255,17 @@ static void open_box(struct recorder *recorder, const char *pstore)
     text_copy(about.boot_id, sizeof about.boot_id, recorder->boot_id);
     text_copy(about.node, sizeof about.node, recorder->daemon->node);
     const int r = box_open(directory, &about, &recorder->box);
-    if (r < 0) {
-        log_error("cannot open the black box in %s: %s; going on without", directory,
-                  r == -EBUSY ? "another superviserd writes it" : strerror(-r));
+    const bool was_busy = recorder->busy;
+    recorder->busy = r == -EBUSY;
+    if (recorder->busy && !was_busy)
+        log_warning("another superviserd writes the black box in %s: going on without, until that ends",
+                    directory);
+    else if (r < 0 && r != -EBUSY)
+        log_error("cannot open the black box in %s: %s; going on without", directory, strerror(-r));
+    if (r < 0)
         return;
-    }
+    if (was_busy)
+        log_notice("the black box in %s is free: it is written from now on", directory);
     remember_earlier(recorder);
     put_note(recorder, BLACKBOX_BEGIN, "superviserd " DUET_VERSION " begins");
     if (!pstore)
@@ -301,6 +309,8 @@ static void keep_up(struct recorder *recorder)
     if (now < recorder->mark_due_ns)
         return;
     recorder->mark_due_ns = now + NS_PER_S;
+    if (recorder->busy)
+        open_box(recorder);
     recorder->mark.alive_ns = now;
     if (recorder->box && (r = box_mark(recorder->box, &recorder->mark)) < 0)
         give_up(recorder, r);
@@ -325,7 +335,7 @@ static void *run(void *userdata)
     const bool whole = sys_is_whole_machine();
 
     pmsg_open(&recorder->pmsg, whole ? pmsg_path : NULL);
-    open_box(recorder, whole ? pstore_path : NULL);
+    open_box(recorder);
     if (open_bus(recorder) < 0) {
         bus_free(recorder->bus);
         recorder->bus = NULL;

@@ -5,10 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
+/* No word may be empty, or it could not be read again. */
+static const char *word(const char *text)
+{
+    return text[0] ? text : "-";
+}
+
 void restarts_print(const struct restarts *restarts, char text[static STATEFILE_MAX])
 {
-    snprintf(text, STATEFILE_MAX, "row %" PRId64 "\nlast %" PRId64 "\ncause %s\n", restarts->row,
-             restarts->last_s, restarts->cause);
+    snprintf(text, STATEFILE_MAX, "row %" PRId64 "\nboot %s\nat %" PRId64 "\ncause %s\n", restarts->row,
+             word(restarts->boot), restarts->at_s, word(restarts->cause));
 }
 
 int restarts_parse(const char *text, struct restarts *restarts)
@@ -16,38 +22,44 @@ int restarts_parse(const char *text, struct restarts *restarts)
     int end = 0;
 
     *restarts = (struct restarts){0};
-    const int n = sscanf(text, "row %9" SCNd64 "\nlast %15" SCNd64 "\ncause %127[^\n]%n", &restarts->row,
-                         &restarts->last_s, restarts->cause, &end);
-    const bool whole = n == 3 && strcmp(text + end, "\n") == 0 && restarts->row >= 1 && restarts->last_s >= 0;
-    if (!whole)
+    const int n = sscanf(text, "row %9" SCNd64 "\nboot %36[^\n]\nat %15" SCNd64 "\ncause %127[^\n]%n",
+                         &restarts->row, restarts->boot, &restarts->at_s, restarts->cause, &end);
+    const bool whole = n == 4 && strcmp(text + end, "\n") == 0 && restarts->row >= 0 && restarts->at_s >= 0;
+    if (!whole || restarts->row == 0)
         *restarts = (struct restarts){0};
     return whole ? 0 : -EBADMSG;
 }
 
-static int64_t since_last_ns(const struct restarts *restarts, int64_t now_s)
+static int64_t since_last_ns(const struct restarts *restarts, const struct restarts_now *now)
 {
-    return MAX(now_s - restarts->last_s, 0) * NS_PER_S;
+    const bool same_boot = strcmp(restarts->boot, now->boot) == 0;
+
+    return MAX(now->at_ns - (same_boot ? restarts->at_s * NS_PER_S : 0), 0);
 }
 
-int64_t restarts_row(const struct restarts *restarts, const char *cause, int64_t now_s)
+int64_t restarts_calm_ns(const struct restarts *restarts, const struct restarts_now *now)
 {
-    const bool same = restarts->row > 0 && strcmp(restarts->cause, cause) == 0;
-
-    return same && since_last_ns(restarts, now_s) < RESTARTS_CALM_NS ? restarts->row : 0;
+    return restarts->row == 0 ? 0 : MAX(RESTARTS_CALM_NS - since_last_ns(restarts, now), 0);
 }
 
-int64_t restarts_wait_ns(const struct restarts *restarts, const char *cause, int64_t now_s)
+int64_t restarts_row(const struct restarts *restarts, const struct restarts_now *now)
 {
-    const int64_t row = restarts_row(restarts, cause, now_s);
+    return restarts_calm_ns(restarts, now) > 0 ? restarts->row : 0;
+}
+
+int64_t restarts_wait_ns(const struct restarts *restarts, const struct restarts_now *now)
+{
+    const int64_t row = restarts_row(restarts, now);
 
     if (row == 0)
         return 0;
-    return MAX(backoff_ns(RESTARTS_PAUSE_NS, row, RESTARTS_PAUSE_MAX_NS) - since_last_ns(restarts, now_s), 0);
+    return MAX(backoff_ns(RESTARTS_PAUSE_NS, row, RESTARTS_PAUSE_MAX_NS) - since_last_ns(restarts, now), 0);
 }
 
-void restarts_count(struct restarts *restarts, const char *cause, int64_t now_s)
+void restarts_count(struct restarts *restarts, const char *cause, const struct restarts_now *now)
 {
-    restarts->row = restarts_row(restarts, cause, now_s) + 1;
-    restarts->last_s = now_s;
+    restarts->row = restarts_row(restarts, now) + 1;
+    restarts->at_s = now->at_ns / NS_PER_S;
+    text_copy(restarts->boot, sizeof restarts->boot, now->boot);
     text_copy(restarts->cause, sizeof restarts->cause, cause);
 }

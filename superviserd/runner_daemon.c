@@ -80,8 +80,11 @@ static int find(const struct forker *forker, struct memory_process *found)
 {
     const struct config_service *config = config_of(forker);
 
+    const struct command_user *user = forker->runner.context.user;
+
     if (config->pidfile[0] == '\0')
-        return memory_find(config->process, found);
+        return memory_find(config->process, user->user.change_user ? (int64_t)user->user.uid : MEMORY_ANYBODY,
+                           found);
     int r = memory_read_pidfile(config->pidfile, true, found);
     if (r == -ESRCH && memory_read_pidfile(config->pidfile, false, found) == 0 &&
         kept_names(&forker->noted, found))
@@ -141,8 +144,10 @@ static bool take(struct forker *forker)
                  : r == -EPERM   ? "not to be trusted: see pidfile in duet.conf(5)"
                                  : strerror(-r));
     } else {
-        snprintf(forker->error, sizeof forker->error, "no process is called %.60s%s%s",
-                 config_of(forker)->process, r == -ESRCH ? "" : ": ", r == -ESRCH ? "" : strerror(-r));
+        const char *user = config_of(forker)->user;
+        snprintf(forker->error, sizeof forker->error, "no process%s%.30s is called %.50s%s%s",
+                 *user ? " of " : "", user, config_of(forker)->process, r == -ESRCH ? "" : ": ",
+                 r == -ESRCH ? "" : strerror(-r));
     }
     return r == 0;
 }
@@ -339,7 +344,7 @@ static int open_forker(const struct runner_context *context, struct runner **run
 
     if (!made)
         return -ENOMEM;
-    int r = kept_open(&made->kept, context->daemon, config->name, "record", config->start.items, config->user,
+    int r = kept_open(&made->kept, context->daemon, config->name, "start", config->start.items, config->user,
                       config->group);
     made->kept.leaves = true;
     if (r == 0)

@@ -11,6 +11,7 @@
 #include "superviserd/kept.h"
 #include "superviserd/order.h"
 #include "superviserd/runner.h"
+#include "superviserd/tenure.h"
 
 enum { OUTPUT_BURST = 200 }; /* lines in ten seconds, each service */
 
@@ -36,9 +37,11 @@ struct services {
     struct service *items;
     struct failures *failures;
     struct command_role role;
+    struct tenure tenure;
     bool role_known, stopping;
+    bool lapsed;   /* the tenure is over: whatever the role was, it is not this node's any more */
     bool ordering; /* order_all() is at work, and will look at what its own doing leads to */
-    struct loop_source *stop_timer;
+    struct loop_source *stop_timer, *tenure_timer;
 };
 
 static void feed(struct service *service, const struct guard_event *event);
@@ -255,8 +258,8 @@ static void fill_item(const struct service *service, struct order_item *item)
     const bool failed = guard->state == GUARD_FAILED;
 
     *item = (struct order_item){
-        .role_wants =
-            !all->stopping && (service->config->when == WHEN_ALWAYS || all->role.role == ROLE_ACTIVE),
+        .role_wants = !all->stopping && (service->config->when == WHEN_ALWAYS ||
+                                         (all->role.role == ROLE_ACTIVE && !all->lapsed)),
         .wanted = guard->wanted,
         .up = guard->state == GUARD_RUNNING,
         .over = failed && service->config->on_failure == FAULT_IGNORE,
@@ -276,7 +279,9 @@ static bool order_one(struct services *services)
         struct service *service = &services->items[i];
         const bool wants = order_wants(items, services->count, i);
         const bool undecided = !wants && service->guard.state == GUARD_RUNNING; /* adopted */
-        const bool known = service->config->when == WHEN_ALWAYS || services->role_known || services->stopping;
+        bool known = service->config->when == WHEN_ALWAYS || services->role_known || services->lapsed ||
+                     services->stopping;
+        known = known && (services->stopping || !kept_is_in_the_way(service->config->name));
         if (!known || (wants == items[i].wanted && !undecided))
             continue;
         feed_kind(service, wants ? GUARD_WANTED : GUARD_UNWANTED, NULL);
@@ -307,6 +312,45 @@ static void order_all(struct services *services)
         end_when_all_rest(services);
 }
 
+/* ------------------------------------------------------------------- tenure */
+
+static void note_cause(struct services *services, const char *cause)
+{
+    for (size_t i = 0; i < services->count; i++)
+        if (services->items[i].config->when == WHEN_ACTIVE)
+            text_copy(services->items[i].cause, sizeof services->items[i].cause, cause);
+}
+
+/* Judges anew. True if that changed what is wanted. */
+static bool weigh_tenure(struct services *services, const char *cause)
+{
+    const int64_t over_ns = tenure_over_ns(&services->tenure);
+    const bool over = tenure_is_over(&services->tenure, clock_now_ns());
+
+    if (over_ns != 0 && !over)
+        loop_set_timer(services->tenure_timer, over_ns);
+    else
+        loop_stop_timer(services->tenure_timer);
+    if (over == services->lapsed || services->stopping)
+        return false;
+    services->lapsed = over;
+    note_cause(services, cause);
+    if (over)
+        log_warning(
+            "arbiterd is not heard, its lease is over and the addresses are gone: the services of the "
+            "active role are told to end, until it is heard again");
+    return true;
+}
+
+static void on_tenure_timer(void *userdata, int64_t now_ns)
+{
+    struct services *services = userdata;
+
+    (void)now_ns;
+    if (weigh_tenure(services, ""))
+        order_all(services);
+}
+
 /* ----------------------------------------------------------------- all of them */
 
 static size_t index_of(const struct config *config, const char *name)
@@ -326,6 +370,7 @@ static int add_service(struct services *services, const struct config_service *c
         .check_timeout_ns = config->check_timeout,
         .retry_interval_ns = config->retry_interval,
         .stop_timeout_ns = config->stop_timeout,
+        .start_timeout_ns = config->command.count > 0 ? config->start_timeout : 0, /* else the runner's */
         .check_failures = config->check_failures,
         .start_retries = config->start_retries,
         .look_interval_ns = config->check_interval,
@@ -376,7 +421,10 @@ int services_new(struct daemon *daemon, struct services **services)
         return -ENOMEM;
     }
     *services = made;
+    tenure_init(&made->tenure, clock_now_ns());
     int r = loop_add_timer(daemon->loop, on_out_of_time, made, &made->stop_timer);
+    if (r == 0)
+        r = loop_add_timer(daemon->loop, on_tenure_timer, made, &made->tenure_timer);
     if (r == 0)
         r = failures_open(daemon, &made->failures);
     for (size_t i = 0; i < daemon->config->service_count && r == 0; i++)
@@ -384,15 +432,28 @@ int services_new(struct daemon *daemon, struct services **services)
     return r;
 }
 
+/* What the earlier configuration had started under this name has ended. */
+static void on_stranger_gone(void *userdata, const char *name)
+{
+    struct services *services = userdata;
+
+    for (size_t i = 0; i < services->count; i++)
+        if (strcmp(services->items[i].config->name, name) == 0 && !kept_is_in_the_way(name))
+            runner_look(services->items[i].runner);
+    order_all(services);
+}
+
 void services_start(struct services *services)
 {
+    kept_end_strangers(services->daemon, on_stranger_gone, services); /* first: else they would be found */
     services->ordering = true; /* first all are looked for: one that runs may be waited for by another */
     for (size_t i = 0; i < services->count; i++) {
         publish(&services->items[i]);
+        if (kept_is_in_the_way(services->items[i].config->name))
+            continue;
         runner_look(services->items[i].runner);
     }
     services->ordering = false;
-    kept_end_strangers(services->daemon);
     order_all(services);
 }
 
@@ -401,14 +462,22 @@ void services_role(struct services *services, const struct role_message *role, c
     const bool news = !services->role_known || role->role != services->role.role;
 
     services->role.epoch = role->epoch;
-    if (services->stopping || !news)
+    if (services->stopping)
         return;
     services->role.role = role->role;
     services->role_known = true;
-    for (size_t i = 0; i < services->count; i++)
-        if (services->items[i].config->when == WHEN_ACTIVE)
-            text_copy(services->items[i].cause, sizeof services->items[i].cause, cause);
-    order_all(services);
+    tenure_role(&services->tenure, role->role == ROLE_ACTIVE, role->lease_ns, clock_now_ns());
+    if (news)
+        note_cause(services, cause);
+    if (weigh_tenure(services, cause) || news)
+        order_all(services);
+}
+
+void services_address(struct services *services, const struct address_message *address, const char *cause)
+{
+    tenure_address(&services->tenure, address->state == HOLD_STATE_RELEASED);
+    if (weigh_tenure(services, cause))
+        order_all(services);
 }
 
 int services_clear(struct services *services)

@@ -24,6 +24,10 @@ void services_start(struct services *services);
 /* A new role, and the `cause` that it came with. */
 void services_role(struct services *services, const struct role_message *role, const char *cause);
 
+/* What takeoverd holds, and the message's own name: the services of the active role end with the addresses
+ * when arbiterd cannot say so any more (tenure.h). */
+void services_address(struct services *services, const struct address_message *address, const char *cause);
+
 /* The operator says that faults are mended. Returns how many services had failed. */
 int services_clear(struct services *services);
 

@@ -194,23 +194,44 @@ void watchdog_stopping(struct watchdog *w)
     w->feeder.stopping = true;
 }
 
-void watchdog_let_go(struct watchdog *w)
+/* Nobody feeds it from here on, until init takes it over for the very end of a shutdown. */
+static void wait_for_shutdown(struct watchdog *w, int64_t left_ns)
 {
-    const bool disarm = w->feeder.stopping && w->feeder.refused[0] == '\0';
+    const int64_t r = watchdog_device_set_timeout(w->fd, left_ns);
+
+    if (r < 0)
+        log_warning("watchdog %s does not take another timeout: %s", w->message.device, strerror((int)-r));
+    else
+        w->facts.timeout_ns = r;
+    if (w->facts.timeout_ns < left_ns - NS_PER_S)
+        log_warning("watchdog %s cannot wait for the %d s that the shutdown has", w->message.device,
+                    seconds(left_ns));
+}
+
+static void tell_left_behind(const struct watchdog *w, const char *why)
+{
+    log_warning("the watchdog %s goes on%s: it restarts this machine within %d s unless another program "
+                "feeds it",
+                w->message.device, why, seconds(w->facts.timeout_ns));
+}
+
+void watchdog_let_go(struct watchdog *w, int64_t left_ns)
+{
+    const bool starved = w->feeder.refused[0] != '\0', shutdown = left_ns > 0 && !starved;
+    const bool disarm = w->feeder.stopping && !starved && !shutdown;
 
     if (w->fd < 0)
         return;
+    if (shutdown)
+        wait_for_shutdown(w, left_ns);
     const int r = watchdog_device_close(w->fd, disarm);
     w->fd = -1;
     loop_stop_timer(w->timer);
     if (!disarm || r < 0 || w->facts.never_stops) {
-        log_warning("the watchdog %s goes on%s: it restarts this machine within %d s unless another program "
-                    "feeds it",
-                    w->message.device,
-                    !disarm ? ""
-                    : r < 0 ? ", as it could not be stopped"
-                            : " (nowayout)",
-                    seconds(w->facts.timeout_ns));
+        tell_left_behind(w, shutdown  ? ", since this node is being restarted"
+                            : !disarm ? ""
+                            : r < 0   ? ", as it could not be stopped"
+                                      : " (nowayout)");
         return;
     }
     log_notice("the watchdog %s is stopped", w->message.device);

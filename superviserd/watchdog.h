@@ -3,8 +3,8 @@
  * Armed from the start on, on both nodes, whatever the role. It is fed from this daemon's loop, at most a
  * second apart, as long as feeder.h agrees; whatever keeps the loop from turning, keeps it from being fed. A
  * device that is not there, or that another process has, is asked for again and again. It is told to stop
- * only when this daemon was told to; if this daemon ends in any other way it goes on, and the next
- * superviserd takes it over in time. */
+ * only when this daemon was told to, and no restart of this node is under way; if this daemon ends in any
+ * other way it goes on, and the next superviserd takes it over in time. */
 #pragma once
 #include "common/daemon.h"
 
@@ -27,5 +27,6 @@ void watchdog_feed_again(struct watchdog *watchdog);
 /* A clean stop of this daemon begins: until it ends, only its own loop counts. */
 void watchdog_stopping(struct watchdog *watchdog);
 
-/* The clean stop ends: the watchdog is told to stop. */
-void watchdog_let_go(struct watchdog *watchdog);
+/* The clean stop ends: the watchdog is told to stop. Unless the machine is on its way down (`left_ns` > 0,
+ * the time that it has for that): then it goes on, with that timeout as far as it can. */
+void watchdog_let_go(struct watchdog *watchdog, int64_t left_ns);

@@ -25,6 +25,11 @@ int watchdog_device_open(const char *path, int64_t timeout_ns, struct watchdog_f
 /* 0, or a negative errno: it may be gone. */
 int watchdog_device_feed(int fd);
 
+/* Sets its timeout to `timeout_ns` (rounded up to whole seconds), or as near below as it can, and feeds it.
+ * Returns what it has then, as far as it tells; else what was asked for if it took that; or a negative errno:
+ * it kept the one that it had. */
+int64_t watchdog_device_set_timeout(int fd, int64_t timeout_ns);
+
 /* Gives it up; with `disarm` it stops, where it can, else it goes on. 0, or a negative errno if it could not
  * be told to stop. Closed either way. */
 int watchdog_device_close(int fd, bool disarm);

@@ -9,7 +9,12 @@
 #include "common/config.h"
 #include "common/loop.h"
 
-enum { LINK_QUEUE = 256 };
+enum {
+    LINK_QUEUE = 256,
+    LINK_HEARTBEAT_MS = 500,
+    LINK_TIMEOUT_MS = 2000, /* a silent peer is down after this and a heartbeat at the latest */
+    LINK_TROUBLE_MAX = 256,
+};
 
 struct link;
 
@@ -24,11 +29,15 @@ struct link_counts {
     uint64_t sent_bytes, received_bytes, refused; /* refused: connections that were not the peer's */
 };
 
-/* Derives the keys from the key files of `config`. 0 or a negative errno. */
+/* Derives the keys from the key files of `config` (key-file and old-key-file), whose `self` must be one of
+ * its two nodes. 0; -EINVAL (no such node, no reserved address), as config_read_key(), or another negative
+ * errno. Neither link_open() nor an event of it waits for the address or the peer to be there. */
 int link_open(struct loop *loop, const struct config *config, const struct link_events *events,
               void *userdata, struct link **link);
-void link_close(struct link *link);
-/* 0; -EAGAIN (the queue is full, `room` follows); -ENOTCONN. */
+void link_close(struct link *link); /* not from an event of its own; what waits is dropped */
+/* Why it is not up, in words; empty while it is. */
+const char *link_trouble(const struct link *link);
+/* 0; -EAGAIN (the queue is full, `room` follows); -ENOTCONN; -EMSGSIZE. */
 int link_send(struct link *link, const uint8_t *bytes, size_t size);
 struct link_counts link_counts(const struct link *link);
 

@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 
-DAEMONS = {"arbiterd", "heartbeatd", "takeoverd", "superviserd"}
+DAEMONS = {"arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd"}
 CORES = {"arbiterd/libdecide.a", "heartbeatd/libheartbeat_core.a", "takeoverd/libtakeoverd_core.a",
          "superviserd/libsuperviserd_core.a"}
 
@@ -29,8 +29,9 @@ PURE_OWN = re.compile(r"^(text_copy|backoff_ns|heartbeat_\w+|field_is_measure|ne
 
 # Header -> the only places that may include it.
 DOORS = {
-    "zmq.h": {"common/bus.c", "common/loop.c"},
+    "zmq.h": {"common/bus.c", "common/loop.c", "syncd/gate.c", "syncd/link.c", "syncd/plug.c"},
     "jansson.h": {"proto/codec.c", "cli/"},
+    "sqlite3.h": {"syncd/sqlite.c"},
     "confuse.h": {"common/config"},
     "netlink/": {"heartbeatd/linux_", "takeoverd/linux_"},
     "linux/": {"heartbeatd/linux_", "takeoverd/linux_", "superviserd/linux_", "common/linux_", "cli/linux_"},

@@ -9,8 +9,9 @@ import sys
 import time
 
 from keepalived import FORMS, Keepalived
-from lab.lab import Lab, other
+from lab.lab import Lab
 from lab.network import ACTIVE, NODES
+from lab.pair import other
 from lab.tools import Tool, tool_path
 
 PORT = 7000

@@ -23,7 +23,7 @@ static void read_stat(const char *text, size_t size)
 
     if (procfs_parse_stat(text, size, &stat) == 0) {
         assert(stat.pid > 0 && stat.started_ticks >= 0 && strlen(stat.name) < sizeof stat.name);
-        procfs_is_called(&stat, "/bin/x", stat.name);
+        procfs_is_called(&stat, "/bin/x", text, size, stat.name);
     }
 }
 

@@ -6,7 +6,7 @@ import time
 
 import zmq
 
-DAEMONS = ("arbiterd", "heartbeatd", "takeoverd", "superviserd")
+DAEMONS = ("arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd")
 
 
 def now_ns():

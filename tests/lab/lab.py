@@ -18,11 +18,11 @@ import signal
 import subprocess
 import tempfile
 import threading
-import time
 
 from lab import tools
 from lab.bus import Bus
-from lab.network import ACTIVE, CHANNELS, NODES, PASSIVE, RESERVED, ROUTER, WORLD, Network, arp_requests, mac
+from lab.network import ACTIVE, CHANNELS, NODES, PASSIVE, RESERVED, ROUTER, WORLD, Network, arp_requests
+from lab.pair import Pair, other
 
 SERVING = ("active", "offering")
 
@@ -39,15 +39,7 @@ exit 1
 """
 
 
-def other(node):
-    return NODES[1 - NODES.index(node)]
-
-
-class Timeout(AssertionError):
-    """Something did not happen in time; the message tells what was the case instead."""
-
-
-class Lab:
+class Lab(Pair):
     def __init__(self, prefix=None, directory=None):
         """`prefix` and `directory` give the namespaces and files other names than those of this process; the directory
         must not exist."""
@@ -369,46 +361,14 @@ class Lab:
 
     # -------------------------------------------------------------- waiting
 
-    def wait_for(self, condition, timeout, what):
-        """Waits until condition() is true, and returns its value; else a Timeout that shows the state."""
-        end = time.monotonic() + timeout
-        while True:
-            value = condition()
-            if value:
-                return value
-            if time.monotonic() >= end:
-                raise Timeout("not within %g s: %s\n%s" % (timeout, what, self.describe()))
-            self.bus.wait(0.02)
+    def pause(self):
+        self.bus.wait(0.02)
 
     def wait_settled(self, active=None, timeout=20):
         """Until exactly one serves (the one named, if given) and the other is passive."""
-        def settled():
-            found = self.settled()
-            return found if active in (None, found) else None
-
-        return self.wait_for(settled, timeout, "one node active (%s), the other passive" % (active or "either"))
-
-    def wait_ready(self, active=None, timeout=40):
-        """wait_settled(), and the passive node is fit to take over."""
-        def ready():
-            found = self.ready()
-            return found if active in (None, found) else None
-
-        return self.wait_for(ready, timeout, "one node active (%s), the other passive and fit" % (active or "either"))
-
-    def stays(self, condition, seconds, what):
-        """The condition must hold for so long without a break."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if not condition():
-                raise Timeout("did not stay so for %g s: %s\n%s" % (seconds, what, self.describe()))
-            self.bus.wait(0.02)
+        return self.wait_active(self.settled, active, timeout, "passive")
 
     # ------------------------------------------------------------ observers
-
-    def _tool(self, tool):
-        self.tools.append(tool)
-        return tool
 
     def probe(self, where="inside", every_us=500):
         """Packets all the time: `inside` (client to the inside active address), `outside` (router to the outside
@@ -416,11 +376,11 @@ class Lab:
         machine, device, to = {"inside": ("client", "inside", ACTIVE["inside"]),
                                "outside": ("router", "outside", ACTIVE["outside"]),
                                "through": ("client", "inside", WORLD)}[where]
-        return self._tool(tools.Probe(self.network, machine, device, to, every_us))
+        return self.tool(tools.Probe(self.network, machine, device, to, every_us))
 
     def arpwatch(self, channel, every_us=3000):
         machine = {"outside": "router", "inside": "client"}[channel]
-        return self._tool(tools.ArpWatch(self.network, machine, channel, ACTIVE[channel], every_us))
+        return self.tool(tools.ArpWatch(self.network, machine, channel, ACTIVE[channel], every_us))
 
     def ask_once(self, channel, address):
         """The MACs that answer for an address on a LAN."""
@@ -428,11 +388,4 @@ class Lab:
         return tools.ask_once(self.network, machine, channel, address)
 
     def flood(self, line, **options):
-        return self._tool(tools.Flood(self.network, line, **options))
-
-    def node_of(self, address):
-        """Whose hardware address this is."""
-        for node in NODES:
-            if address in [mac(node, line) for line in CHANNELS]:
-                return node
-        return None
+        return self.tool(tools.Flood(self.network, line, **options))

@@ -99,7 +99,7 @@ def remove_stale():
         words = name.split("-")
         if len(words) == 3 and words[0] == "duet" and words[1].isdigit() and not os.path.exists("/proc/" + words[1]):
             if not run("ip", "netns", "pids", name).split():
-                run("ip", "netns", "del", name)
+                run("ip", "netns", "del", name, check=False)  # another run may have been quicker
 
 
 class Network:

@@ -8,8 +8,6 @@ import signal
 
 import pytest
 
-_figures = []
-
 
 def time_limit(seconds):
     """A hook of pytest's that ends each test, its fixtures included, by a TimeoutError after so long."""
@@ -29,17 +27,20 @@ def time_limit(seconds):
 
 
 @pytest.fixture
-def figures():
-    """Adds a line to what is printed at the end: figures("power off, lan", "median 287 ms")."""
+def figures(request):
+    """Adds a line to what is printed at the end: figures("power off, lan", "median 287 ms"). They are properties of the
+    test's report: so they come from other processes, too, and are in the file of --junitxml."""
 
     def add(what, text):
-        _figures.append((what, text))
+        request.node.user_properties.append((what, text))
 
     return add
 
 
 def pytest_terminal_summary(terminalreporter):
-    if _figures:
+    reports = [report for outcome in ("passed", "failed", "skipped") for report in terminalreporter.getreports(outcome)]
+    found = [figure for report in reports if report.when == "call" for figure in report.user_properties]
+    if found:
         terminalreporter.section("measured")
-        for what, text in _figures:
+        for what, text in found:
             terminalreporter.write_line("%-44s %s" % (what, text))

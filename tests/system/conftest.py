@@ -17,6 +17,10 @@ from lab.tools import longest_gap_ms  # noqa: E402
 LOG_LINES = 60
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: measures, or loads the machine: no other test may run beside it")
+
+
 def pytest_collection_modifyitems(items):
     if os.geteuid() != 0:
         raise pytest.UsageError("system tests need root: they make network namespaces (sudo tests/run system)")

@@ -6,7 +6,6 @@ boot here is another boot id, bound over the kernel's in a mount namespace; the 
 
 import json
 import os
-import pathlib
 import random
 import shutil
 import signal
@@ -15,7 +14,7 @@ import time
 
 import pytest
 import zmq
-from lab.lab import other
+from lab.pair import other
 from test_superviserd import BIN, SLEEP, World, service, wait_for
 
 BOOTS = ["%08x-2a5d-4a7e-9d0b-0123456789ab" % n for n in range(1, 9)]
@@ -198,6 +197,7 @@ def boot(tmp_path):
     made.close()
 
 
+@pytest.mark.alone
 def test_L15_killed_at_any_moment_the_recording_is_whole(boot):
     """A hundred times, while up to a thousand messages a second come in."""
     boot.boot(0)

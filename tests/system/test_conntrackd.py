@@ -12,8 +12,8 @@ import time
 
 import pytest
 from conftest import gap_ms
-from lab.lab import other
 from lab.network import ACTIVE, NODES, PASSIVE, RESERVED, WORLD
+from lab.pair import other
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "deploy/examples/conntrackd"
 PORT = 8080

@@ -7,8 +7,8 @@ import time
 import pytest
 from conftest import gap_ms
 from lab.bus import DAEMONS
-from lab.lab import other
 from lab.network import CHANNELS
+from lab.pair import other
 
 # The most that the death of a daemon of the active node may cost the client, in ms, with profile lan.
 WORST_MS = {"arbiterd": 1500, "heartbeatd": 1500, "takeoverd": 1500, "superviserd": 300}

@@ -3,12 +3,15 @@
 import os
 import time
 
+import pytest
 from conftest import gap_ms
-from lab.lab import other
 from lab.network import LINES, NODES
+from lab.pair import other
 
 RATE, SECONDS = 10000, 10
 COUNTERS = ("unopened", "foreign", "replayed")
+
+pytestmark = pytest.mark.alone
 
 
 def state(lab):

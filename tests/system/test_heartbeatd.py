@@ -7,7 +7,6 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -316,6 +315,7 @@ def test_silence_is_told_within_takeover_after(net, pair):
     eventually("the peer is back", lambda: alpha.get("peer")["alive"], 2)
 
 
+@pytest.mark.alone
 def test_flood_changes_only_counters(net, pair):
     """Garbage, foreign, forged and replayed datagrams, 10,000 a second on every path."""
     alpha, beta = pair

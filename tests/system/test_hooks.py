@@ -238,6 +238,7 @@ def test_a_hook_never_runs_twice_at_once(world):
     first, second = map(int, pids.read_text().split())
     wait_for(lambda: not is_alive(first), "the older run is ended")
     assert is_alive(second)
+    os.kill(second, signal.SIGKILL)  # superviserd would wait for it at its end
 
 
 def test_daemon_that_a_hook_leaves_behind_holds_up_nothing(world):
@@ -404,3 +405,24 @@ def test_text_is_printable_whatever_the_program_is_called(world):
     world.start(hook("umlaut", "active", ["/nonexistent/\u00fc"]))
     world.serve(7)
     assert world.hook("umlaut", "failed")["text"].startswith("cannot start /nonexistent/??: ")
+
+
+def test_hooks_of_a_role_that_is_given_up_just_after_sigterm(world):
+    """The order to end may overtake the role on the bus."""
+    left = world.tracer("left", "sleep 0.3")
+    world.start(hook("left", "passive", left), service("web", SLEEP))
+    world.serve()
+    pid = world.service("web", "running")["pid"]
+    world.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: "stopping (" in world.log(), "the order is read")
+    world.leave()
+    assert world.process.wait(15) == 0
+    assert world.trace() == ["left begins", "left ends"] and not is_alive(pid)
+
+
+def test_without_a_new_role_sigterm_does_not_wait_long(world):
+    world.start(hook("left", "passive", world.tracer("left")))
+    world.serve()
+    began = time.monotonic()
+    assert world.stop() == 0
+    assert time.monotonic() - began < 2 and world.trace() == []

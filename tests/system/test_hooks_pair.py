@@ -8,8 +8,8 @@ import time
 
 import pytest
 from conftest import gap_ms
-from lab.lab import other
 from lab.network import ACTIVE
+from lab.pair import other
 
 RECORD = """#!/bin/sh
 sleep 0.15

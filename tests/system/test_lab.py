@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 
+import pytest
 from conftest import gap_ms
 from lab.lab import Lab
 from lab.network import ACTIVE, CHANNELS, PASSIVE, RESERVED, ROUTER, mac, packet_socket
@@ -44,6 +45,7 @@ def deaf(lab, machine, address):
     return not hears(lab, machine, address, 1)
 
 
+@pytest.mark.alone
 def test_lab_probe_measures_a_gap_and_names_the_owners(lab):
     take(lab, "alpha")
     probes = {where: lab.probe(where) for where in ("inside", "outside", "through")}
@@ -62,6 +64,7 @@ def test_lab_probe_measures_a_gap_and_names_the_owners(lab):
             assert [lab.node_of(owner["mac"]) for owner in seen["owners"]] == ["alpha", "beta"]
 
 
+@pytest.mark.alone
 def test_lab_arpwatch_sees_two_owners(lab):
     take(lab, "alpha")
     watch = lab.arpwatch("inside")

@@ -3,8 +3,8 @@
 import time
 
 from conftest import gap_ms
-from lab.lab import other
 from lab.network import CHANNELS, LINES
+from lab.pair import other
 
 
 def test_R4_cut_heartbeats_while_the_addresses_answer_are_no_takeover(lab):

@@ -7,7 +7,6 @@ import subprocess
 import time
 
 import pytest
-from lab.lab import other
 from lab.network import CHANNELS, NODES, mac
 
 

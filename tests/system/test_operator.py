@@ -5,8 +5,8 @@ import subprocess
 import time
 
 from conftest import gap_ms
-from lab.lab import other
 from lab.network import LINES
+from lab.pair import other
 
 
 def test_switch_moves_the_role_and_back(lab):

@@ -6,10 +6,12 @@ import time
 
 import pytest
 from conftest import gap_ms, summary_of
-from lab.lab import other
+from lab.pair import other
 
 TIMES = 10
 PROBE_US = 500
+
+pytestmark = pytest.mark.alone
 
 
 def floor_ms(probe, seconds=3):

@@ -4,8 +4,8 @@ import time
 
 import pytest
 from conftest import gap_ms
-from lab.lab import other
 from lab.network import ACTIVE, CHANNELS, NODES, PASSIVE, ROUTER, mac
+from lab.pair import other
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 

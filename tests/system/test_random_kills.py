@@ -1,14 +1,19 @@
-"""A thousand processes of a running pair killed at random: no service is ever doubled, none is stuck."""
+"""Processes of a running pair killed at random, KILLS of them: no service is ever doubled, none is stuck. SEED picks another
+story."""
 
 import os
 import random
 import signal
 import time
 
+import pytest
 from lab.bus import DAEMONS
 from lab.network import NODES
 
-KILLS = 1000
+KILLS = int(os.environ.get("KILLS", "250"))
+KILLS_A_SECOND = 5  # at least, also on a busy machine
+
+pytestmark = pytest.mark.alone
 
 # One instance a node holds the lock; a second one there says so.
 SINGLE = """#!/bin/bash
@@ -37,7 +42,7 @@ def victims(lab):
     return [pid for pid in found + [pid for node in NODES for pid in instances(lab, node)] if pid]
 
 
-def test_L11_a_thousand_kills(lab, figures):
+def test_L11_random_kills(lab, figures):
     seed = int(os.environ.get("SEED", "1"))
     chance = random.Random(seed)
     lab.script("single", SINGLE % {"dir": lab.dir})
@@ -46,7 +51,7 @@ def test_L11_a_thousand_kills(lab, figures):
     lab.start_pair()
     lab.wait_ready()
     killed = 0
-    end = time.monotonic() + 150
+    end = time.monotonic() + KILLS / KILLS_A_SECOND
     while killed < KILLS and time.monotonic() < end:
         pids = victims(lab)
         if pids:

@@ -5,6 +5,9 @@ Proves, of the requirements: superviserd's part of L2, L10 and L12 (the active n
 before).
 """
 
+import hashlib
+import os
+import pathlib
 import time
 
 import pytest
@@ -35,6 +38,7 @@ def test_reboot_command_runs_once(world):
     assert runs.read_text() == "run\n"
     world.role(reboot=False)
     world.reboot("none")
+    world.command("clear")  # else it waited
     world.role(reboot=True, reboot_reason="another one")
     wait_for(lambda: runs.read_text() == "run\nrun\n", "a new wish, for another cause, is a new reboot")
 
@@ -97,51 +101,76 @@ def test_a_takeoverd_that_hangs_is_not_waited_for_for_ever(world):
     assert "takeoverd did not confirm that the active addresses are gone; restarting all the same" in world.log()
 
 
-def history(world, **fields):
-    """What a boot before has left: a state file of duet's own making, with its checksum."""
-    import hashlib
+BOOT = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
-    text = "".join(f"{k} {v}\n" for k, v in fields.items())
+
+def boottime():
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
+def history(world, row, ago=0, boot=BOOT, cause="test"):
+    """What an earlier restart has left, which was ordered so many seconds ago: a state file with its checksum."""
+    text = f"row {row}\nboot {boot}\nat {max(boottime() - ago, 0)}\ncause {cause}\n"
     path = world.dir / "state/superviserd/restarts"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text + "blake2b " + hashlib.blake2b(text.encode(), digest_size=16).hexdigest() + "\n")
     return path
 
 
+def row_of(path):
+    return int(path.read_text().split()[1])
+
+
 @pytest.mark.parametrize("row, pause_s", [(1, 60), (2, 120), (4, 480), (40, 3600)])
 def test_L12_a_restart_in_a_row_waits_longer_each_time(world, row, pause_s):
     command, runs = runs_script(world)
-    history(world, row=row, last=int(time.time()), cause="a service stayed down here")
+    kept = history(world, row)
     world.start(reboot=command)
     world.address("released")
-    world.role(reboot=True, reboot_reason="a service stayed down here")
-    delayed = world.reboot("delayed")
-    assert delayed["row"] == row
-    assert pause_s - 5 <= (delayed["until_ns"] - delayed["at_ns"]) / 1e9 <= pause_s
-    time.sleep(0.3)
-    assert not runs.exists() and f"{row} times in a row" in world.log()
-    world.role(reboot=False)
-    world.reboot("none")
-    world.role(reboot=True, reboot_reason="another cause")  # which is no repetition
+    for cause in "a service stayed down here", "another one, which takes turns with it":
+        world.role(reboot=True, reboot_reason=cause)
+        delayed = world.reboot("delayed")
+        assert delayed["row"] == row and delayed["reason"] == cause
+        assert pause_s - 5 <= (delayed["until_ns"] - delayed["at_ns"]) / 1e9 <= pause_s
+        time.sleep(0.3)
+        assert not runs.exists() and f"{row} times in a row" in world.log()
+        world.role(reboot=False)
+        world.reboot("none")
+    assert row_of(kept) == row
+    world.command("clear")
+    wait_for(lambda: row_of(kept) == 0, "it is cleared")
+    world.role(reboot=True)
     wait_for(runs.exists, "the command ran")
-    assert "row 1\n" in (world.dir / "state/superviserd/restarts").read_text()
+    assert row_of(kept) == 1
+
+
+def test_the_pause_goes_by_what_this_boot_has_lived(world):
+    """Not by the wall clock, which may be set; nor by the boot before, whose clock was another one."""
+    history(world, 5, boot="b" * 36)
+    world.start()
+    world.address("released")
+    world.role(reboot=True, reboot_reason="test")
+    if boottime() > 900:
+        assert world.reboot("running")["row"] == (5 if boottime() < 7200 else 0)
+    else:
+        delayed = world.reboot("delayed")
+        assert (delayed["until_ns"]) / 1e9 == pytest.approx(960, abs=2)
 
 
 def test_after_the_pause_it_restarts_and_counts(world):
     command, runs = runs_script(world)
-    kept = history(world, row=3, last=int(time.time()) - 238, cause="test")
+    kept = history(world, 3, ago=238)
     world.start(reboot=command)
     world.address("released")
     world.role(reboot=True, reboot_reason="test")
     world.reboot("delayed")
     world.reboot("running")
     wait_for(runs.exists, "the command ran")
-    assert "row 4\n" in kept.read_text() and "cause test\n" in kept.read_text()
+    assert row_of(kept) == 4 and f"boot {BOOT}\n" in kept.read_text() and "cause test\n" in kept.read_text()
 
 
-def test_calm_or_clear_begins_anew(world):
+def test_clear_begins_anew(world):
     command, runs = runs_script(world)
-    history(world, row=9, last=int(time.time()) - 8000, cause="test")  # hours ago
     world.start(reboot=command)
     world.address("released")
     world.role(reboot=True, reboot_reason="test")
@@ -156,12 +185,117 @@ def test_calm_or_clear_begins_anew(world):
 
 def test_a_damaged_count_is_told_and_begins_anew(world):
     command, runs = runs_script(world)
-    history(world, row=9, last=int(time.time()), cause="test").write_text("row 9\nlast 1\ncause test\nblake2b 00\n")
+    history(world, 9).write_text("row 9\nlast 1\ncause test\nblake2b 00\n")
     world.start(reboot=command)
     world.address("released")
     world.role(reboot=True, reboot_reason="test")
     wait_for(runs.exists, "the command ran")
     assert "restarts begin to be counted anew" in world.log()
+
+
+def test_L12_a_restart_that_cannot_be_counted_waits(world):
+    """Else a broken disk and a fault would restart the machine for ever."""
+    command, runs = runs_script(world)
+    (world.dir / "state/superviserd/restarts").mkdir(parents=True)
+    world.start(reboot=command)
+    world.address("released")
+    world.role(reboot=True, reboot_reason="test")
+    delayed = world.reboot("delayed")
+    assert delayed["error"] == "this restart could not be counted: Is a directory; it waits a minute"
+    assert (delayed["until_ns"] - delayed["at_ns"]) / 1e9 == pytest.approx(60, abs=0.1)
+    assert not runs.exists()
+
+
+def test_a_restart_that_cannot_be_counted_waits_once(world):
+    command, runs = runs_script(world)
+    kept = history(world, 1, ago=57)
+    world.start(reboot=command)
+    kept.unlink()
+    kept.mkdir()
+    world.address("released")
+    world.role(reboot=True, reboot_reason="test")
+    world.reboot("delayed")
+    world.reboot("running")
+    wait_for(runs.exists, "the command ran")
+    assert "could not be counted: Is a directory; restarting all the same" in world.log()
+
+
+class SlowDisk:
+    """Whoever opens the file waits until it is let go: a FIFO that nobody reads."""
+
+    def __init__(self, path):
+        self.fifo = path.with_name(path.name + f".{time.monotonic_ns()}")
+        os.mkfifo(self.fifo)
+        path.unlink(missing_ok=True)
+        os.link(self.fifo, path)
+
+    def let_go(self):
+        os.close(os.open(self.fifo, os.O_RDONLY | os.O_NONBLOCK))
+
+
+def until_it_writes(world):
+    """The writer waits in open(2): there is no trace of it but that the black box has its note, just before."""
+    world.reboot("preparing")
+    time.sleep(0.7)
+
+
+def test_a_wish_taken_back_while_the_disk_is_written_was_no_restart(world):
+    command, runs = runs_script(world)
+    kept = history(world, 1, ago=100)
+    world.start(reboot=command)
+    world.address("released")
+    disk = SlowDisk(kept)
+    world.role(reboot=True, reboot_reason="test")
+    until_it_writes(world)
+    world.role(reboot=False)
+    world.reboot("none")
+    kept.unlink()
+    disk.let_go()
+    wait_for(kept.exists, "the count is put back")
+    wait_for(lambda: row_of(kept) == 1, "to what it was")
+    assert not runs.exists()
+
+
+def test_a_late_answer_of_the_disk_is_not_taken_for_the_one_that_is_waited_for(world):
+    command, runs = runs_script(world)
+    kept = history(world, 1, ago=100)
+    world.start(reboot=command)
+    world.address("released")
+    first = SlowDisk(kept)
+    world.role(reboot=True, reboot_reason="test")
+    until_it_writes(world)
+    world.role(reboot=False)
+    world.reboot("none")
+    world.role(reboot=True)
+    until_it_writes(world)
+    second = SlowDisk(kept)
+    first.let_go()
+    time.sleep(1)
+    assert world.latest("reboot")["state"] == "preparing" and not runs.exists()
+    kept.unlink()
+    for _ in range(3):
+        second.let_go()
+        time.sleep(0.2)
+    world.reboot("running")
+    wait_for(runs.exists, "the command ran")
+
+
+def test_a_release_of_an_older_role_is_none(world):
+    command, runs = runs_script(world)
+    world.start(reboot=command)
+    world.role(change=7)  # nothing was heard of takeoverd yet
+    world.role(reboot=True, reboot_reason="test")
+    world.reboot("preparing")
+    world.role(reboot=False)
+    world.reboot("none")
+    world.address("released", change=7)
+    world.role(reboot=True, reboot_reason="test", change=9)  # it was active in between
+    world.reboot("preparing")
+    time.sleep(0.5)
+    assert world.latest("reboot")["state"] == "preparing" and not runs.exists()
+    world.address("released", change=9)
+    world.reboot("running")
+    assert "did not confirm" not in world.log()
 
 
 def test_a_machine_that_still_runs_is_told(world):
@@ -177,12 +311,7 @@ def test_a_machine_that_still_runs_is_told(world):
 def test_a_node_that_is_not_the_whole_machine_never_asks_the_kernel(world):
     """The lab's nodes live in network namespaces of their own; here there is no permission to restart it, too."""
     command, runs = runs_script(world)
-    world.start(reboot=command, cluster="reboot-grace = 1s")
-    config = world.dir / "duet.conf"
-    world.process.kill()
-    world.process.wait()
-    config.write_text(config.read_text().replace("reboot-force = off", "reboot-force = on"))
-    world.relaunch()
+    world.start(reboot=command, cluster="reboot-grace = 1s", force="on")
     world.address("released")
     world.role(reboot=True, reboot_reason="test")
     assert world.reboot("failed")["error"] == "the machine still runs 1s after the reboot command"

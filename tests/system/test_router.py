@@ -4,8 +4,8 @@ import time
 
 import pytest
 from conftest import gap_ms
-from lab.lab import other
 from lab.network import CHANNELS
+from lab.pair import other
 
 
 def test_L10_router_that_dies_for_both_changes_nothing(lab):

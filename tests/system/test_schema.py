@@ -6,8 +6,8 @@ import time
 
 import jsonschema
 import zmq
-from lab.lab import other
 from lab.network import NODES
+from lab.pair import other
 
 DAEMONS = ("heartbeatd", "arbiterd", "takeoverd", "superviserd")
 SCHEMA = os.path.join(os.environ.get("DUET_BIN", ""), "../proto/topics.schema.json")

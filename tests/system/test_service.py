@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from lab.lab import other
+from lab.pair import other
 
 
 def running(lab, node):
@@ -60,6 +60,21 @@ def test_L12_service_that_stays_down_hands_over(lab, action):
         lab.stays(lambda: not lab.role(active)["fit"], 2, "not cured by being passive")
         assert lab.duet(active, "clear").returncode == 0
         lab.wait_ready(other(active))
+
+
+def test_L8_services_end_with_the_addresses_when_arbiterd_hangs(lab):
+    active = start(lab)
+    pid = running(lab, active)["pid"]
+    arbiterd = lab.daemon_pid(active, "arbiterd")
+    os.kill(arbiterd, signal.SIGSTOP)
+    try:
+        lab.wait_for(lambda: running(lab, other(active)), 5, "the peer serves, and runs it")
+        lab.wait_for(lambda: state(lab, active) == "stopped", 5, "it ends on the node whose arbiterd hangs")
+        assert not os.path.exists("/proc/%d" % pid)
+    finally:
+        os.kill(arbiterd, signal.SIGCONT)
+    lab.wait_settled(other(active))
+    lab.stays(lambda: state(lab, active) == "stopped", 1, "it stays stopped there")
 
 
 def test_R7_service_that_fails_on_both_is_no_ping_pong(lab):

@@ -7,12 +7,13 @@ Proves, of the requirements: L8, L11 (looked for in memory, whoever started it),
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import time
 
 import pytest
-from test_superviserd import SLEEP, is_alive, kill_group, service, wait_for, world  # noqa: F401 (a fixture)
+from test_superviserd import BIN, SLEEP, is_alive, kill_group, service, wait_for, world  # noqa: F401 (a fixture)
 
 
 def kill_and_relaunch(world):
@@ -67,6 +68,54 @@ def test_one_that_ends_before_the_role_is_known_is_not_started(world):
     assert world.service("web", "running")["pid"] != pid
 
 
+# A lease that has ended, and the words of takeoverd on what it holds.
+def told(world, state, condition, what):
+    wait_for(lambda: world.address(state) and condition(), what)  # again and again, as takeoverd does
+
+
+def lease(seconds):
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) + int(seconds * 1e9)
+
+
+def test_services_of_the_role_end_when_its_lease_and_its_addresses_are_gone(world):
+    world.start(service("web", SLEEP), service("both", SLEEP, when="always"))
+    world.role(role="active", phase="active", epoch=7, lease_ns=lease(0.2))
+    pid = world.service("web", "running")["pid"]
+    both = world.service("both", "running")["pid"]
+    end = time.monotonic() + 2
+    while time.monotonic() < end:  # the lease is over, but the addresses are still there
+        world.address("holding")
+        time.sleep(0.05)
+    assert is_alive(pid)
+    told(world, "released", lambda: world.latest("service/web")["state"] == "stopped", "it ends")
+    assert not is_alive(pid) and is_alive(both)
+    world.role(lease_ns=lease(5))
+    assert world.service("web", "running")["pid"] != pid
+
+
+def test_an_arbiterd_that_is_back_within_a_second_of_its_lease_finds_them_running(world):
+    world.start(service("web", SLEEP))
+    world.role(role="active", phase="active", epoch=7, lease_ns=lease(0.2))
+    pid = world.service("web", "running")["pid"]
+    for _ in range(3):
+        end = time.monotonic() + 0.8
+        while time.monotonic() < end:
+            world.address("released")
+            time.sleep(0.02)
+        world.role(lease_ns=lease(0.2))
+        assert world.latest("service/web")["pid"] == pid and is_alive(pid)
+
+
+def test_what_was_adopted_ends_when_no_role_is_heard_and_the_addresses_are_gone(world):
+    world.start(service("web", SLEEP))
+    world.active()
+    pid = world.service("web", "running")["pid"]
+    kill_and_relaunch(world)
+    world.service("web", "running", pid=pid)
+    told(world, "released", lambda: world.latest("service/web")["state"] == "stopped", "it ends")
+    assert not is_alive(pid)
+
+
 def test_output_goes_on_through_a_kill(world):
     talks = world.script("talks", """
         #!/bin/bash
@@ -84,6 +133,41 @@ def test_output_goes_on_through_a_kill(world):
     wait_for(lambda: world.log().count("web: line") > seen + 2, "it goes on talking")
     numbers = [int(n) for n in re.findall(r"web: line (\d+)", world.log())]
     assert numbers == list(range(len(numbers)))  # what it said while nobody listened was kept for the next one
+
+
+def test_a_service_that_prints_without_end_is_slowed_down(world):
+    world.start(service("web", ["yes", "x" * 100]), service("other", SLEEP))
+    world.active()
+    pid = world.service("web", "running")["pid"]
+    other = world.service("other", "running")["pid"]
+
+    def printed():
+        return int(re.search(r"wchar: (\d+)", open(f"/proc/{pid}/io").read()).group(1))
+
+    def worked():
+        return sum(map(int, open(f"/proc/{world.process.pid}/stat").read().rsplit(")", 1)[1].split()[11:13]))
+
+    time.sleep(0.5)
+    bytes_before, ticks_before, began = printed(), worked(), time.monotonic()
+    time.sleep(2)
+    seconds = time.monotonic() - began
+    assert 0.1e6 < (printed() - bytes_before) / seconds < 3e6, "it prints on, slowly"
+    assert (worked() - ticks_before) / os.sysconf("SC_CLK_TCK") / seconds < 0.15, "a part of a core"
+    os.kill(other, signal.SIGKILL)
+    assert world.service("other", "running", restarts=1)
+    os.kill(pid, signal.SIGKILL)
+    assert world.service("web", "running", restarts=1)
+
+
+def test_a_service_has_ordinary_limits_and_a_session_of_its_own(world):
+    world.start(service("web", SLEEP))
+    world.active()
+    pid = world.service("web", "running")["pid"]
+    own = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    assert resource.prlimit(pid, resource.RLIMIT_MEMLOCK) == own
+    assert os.sched_getscheduler(pid) == os.SCHED_OTHER
+    assert open(f"/proc/{pid}/oom_score_adj").read() == "0\n"
+    assert os.getsid(pid) == os.getpgid(pid) == pid
 
 
 def test_a_changed_command_restarts_it(world):
@@ -145,7 +229,9 @@ FORKER = """
         echo "start as $DUET_ROLE"
         [ -e {dir}/broken ] && {{ echo "broken on purpose"; exit 3; }}
         [ -e {dir}/mute ] && exit 0
-        setsid {dir}/{name} </dev/null >/dev/null 2>&1 &
+        own=setsid
+        [ -e {dir}/careless ] && own=
+        $own {dir}/{name} </dev/null >/dev/null 2>&1 &
         pid=$!
         [ -e {dir}/slow ] && sleep 0.3
         echo $pid >{dir}/pid
@@ -178,6 +264,7 @@ def forker(world):
 
     made.name, made.path, made.by_hand = name, str(world.dir / name), by_hand
     yield made
+    world.close()  # or it would start anew what is killed
     for pid in running(made.path):
         kill_group(pid)
     subprocess.run(["ip", "netns", "delete", namespace], check=True)
@@ -201,11 +288,12 @@ def test_L11_a_daemon_that_forks_is_watched(world, forker, by):
     world.start(forker(by))
     world.active()
     first = world.service("vpn", "running")
-    assert running(forker.path) == [first["pid"]]
+    wait_for(lambda: running(forker.path) == [first["pid"]], "one process of it")
     assert "vpn: start as active" in world.log()
     os.kill(first["pid"], signal.SIGKILL)
     second = world.service("vpn", "running", restarts=1)
-    assert running(forker.path) == [second["pid"]] and second["pid"] != first["pid"]
+    wait_for(lambda: running(forker.path) == [second["pid"]], "its pidfile may be there before its program")
+    assert second["pid"] != first["pid"]
     assert second["text"] == f"its process {first['pid']} ended"
     world.passive()
     world.service("vpn", "stopped")
@@ -220,6 +308,8 @@ def test_L11_one_that_runs_is_adopted_not_doubled(world, forker, by):
     world.start(forker(by))
     world.active()
     assert [world.service("vpn", "running")["pid"]] == pids
+    time.sleep(0.1)
+    assert running(forker.path) == pids, "started, though it runs"
     kill_and_relaunch(world)
     assert [world.service("vpn", "running")["pid"]] == pids
     world.active()
@@ -247,7 +337,7 @@ def test_a_pidfile_that_comes_late(world, forker):
     world.start(forker())
     world.active()
     assert world.service("vpn", "running")["restarts"] == 0
-    assert len(running(forker.path)) == 1
+    wait_for(lambda: len(running(forker.path)) == 1, "one process of it")
 
 
 def test_a_start_that_leaves_nothing_behind(world, forker):
@@ -268,6 +358,80 @@ def test_bad_pidfiles_are_told(world, forker, content, words):
     world.start(forker(start_timeout="100ms", start_retries=0))
     world.active()
     assert words in world.service("vpn", "failed")["text"]
+
+
+@pytest.mark.parametrize("whose", ["superviserd", "parent", "arbiterd"])
+def test_a_pidfile_that_names_one_of_duets_own(world, forker, whose):
+    """It may well be trusted otherwise: root wrote it."""
+    victim = None
+    (world.dir / "mute").touch()
+    try:
+        world.start(forker(start_timeout="100ms", start_retries=0))
+        if whose == "arbiterd":  # of another node
+            victim = subprocess.Popen([f"{BIN}/arbiterd", "--config", f"{world.dir}/duet.conf", "--node", "beta",
+                                       "--run-dir", f"{world.dir}/beta", "--state-dir", f"{world.dir}/beta-state"])
+        number = {"superviserd": world.process.pid, "parent": os.getpid()}.get(whose) or victim.pid
+        (world.dir / "pid").write_text(f"{number}\n")
+        world.active()
+        assert "not to be trusted" in world.service("vpn", "failed")["text"]
+    finally:
+        if victim:
+            victim.kill()
+            victim.wait()
+
+
+@pytest.mark.parametrize("by", ["pidfile", "process"])
+def test_the_daemon_of_a_removed_start_is_ended(world, forker, by):
+    world.start(forker(by), service("web", SLEEP))
+    world.active()
+    pid, web = (world.service(name, "running")["pid"] for name in ("vpn", "web"))
+    world.process.kill()
+    world.process.wait()
+    world.start(service("web", SLEEP))
+    wait_for(lambda: not is_alive(pid), "it is ended")
+    assert world.service("web", "running")["pid"] == web and is_alive(web)
+    wait_for(lambda: not list((world.run / "superviserd/service").glob("vpn.m*")), "and forgotten")
+
+
+def test_a_service_that_becomes_another_kind_is_ended_first(world, forker):
+    slow = world.script("slow", "#!/bin/bash\ntrap 'sleep 0.5; exit 0' TERM\nwhile :; do sleep 0.1; done\n")
+    child = service("vpn", [slow])
+
+    def becomes(configuration):
+        world.process.kill()
+        world.process.wait()
+        world.start(configuration)
+        world.active()
+
+    world.start(child)
+    world.active()
+    pid = world.service("vpn", "running")["pid"]
+    becomes(forker())
+    daemon = world.service("vpn", "running")["pid"]
+    assert not is_alive(pid) and running(forker.path) == [daemon]
+    becomes(child)
+    pid = world.service("vpn", "running")["pid"]
+    assert pid != daemon and is_alive(pid) and running(forker.path) == []
+    becomes('service "vpn" { unit = "duet-test-nothing.service" }')
+    wait_for(lambda: not is_alive(pid), "the child of the unit's predecessor is ended")
+
+
+def test_process_of_another_user_is_not_it(world, forker):
+    forker.by_hand()
+    pids = wait_for(lambda: running(forker.path), "somebody else has one of that name")
+    for folder, mode in ((world.dir, 0o777), (world.dir.parent, 0o711), (world.dir.parent.parent, 0o711)):
+        folder.chmod(mode)  # pytest takes the last one back
+    (world.dir / "pid").unlink()
+    world.start(forker("process", stop=False, user='"nobody"', start_timeout="2s"))
+    world.active()
+    mine = world.service("vpn", "running")["pid"]
+    assert mine not in pids and os.stat(f"/proc/{mine}").st_uid == 65534
+    kill_and_relaunch(world)
+    assert world.service("vpn", "running")["pid"] == mine
+    world.active()
+    world.passive()
+    world.service("vpn", "stopped")
+    assert running(forker.path) == pids
 
 
 def test_an_old_pidfile_whose_number_is_somebody_elses(world, forker):
@@ -380,8 +544,10 @@ def test_goes_on_as_another_process(world, forker):
     assert world.service("vpn", "running", pid=second)["restarts"] == 0
 
 
-def test_kill_9_of_superviserd_while_a_start_command_runs(world, forker):
+@pytest.mark.parametrize("daemon", ["careful", "careless"])  # a careless one stays in the group of its start command
+def test_kill_9_of_superviserd_while_a_start_command_runs(world, forker, daemon):
     (world.dir / "slow").touch()
+    (world.dir / daemon).touch()
     world.start(forker())
     world.active()
     world.service("vpn", "starting")
@@ -432,10 +598,18 @@ def test_a_stop_is_in_order_too(world):
 # ------------------------------------------------------------------ failures
 
 
+def wait_kept(world, name):
+    """Until the failure of a service is on the disk; returns the file."""
+    kept = world.dir / "state/superviserd/failures"
+    wait_for(lambda: kept.exists() and f"failed {name}\n" in kept.read_text(), "that is written")
+    return kept
+
+
 def test_L12_a_failure_outlives_superviserd_and_a_reboot(world):
     world.start(service("web", ["/bin/false"], start_retries=0))
     world.active()
     world.service("web", "failed")
+    kept = wait_kept(world, "web")
     kill_and_relaunch(world)
     assert world.service("web", "failed")["text"] == "it had failed before superviserd was restarted"
     subprocess.run(["rm", "-r", world.run / "superviserd"], check=True)  # which a reboot empties
@@ -443,7 +617,6 @@ def test_L12_a_failure_outlives_superviserd_and_a_reboot(world):
     world.service("web", "failed")
     assert world.command("clear")["text"] == "failed services cleared: 1"
     world.service("web", "stopped")
-    kept = world.dir / "state/superviserd/failures"
     wait_for(lambda: "failed web" not in kept.read_text(), "that is written")
     kill_and_relaunch(world)
     assert world.service("web", "stopped")
@@ -453,6 +626,7 @@ def test_a_changed_configuration_is_a_new_chance(world):
     world.start(service("web", ["/bin/false"], start_retries=0))
     world.active()
     world.service("web", "failed")
+    wait_kept(world, "web")
     world.process.kill()
     world.process.wait()
     world.passive()

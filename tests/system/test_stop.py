@@ -1,10 +1,13 @@
 """A clean end (SIGTERM) hands over, and leaves no active address behind."""
 
+import os
+import signal
+import subprocess
 import time
 
 from conftest import gap_ms
-from lab.lab import other
 from lab.network import CHANNELS, PASSIVE
+from lab.pair import other
 
 
 def only_passive_addresses(lab, node):
@@ -59,3 +62,34 @@ def test_stop_of_both_leaves_no_active_address(lab):
         nothing_runs(lab, node)
     for channel, address in (("inside", "192.0.2.10"), ("outside", "203.0.113.10")):
         assert lab.ask_once(channel, address) == []
+
+
+def test_no_zombies_where_duet_run_is_the_first_process(lab):
+    """As in a container: it inherits whom others leave behind."""
+    words = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *lab.duet_words("alpha", "run")]
+    with open(lab.log_path("alpha"), "ab") as log:
+        outer = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def children(pid):
+        return [int(word) for word in open("/proc/%d/task/%d/children" % (pid, pid)).read().split()]
+
+    def states(pid):
+        return {child: open("/proc/%d/stat" % child).read().rsplit(")", 1)[1].split()[0] for child in children(pid)}
+
+    try:
+        lab.wait_for(lambda: lab.serves("alpha"), 20, "alpha serves")
+        duet = children(outer.pid)[0]
+        daemons = set(children(duet))
+        assert len(daemons) == 4
+        for _ in range(3):
+            subprocess.run(["nsenter", "--target", str(duet), "--pid", "sh", "-c",
+                            "for i in 1 2 3; do (sleep 0.2 & sleep 0 &) done"], check=True)
+            assert len(children(duet)) > 4, "left to it"
+            lab.wait_for(lambda: set(children(duet)) == daemons, 5, "each of them is collected: %s" % states(duet))
+        os.kill(min(daemons), signal.SIGKILL)  # its own are still told apart
+        lab.wait_for(lambda: len(set(children(duet)) - daemons) == 1 and len(children(duet)) == 4, 5, "started again")
+        os.kill(duet, signal.SIGTERM)
+        assert outer.wait(20) == 0
+    finally:
+        outer.kill()
+        outer.wait()

@@ -28,7 +28,7 @@ CONFIG = """
 cluster "test" {{
     key-file = "{dir}/key"
     reboot-command = {{{reboot}}}
-    reboot-force = off
+    reboot-force = {force}
     {cluster}
 }}
 node "alpha" {{ reserved-address = "10.91.9.1" }}
@@ -109,9 +109,10 @@ class World:
         path.chmod(0o755)
         return str(path)
 
-    def start(self, *services, reboot='"/bin/true"', cluster="", env=None):
+    def start(self, *services, reboot='"/bin/true"', cluster="", force="off", env=None):
         config = self.dir / "duet.conf"
-        config.write_text(CONFIG.format(dir=self.dir, reboot=reboot, cluster=cluster, services="\n".join(services)))
+        config.write_text(CONFIG.format(dir=self.dir, reboot=reboot, cluster=cluster, force=force,
+                                        services="\n".join(services)))
         config.chmod(0o600)
         self.env = {**os.environ, **(env or {})}
         self.relaunch()
@@ -144,10 +145,10 @@ class World:
         self.state.update(changes)
         return self.say(self.arbiterd, "arbiterd", "role", self.state)
 
-    def address(self, state):
-        """takeoverd tells what it holds."""
+    def address(self, state, change=None):
+        """takeoverd tells what it holds, and which change of the role it has obeyed (unless told: the latest)."""
         body = {name: neutral(kind) for name, kind, _ in TOPICS["topic"]["address"]["fields"]}
-        return self.say(self.takeoverd, "takeoverd", "address", {**body, "state": state})
+        return self.say(self.takeoverd, "takeoverd", "address", {**body, "state": state, "change": self.state["change"] if change is None else change})
 
     def say(self, socket_, daemon, topic, body):
         self.seq += 1
@@ -217,6 +218,8 @@ class World:
         return self.process.wait(PATIENCE_S + 15)
 
     def close(self):
+        if self.context.closed:
+            return
         if self.process and self.process.poll() is None:
             self.process.terminate()  # it ends its services, and what they started
             try:
@@ -225,7 +228,7 @@ class World:
                 self.process.kill()
                 self.process.wait()
         for record in (self.run / "superviserd/service").glob("*.*"):  # what outlived a superviserd
-            if record.suffix in (".record", ".main"):
+            if record.suffix in (".record", ".start", ".main"):
                 kill_group(int(re.search(r"^pid (\d+)", record.read_text(), re.M)[1]))
         self.context.destroy(linger=0)
 

@@ -56,9 +56,9 @@ def quoted(addresses):
 
 
 class Lan:
-    """A namespace `tkoN` with eth0 and eth1, whose other ends are in the namespace `tkoO`."""
+    """A namespace NODE with eth0 and eth1, whose other ends are in the namespace OTHER."""
 
-    NODE, OTHER = "tkoN", "tkoO"
+    NODE, OTHER = f"duet-{os.getpid()}-own", f"duet-{os.getpid()}-far"
 
     def __init__(self):
         self.close()

@@ -16,7 +16,7 @@ import time
 import pytest
 import zmq
 from lab.dog import OPTION_MAGICCLOSE, OPTION_PRETIMEOUT, OPTION_SETTIMEOUT, Dogs
-from lab.lab import other
+from lab.pair import other
 from lab.tools import NO_REBOOT
 from test_superviserd import SLEEP, TOPICS, World, neutral, service, wait_for
 
@@ -330,11 +330,7 @@ WHOLE_MACHINE = ["unshare", "--mount", "sh", "-c",
 def test_L14_last_resort_of_a_restart(kennel):
     """The kernel refuses to restart the machine (here: superviserd has no right to)."""
     kennel.prefix, kennel.dog = WHOLE_MACHINE, kennel.dogs.own
-    kennel.start(kennel.section(), cluster="reboot-grace = 1s")
-    kennel.stop()
-    config = kennel.dir / "duet.conf"
-    config.write_text(config.read_text().replace("reboot-force = off", "reboot-force = on"))
-    kennel.relaunch()
+    kennel.start(kennel.section(), cluster="reboot-grace = 1s", force="on")
     kennel.told("armed")
     sys_boot = 1 << 22
     status = pathlib.Path(f"/proc/{kennel.process.pid}/status").read_text()
@@ -351,9 +347,55 @@ def test_L14_last_resort_of_a_restart(kennel):
     kennel.role(reboot=False)
     kennel.told("armed", starving_since_ns=0)
     assert kennel.live(TIMEOUT_S)
+    kennel.command("clear")  # else it waited
     kennel.role(reboot=True, reboot_reason="another one")
     kennel.until(lambda: kennel.dog.bites, "it restarts the machine")
-    assert kennel.stop() == 0 and kennel.dog.disarmed == 1  # of the first superviserd, before
+    assert kennel.stop() == 0 and kennel.dog.disarmed == 0
+
+
+def restarting(kennel, **keys):
+    """A restart is under way, whose command goes on for ever."""
+    kennel.start(kennel.section(), **{"cluster": "reboot-grace = 20s", "force": "on", **keys})
+    kennel.told("armed")
+    assert kennel.live(2)
+    kennel.role(reboot=True, reboot_reason="test")
+    kennel.until(lambda: (m := kennel.latest("reboot")) and m["state"] == "running", "the command runs")
+
+
+def test_L14_a_restart_that_stops_superviserd_leaves_it_to_end_a_shutdown_that_hangs(kennel):
+    restarting(kennel)
+    kennel.live(3)
+    assert kennel.stop() == 0
+    assert kennel.dog.disarmed == 0 and kennel.dog.running and not kennel.dog.is_open
+    assert 20 - 3 - SLACK_S <= kennel.dog.timeout <= 20 - 3 + 5 + 1, "what is left of the grace, and a last sync"
+    assert kennel.dog.left() > kennel.dog.timeout - SLACK_S
+    assert "goes on, since this node is being restarted" in kennel.log() and "cannot wait" not in kennel.log()
+
+
+def test_a_watchdog_that_cannot_wait_so_long_waits_as_long_as_it_can(kennel):
+    kennel.dog.timeout_max = 13
+    restarting(kennel)
+    assert kennel.stop() == 0
+    assert kennel.dog.running and kennel.dog.timeout == 13
+    assert "cannot wait for the 2" in kennel.log()
+
+
+def test_a_watchdog_that_takes_no_other_timeout_keeps_the_one_that_it_has(kennel):
+    kennel.dog.timeout, kennel.dog.options = 2, OPTION_MAGICCLOSE
+    restarting(kennel)
+    assert kennel.stop() == 0
+    assert kennel.dog.running and kennel.dog.timeout == 2
+    assert "does not take another timeout" in kennel.log()
+
+
+@pytest.mark.parametrize("force", ["on", "off"])
+def test_a_stop_without_a_restart_to_be_forced_disarms_it(kennel, force):
+    restarting(kennel, force=force)
+    if force == "on":
+        kennel.role(reboot=False)
+        kennel.until(lambda: kennel.latest("reboot")["state"] == "none", "it is taken back")
+    assert kennel.stop() == 0
+    assert kennel.dog.disarmed == 1
 
 
 def test_fed_until_the_last_service_has_stopped(kennel):
@@ -400,7 +442,7 @@ def test_node_in_a_namespace_does_not_touch_the_machines_own(lab):
     assert "not the whole machine that it would restart" in absent["text"]
 
 
-def test_L14_the_node_with_its_watchdog_is_preferred(lab, dogs):
+def test_L14_the_node_with_its_watchdog_is_preferred(dogs, lab):
     dog_of(lab, dogs, "alpha").present = False
     lab.write_config(extra=watchdog(dogs.path, "on"))
     lab.start_pair()
@@ -415,7 +457,7 @@ def test_L14_the_node_with_its_watchdog_is_preferred(lab, dogs):
     lab.stays(lambda: lab.serves("beta"), 1, "nothing moves back by itself")
 
 
-def test_L14_R12_hung_arbiter_peer_serves_and_the_watchdog_restores_the_node(lab, dogs, figures):
+def test_L14_R12_hung_arbiter_peer_serves_and_the_watchdog_restores_the_node(dogs, lab, figures):
     lab.write_config(extra=watchdog(dogs.path))
     active = lab.start_pair()
     lab.wait_ready(active)
@@ -432,7 +474,7 @@ def test_L14_R12_hung_arbiter_peer_serves_and_the_watchdog_restores_the_node(lab
     assert not dog_of(lab, dogs, other(active)).bites
 
 
-def test_L14_starving_is_an_alarm(lab, dogs):
+def test_L14_starving_is_an_alarm(dogs, lab):
     lab.write_config(extra=watchdog(dogs.path))
     active = lab.start_pair()
     node = other(active)
@@ -448,7 +490,7 @@ def test_L14_starving_is_an_alarm(lab, dogs):
     assert not dog_of(lab, dogs, node).bites
 
 
-def test_L14_every_daemon_killed_once_starves_nobody(lab, dogs):
+def test_L14_every_daemon_killed_once_starves_nobody(dogs, lab):
     lab.write_config(extra=watchdog(dogs.path))
     active = lab.start_pair()
     lab.wait_ready(active)

@@ -63,9 +63,9 @@ static void test_state_that_is_not_whole_is_refused(void **state)
         assert_true(state_parse(torn, &back) < 0);
     }
     const char *const bad[] = {
-        "", "epoch -1\nnext-epoch 3\nwas-active 0\nheld 0\nhold-version 0\nhold-left-ns 0\n",
-        "epoch 1\nnext-epoch 3\nwas-active 2\nheld 0\nhold-version 0\nhold-left-ns 0\n",
-        "epoch 1\nnext-epoch 3\nwas-active 0\nheld 0\nhold-version 0\nhold-left-ns 0\nmore\n"};
+        "", "epoch -1\nnext-epoch 3\nwas-active 0\nheld 0\nhold-version 0\nhold-left-ns 0\ndata-whole 0\ndata-epoch 0\n",
+        "epoch 1\nnext-epoch 3\nwas-active 2\nheld 0\nhold-version 0\nhold-left-ns 0\ndata-whole 0\ndata-epoch 0\n",
+        "epoch 1\nnext-epoch 3\nwas-active 0\nheld 0\nhold-version 0\nhold-left-ns 0\ndata-whole 0\ndata-epoch 0\nmore\n"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
         assert_true(state_parse(bad[i], &back) < 0);
 }

@@ -95,10 +95,14 @@ static void test_example_has_all_parts(void **state)
     assert_int_equal(config->services[0].check_interval, 2 * NS_PER_S);
     assert_int_equal(config->services[0].start_retries, 3);
     assert_int_equal(config->services[0].on_failure, FAULT_REBOOT);
-    assert_int_equal(config->sync_count, 2);
+    assert_int_equal(config->sync_count, 3);
     assert_string_equal(config->syncs[0].paths.items[1], "/etc/nftables.conf");
     assert_string_equal(config->syncs[0].exclude.items[0], "*.swp");
     assert_string_equal(config->syncs[1].sqlite, "/var/lib/vpn/users.db");
+    assert_int_equal(config->syncs[1].max_delay, NS_PER_S);
+    assert_string_equal(config->syncs[2].dump.items[0], "/usr/sbin/slapcat");
+    assert_string_equal(config->syncs[2].restore.items[0], "/usr/local/sbin/ldap-restore");
+    assert_int_equal(config->syncs[2].max_delay, 60 * NS_PER_S);
     assert_string_equal(config->watchdog.device, "/dev/watchdog");
     assert_int_equal(config->watchdog.timeout, 10 * NS_PER_S);
     assert_string_equal(config->snmp_config, "/etc/snmp/snmpd.conf");

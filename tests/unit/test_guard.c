@@ -701,6 +701,35 @@ static void test_what_cannot_be_killed_has_failed(void **unused)
     expect(&play, GUARD_STOPPING, RUNNING, "P");
 }
 
+/* Its file system hangs: the program does not begin, and no word of it comes. */
+static void test_a_start_that_hangs_is_killed(void **unused)
+{
+    struct guard_settings settings = without_check;
+    struct play play;
+
+    (void)unused;
+    settings.start_timeout_ns = 30 * NS_PER_S;
+    open_play(&play, &settings);
+    FEED(&play, GUARD_WANTED);
+    assert_int_equal(play.effects.timer_ns, play.now_ns + settings.start_timeout_ns);
+    FEED(&play, GUARD_TIMER); /* too early */
+    assert_int_equal(play.effects.signal, GUARD_NO_SIGNAL);
+    play.now_ns += settings.start_timeout_ns;
+    FEED(&play, GUARD_TIMER);
+    assert_int_equal(play.effects.signal, GUARD_KILL);
+    assert_int_equal(play.effects.timer_ns, play.now_ns + settings.stop_timeout_ns);
+    play.now_ns += settings.stop_timeout_ns;
+    FEED(&play, GUARD_TIMER); /* not even that helps */
+    assert_int_equal(play.guard.view.state, SERVICE_STATE_FAILED);
+    assert_int_equal(play.effects.timer_ns, 0);
+    FEED(&play, GUARD_ENDED);
+    assert_int_equal(play.guard.state, GUARD_STARTING);
+    assert_true(play.effects.spawn);
+    FEED(&play, GUARD_STARTED);
+    assert_int_equal(play.guard.state, GUARD_RUNNING);
+    assert_int_not_equal(play.effects.timer_ns, play.now_ns + settings.start_timeout_ns);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -733,6 +762,7 @@ int main(void)
         cmocka_unit_test(test_role_flips),
         cmocka_unit_test(test_what_ignores_term_is_killed),
         cmocka_unit_test(test_what_cannot_be_killed_has_failed),
+        cmocka_unit_test(test_a_start_that_hangs_is_killed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,6 +57,18 @@ static void test_long_lines_are_cut(void **unused)
     assert_string_equal(lines.last, "short");
 }
 
+static void test_reading_is_rationed(void **unused)
+{
+    struct output_ration ration = {0};
+    const int64_t now_ns = 5 * NS_PER_S;
+
+    (void)unused;
+    assert_int_equal(output_pause(&ration, OUTPUT_RATION - 1, now_ns), 0);
+    assert_int_equal(output_pause(&ration, 1, now_ns + NS_PER_MS), now_ns + OUTPUT_WINDOW_NS);
+    assert_int_equal(output_pause(&ration, OUTPUT_RATION - 1, now_ns + OUTPUT_WINDOW_NS), 0);
+    assert_int_equal(output_pause(&ration, OUTPUT_RATION - 1, now_ns + 3 * OUTPUT_WINDOW_NS), 0);
+}
+
 static void test_control_characters_are_shown_as_such(void **unused)
 {
     struct output output = {0};
@@ -72,6 +84,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pieces_become_lines),
         cmocka_unit_test(test_long_lines_are_cut),
+        cmocka_unit_test(test_reading_is_rationed),
         cmocka_unit_test(test_control_characters_are_shown_as_such),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

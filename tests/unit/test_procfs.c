@@ -62,12 +62,30 @@ static void test_names(void **unused)
     const struct procfs_stat openvpn = {.name = "openvpn"}, cut = {.name = "a-rather-long-n"};
 
     (void)unused;
-    assert_true(procfs_is_called(&openvpn, "/usr/sbin/openvpn", "openvpn"));
-    assert_true(procfs_is_called(&openvpn, "", "openvpn"));
-    assert_true(procfs_is_called(&openvpn, "/usr/sbin/other", "other"));
-    assert_false(procfs_is_called(&openvpn, "/usr/sbin/openvpn", "vpn"));
-    assert_false(procfs_is_called(&openvpn, "/usr/sbin/openvpn", "openvpn2"));
-    assert_true(procfs_is_called(&cut, "", "a-rather-long-name"));
+    assert_true(procfs_is_called(&openvpn, "/usr/sbin/openvpn", "", 0, "openvpn"));
+    assert_true(procfs_is_called(&openvpn, "", "", 0, "openvpn"));
+    assert_true(procfs_is_called(&openvpn, "/usr/sbin/other", "", 0, "other"));
+    assert_false(procfs_is_called(&openvpn, "/usr/sbin/openvpn", "", 0, "vpn"));
+    assert_false(procfs_is_called(&openvpn, "/usr/sbin/openvpn", "", 0, "openvpn2"));
+    assert_true(procfs_is_called(&cut, "/usr/sbin/a-rather-long-name", "", 0, "a-rather-long-name"));
+}
+
+/* Of the long name the kernel keeps what another one may begin with. */
+static void test_a_cut_name_alone_is_not_enough(void **unused)
+{
+    static const char script[] = "/bin/sh\0/usr/sbin/a-rather-long-name\0-d";
+    static const char argument[] = "/usr/bin/cat\0-u\0/usr/sbin/a-rather-long-name";
+    static const char whole[] = "a-rather-long-name";
+    const struct procfs_stat cut = {.name = "a-rather-long-n"};
+
+    (void)unused;
+    assert_false(procfs_is_called(&cut, "", "", 0, "a-rather-long-name"));
+    assert_false(procfs_is_called(&cut, "/usr/sbin/a-rather-long-net", "", 0, "a-rather-long-name"));
+    assert_false(procfs_is_called(&cut, "/usr/sbin/a-rather-long-name", "", 0, "a-rather-long-n"));
+    assert_true(procfs_is_called(&cut, "/bin/dash", script, sizeof script, "a-rather-long-name"));
+    assert_false(procfs_is_called(&cut, "/bin/cat", argument, sizeof argument, "a-rather-long-name"));
+    assert_true(procfs_is_called(&cut, "/bin/dash", whole, sizeof whole, "a-rather-long-name"));
+    assert_false(procfs_is_called(&cut, "/bin/dash", whole, sizeof whole - 1, "a-rather-long-name"));
 }
 
 static void test_pidfiles(void **unused)
@@ -133,6 +151,7 @@ int main(void)
         cmocka_unit_test(test_stat),
         cmocka_unit_test(test_stat_that_is_none),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_a_cut_name_alone_is_not_enough),
         cmocka_unit_test(test_pidfiles),
         cmocka_unit_test(test_record_is_what_was_written),
         cmocka_unit_test(test_commands_are_told_apart),

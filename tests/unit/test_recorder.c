@@ -1,7 +1,9 @@
 /* The recorder's thread: notes, the flush before a restart, and its end. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -123,11 +126,54 @@ static void test_without_a_box(void **state)
     assert_int_equal(mkdir(node.state_dir, 0700), 0);
 }
 
+/* The end of the one before takes a moment, where the disk is slow. */
+static void test_a_box_that_another_one_writes_is_waited_for(void **state)
+{
+    struct recorder *recorder = NULL;
+    const int64_t begun_ns = clock_now_ns();
+    const struct timespec moment = {.tv_nsec = 50 * NS_PER_MS};
+    char path[PATH_MAX];
+    int end[2];
+
+    (void)state;
+    assert_int_equal(recorder_start(&node, &recorder), 0);
+    recorder_stop(recorder);
+    assert_int_equal(pipe(end), 0);
+    const pid_t other = fork();
+    assert_true(other >= 0);
+    if (other == 0) {
+        const struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        char word;
+        snprintf(path, sizeof path, "%s/%s", node.state_dir, BLACKBOX_FILE);
+        _exit(fcntl(open(path, O_RDWR), F_SETLK, &lock) < 0 || write(end[1], "x", 1) != 1 || pause() == 0 ||
+              read(end[0], &word, 1) < 0);
+    }
+    char word;
+    assert_int_equal(read(end[0], &word, 1), 1); /* it has the lock */
+    assert_int_equal(recorder_start(&node, &recorder), 0);
+    nanosleep(&moment, NULL);
+    recorder_note(recorder, "too early");
+    recorder_flush(recorder, 2 * NS_PER_S);
+    assert_int_equal(kill(other, SIGKILL), 0);
+    assert_int_equal(waitpid(other, NULL, 0), other);
+    while (!strstr(recorded(), "in time") && clock_now_ns() - begun_ns < 20 * NS_PER_S) {
+        recorder_note(recorder, "in time");
+        recorder_flush(recorder, 2 * NS_PER_S);
+        nanosleep(&moment, NULL);
+    }
+    recorder_stop(recorder);
+    assert_non_null(strstr(recorded(), "in time"));
+    assert_null(strstr(recorded(), "too early"));
+    close(end[0]);
+    close(end[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_flush_has_everything_written_down, fresh, clean),
         cmocka_unit_test_setup_teardown(test_notes_are_bounded, fresh, clean),
+        cmocka_unit_test_setup_teardown(test_a_box_that_another_one_writes_is_waited_for, fresh, clean),
         cmocka_unit_test_setup_teardown(test_without_a_box, fresh, clean),
     };
 

@@ -362,7 +362,7 @@ static void test_json_rest(void **state)
     assert_number(daemon, "pid", 101);
     assert_number(daemon, "late_us_max", 250);
     json_t *sync = json_object_get(status, "sync"), *watchdog = json_object_get(status, "watchdog");
-    assert_keys(sync, "state sets");
+    assert_keys(sync, "state sending whole behind_files behind_bytes behind_ms sets");
     assert_text(sync, "state", "off");
     assert_keys(watchdog, "device state timeout_ms");
     assert_text(watchdog, "device", "/dev/watchdog");

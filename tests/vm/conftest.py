@@ -13,9 +13,10 @@ BUILD = os.path.abspath(os.path.join(HERE, "../../build"))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 os.environ.setdefault("DUET_BIN", os.path.join(BUILD, "bin"))
 
+from lab.pair import Timeout  # noqa: E402
 from lab.session import figures, pytest_terminal_summary, time_limit  # noqa: E402, F401
 from vmlab.image import Image  # noqa: E402
-from vmlab.lab import READY_S, Timeout, VmLab  # noqa: E402
+from vmlab.lab import READY_S, VmLab  # noqa: E402
 
 
 def pytest_addoption(parser):

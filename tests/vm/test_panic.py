@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 
-from vmlab.lab import other
+from lab.pair import other
 
 
 def check_disk(machine):

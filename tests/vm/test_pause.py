@@ -2,7 +2,7 @@
 
 import time
 
-from vmlab.lab import other
+from lab.pair import other
 
 PAUSE_S = 15
 

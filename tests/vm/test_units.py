@@ -2,7 +2,12 @@
 
 import time
 
-from vmlab.lab import other
+from lab.pair import other
+
+DROP_IN = "/run/systemd/system/guarded.service.d"
+LOG = "journalctl --quiet --no-pager --unit=duet.service --since=@%s"
+JOBS = "systemctl list-jobs --no-legend guarded.service"
+STOP_TIMEOUT_S = 10  # the default
 
 
 def unit(lab, node):
@@ -67,4 +72,53 @@ def test_L12_a_unit_that_stays_down_moves_the_role_and_restarts_the_node(lab):
                           "it is known to have failed")
     assert failed["pid"] == 0
     machine.check("rm -f /etc/vmlab/condition-fails && duet clear")
+    lab.wait_ready(other(active))
+
+
+def test_L8_a_unit_that_is_starting_is_stopped_with_the_role(lab):
+    """The order to stop comes while systemd's job for the start is still there."""
+    active = lab.wait_ready()
+    machine = lab.machines[active]
+    pid = wait_running(lab, active)
+    machine.check("mkdir -p %s && printf '[Service]\\nExecStartPre=/bin/sleep 600\\n' >%s/slow.conf && systemctl daemon-reload"
+                  % (DROP_IN, DROP_IN))
+    try:
+        machine.check("kill -9 %d" % pid)
+        lab.wait_for(lambda: unit(lab, active)[0] == "activating" and service(lab, active)["state"] == "starting", 15,
+                     "it is starting")
+        assert "start" in machine.check(JOBS)
+        machine.check("duet switch", timeout=60)
+        lab.wait_for(lambda: lab.owner() == other(active), 60, "%s serves" % other(active))
+        lab.wait_for(lambda: service(lab, active)["state"] == "stopped", 30, "it is stopped, which is no failure of the service")
+        assert unit(lab, active) in (("inactive", 0), ("failed", 0)), "failed: what prepared its start was killed"
+        assert machine.check(JOBS) == ""
+    finally:
+        machine.check("rm -r %s && systemctl daemon-reload" % DROP_IN)
+    wait_running(lab, other(active))
+    lab.wait_ready(other(active))
+    lab.machines[other(active)].check("duet switch", timeout=60)
+    lab.wait_ready(active)
+    wait_running(lab, active)
+
+
+def test_L8_a_stop_while_dbus_is_away_is_made_good_when_it_is_back(lab):
+    active = lab.wait_ready()
+    machine = lab.machines[active]
+    pid = wait_running(lab, active)
+    log = LOG % machine.check("date +%s").strip()
+    machine.check("systemctl stop dbus.socket dbus.service")
+    try:
+        lab.wait_for(lambda: "connection to systemd is lost" in machine.check(log), 15, "superviserd knows that it is away")
+        machine.check("duet switch", timeout=60)
+        lab.wait_for(lambda: lab.owner() == other(active), 60, "%s serves" % other(active))
+        lab.wait_for(lambda: "cannot reach systemd to stop it" in machine.check(log), 15, "it is to be stopped")
+        time.sleep(STOP_TIMEOUT_S + 2)  # it cannot be killed either
+        assert unit(lab, active) == ("active", pid)
+        told = service(lab, active)
+        assert (told["state"], told["pid"]) == ("running", pid), "what is told is what is the case"
+    finally:
+        machine.check("systemctl start dbus.socket dbus.service")
+    lab.wait_for(lambda: unit(lab, active) == ("inactive", 0), 30, "it is stopped as soon as that can be asked for")
+    lab.wait_for(lambda: service(lab, active)["state"] == "stopped", 15, "and superviserd heard of it")
+    wait_running(lab, other(active))
     lab.wait_ready(other(active))

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from vmlab.gateway import WATCHDOG_S
-from vmlab.lab import other
+from lab.pair import other
 
 # A kernel that panics, and is not to restart by itself: nothing of it runs any more.
 DIE = "sysctl -q kernel.panic=0; echo c >/proc/sysrq-trigger"

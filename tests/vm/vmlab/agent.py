@@ -1,9 +1,9 @@
 """The host's end of the agent in a machine (see agent.c for the messages): runs commands there without any network."""
 
 import itertools
-import socket
-import threading
 import time
+
+from vmlab.connection import Connection
 
 GRACE_S = 15  # beyond a command's own time, for an agent that is kept from answering
 
@@ -29,7 +29,7 @@ def _hex(data):
     return data.hex() or "-"
 
 
-class Agent:
+class Agent(Connection):
     """A connection to the agent port of a running qemu. It lasts over restarts of the machine: `boots` holds the
     (monotonic time, boot id) of each start since."""
 
@@ -37,43 +37,18 @@ class Agent:
         self.boots = []
         self._done = {}  # number of a command -> Done
         self._numbers = itertools.count(1)
-        self._changed = threading.Condition()
-        self._order = threading.Lock()  # the agent does one thing at a time
-        self._gone = False
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(path)
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        super().__init__(path)
 
-    def close(self):
-        try:
-            self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # qemu was quicker
-        self._reader.join(timeout=5)
-        self._socket.close()
-
-    def _read(self):
-        try:
-            for line in self._socket.makefile("r", errors="replace"):
-                self._take(line.split())
-        except OSError:
-            pass
-        with self._changed:
-            self._gone = True
-            self._changed.notify_all()
-
-    def _take(self, words):
-        with self._changed:
-            if len(words) == 2 and words[0] == "hello":
-                self.boots.append((time.monotonic(), words[1]))
-            elif len(words) == 4 and words[0] == "done":
-                try:
-                    output = bytes.fromhex(words[3]) if words[3] != "-" else b""
-                    self._done[int(words[1])] = Done(int(words[2]), output)
-                except ValueError:
-                    return  # torn by a restart
-            self._changed.notify_all()
+    def take(self, line):
+        words = line.split()
+        if len(words) == 2 and words[0] == "hello":
+            self.boots.append((time.monotonic(), words[1]))
+        elif len(words) == 4 and words[0] == "done":
+            try:
+                output = bytes.fromhex(words[3]) if words[3] != "-" else b""
+                self._done[int(words[1])] = Done(int(words[2]), output)
+            except ValueError:
+                pass  # torn by a restart
 
     @property
     def boot_id(self):

@@ -20,7 +20,8 @@ import tempfile
 import time
 
 from lab import tools
-from lab.network import ACTIVE, CHANNELS, NODES, PASSIVE, mac
+from lab.network import ACTIVE, CHANNELS, NODES, PASSIVE
+from lab.pair import Pair, other
 from vmlab.agent import AgentError
 from vmlab.gateway import configuration, gateway_seed
 from vmlab.machine import BOOT_S, Machine
@@ -30,17 +31,11 @@ READY_S = 60  # from boots to a pair that is ready to fail over again: settle-ti
 _WATCHED_BY = {"outside": "router", "inside": "client"}
 
 
-def other(node):
-    return NODES[1 - NODES.index(node)]
-
-
-class Timeout(AssertionError):
-    """Something did not happen in time; the message tells what was the case instead."""
-
-
-class VmLab:
+class VmLab(Pair):
     """Two machines, off at first, in their surroundings. `installed`: see gateway_seed(). `arguments` are further ones
     for the kernels, by node."""
+
+    ready_s = READY_S
 
     def __init__(self, image, installed, extra="", arguments=None):
         self._closed = False
@@ -48,7 +43,7 @@ class VmLab:
         self.network = VmNetwork()
         self.machines = {}
         self.watches = {}
-        self._tools = []
+        self.tools = []
         atexit.register(self.close)
         try:
             self.network.build()
@@ -76,7 +71,7 @@ class VmLab:
         self._closed = True
         for machine in self.machines.values():
             machine.power_off()
-        for tool in self._tools:
+        for tool in self.tools:
             tool.kill()
         self.network.destroy()
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -101,23 +96,12 @@ class VmLab:
 
     # ------------------------------------------------------------ observers
 
-    def _tool(self, tool):
-        self._tools.append(tool)
-        return tool
-
     def _arpwatch(self, channel):
-        return self._tool(tools.ArpWatch(self.network, _WATCHED_BY[channel], channel, ACTIVE[channel], every_us=20000))
+        return self.tool(tools.ArpWatch(self.network, _WATCHED_BY[channel], channel, ACTIVE[channel], every_us=20000))
 
     def probe(self):
         """The client sends echo requests to the active address of its LAN, a hundred a second; stop() sums up."""
-        return self._tool(tools.Probe(self.network, "client", "inside", ACTIVE["inside"], every_us=10000))
-
-    def node_of(self, address):
-        """Whose hardware address this is."""
-        for node in NODES:
-            if address in [mac(node, channel) for channel in CHANNELS]:
-                return node
-        return None
+        return self.tool(tools.Probe(self.network, "client", "inside", ACTIVE["inside"], every_us=10000))
 
     def owner(self):
         """The node that answers for the active addresses on all channels, as outsiders see it, or None."""
@@ -181,24 +165,8 @@ class VmLab:
 
     # -------------------------------------------------------------- waiting
 
-    def wait_for(self, condition, timeout, what):
-        """Waits until condition() is true, and returns its value; else a Timeout that shows the state."""
-        end = time.monotonic() + timeout
-        while True:
-            value = condition()
-            if value:
-                return value
-            if time.monotonic() >= end:
-                raise Timeout("not within %g s: %s\n%s" % (timeout, what, self.describe()))
-            time.sleep(0.1)
-
-    def wait_ready(self, active=None, timeout=READY_S):
-        """Until one node serves (the one named, if given) and the other would take over at once."""
-        def ready():
-            found = self.ready()
-            return found if active in (None, found) else None
-
-        return self.wait_for(ready, timeout, "one node serves (%s), the other is ready" % (active or "either"))
+    def pause(self):
+        time.sleep(0.1)
 
     def wait_back(self, node, boot_id, timeout=BOOT_S):
         """Until a node has restarted since the run with that boot id, and is passive again (L5)."""

@@ -1,0 +1,348 @@
+#include "syncd/sqlite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "syncd/snapshot.h"
+
+enum { STEP_PAGES = 512, IN_MEMORY_MAX = 64 << 20, FOLD_TIMEOUT_MS = 5000 };
+
+/* How long to wait for the end of a transaction of others before the copy begins all the same, and how long
+ * for a lock. */
+static const int64_t gap_ns = 100 * NS_PER_MS, lock_ns = 10 * NS_PER_S, nap_ns = 200 * NS_PER_US;
+
+struct copy {
+    const struct sqlite_job *job;
+    char temporary[PATH_MAX];
+    sqlite3 *source;
+    bool wal;
+    int64_t page_size, pages;
+    struct stat st; /* of the database */
+    char *error;
+};
+
+/* ----------------------------------------------------------------- errors */
+
+static int errno_of(int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_OK:
+        return 0;
+    case SQLITE_NOTADB:
+    case SQLITE_CORRUPT:
+        return -EUCLEAN;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return -EBUSY;
+    case SQLITE_NOMEM:
+        return -ENOMEM;
+    case SQLITE_FULL:
+        return -ENOSPC;
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+        return -EACCES;
+    case SQLITE_CANTOPEN:
+        return -ENOENT;
+    default:
+        return -EIO;
+    }
+}
+
+static int fail(struct copy *copy, int code, const char *what, const char *path)
+{
+    snprintf(copy->error, SQLITE_ERROR_MAX, "%s %.400s: %s", what, path, sqlite3_errstr(code));
+    return errno_of(code);
+}
+
+static int fail_errno(struct copy *copy, const char *what, const char *path)
+{
+    const int r = -errno;
+
+    snprintf(copy->error, SQLITE_ERROR_MAX, "%s %.400s: %s", what, path, strerror(-r));
+    return r;
+}
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = nap_ns}, NULL);
+}
+
+static int cancelled(const struct copy *copy)
+{
+    if (!atomic_load(copy->job->cancelled))
+        return 0;
+    snprintf(copy->error, SQLITE_ERROR_MAX, "it was ended");
+    return -ECANCELED;
+}
+
+/* ---------------------------------------------------------------- reading */
+
+static int ask_number(sqlite3 *db, const char *pragma, int64_t *number)
+{
+    sqlite3_stmt *statement;
+    int code = sqlite3_prepare_v2(db, pragma, -1, &statement, NULL);
+
+    if (code != SQLITE_OK)
+        return code;
+    code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        *number = sqlite3_column_int64(statement, 0);
+    const int end = sqlite3_finalize(statement);
+    return code == SQLITE_ROW ? end : code == SQLITE_DONE ? SQLITE_ERROR : code;
+}
+
+static int ask_wal(sqlite3 *db, bool *wal)
+{
+    sqlite3_stmt *statement;
+    int code = sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &statement, NULL);
+
+    if (code != SQLITE_OK)
+        return code;
+    code = sqlite3_step(statement);
+    const char *mode = code == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+    *wal = mode && strcmp(mode, "wal") == 0;
+    sqlite3_finalize(statement);
+    return code == SQLITE_ROW ? SQLITE_OK : code;
+}
+
+/* Somebody else has begun to write, and will commit. Never so in WAL mode, where it does not matter. */
+static bool being_written(sqlite3 *db)
+{
+    sqlite3_file *file = NULL;
+    int reserved = 0;
+
+    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file ||
+        !file->pMethods)
+        return false;
+    return file->pMethods->xCheckReservedLock(file, &reserved) == SQLITE_OK && reserved;
+}
+
+/* Begins the transaction that the copy is a view of. Its first look also rolls a hot journal back. */
+static int begin_reading(struct copy *copy)
+{
+    const int64_t began = clock_now_ns();
+    int64_t version;
+    int code;
+
+    while (being_written(copy->source) && clock_now_ns() - began < gap_ns && !cancelled(copy))
+        nap();
+    code = sqlite3_exec(copy->source, "BEGIN", NULL, NULL, NULL);
+    while (code == SQLITE_OK &&
+           ((code = ask_number(copy->source, "PRAGMA schema_version", &version)) & 0xff) == SQLITE_BUSY &&
+           clock_now_ns() - began < lock_ns && !cancelled(copy)) {
+        nap();
+        code = SQLITE_OK;
+    }
+    if (code == SQLITE_OK)
+        code = ask_wal(copy->source, &copy->wal);
+    if (code == SQLITE_OK)
+        code = ask_number(copy->source, "PRAGMA page_size", &copy->page_size);
+    if (code == SQLITE_OK)
+        code = ask_number(copy->source, "PRAGMA page_count", &copy->pages);
+    if (cancelled(copy))
+        return -ECANCELED;
+    return code == SQLITE_OK ? 0 : fail(copy, code, "cannot read the database", copy->job->database);
+}
+
+static int open_source(struct copy *copy)
+{
+    if (stat(copy->job->database, &copy->st) < 0)
+        return fail_errno(copy, "there is no database", copy->job->database);
+    /* For writing, as a hot journal must be rolled back; nothing is made. */
+    const int code = sqlite3_open_v2(copy->job->database, &copy->source,
+                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code != SQLITE_OK)
+        return fail(copy, code, "cannot open the database", copy->job->database);
+    /* Otherwise the last one to close a database in WAL mode folds the WAL into it, under an exclusive lock:
+     * who comes at that moment would find it locked, and we see a change that we made ourselves. */
+    sqlite3_db_config(copy->source, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    return begin_reading(copy);
+}
+
+static void close_source(struct copy *copy)
+{
+    sqlite3_close(copy->source); /* rolls the read transaction back */
+    copy->source = NULL;
+}
+
+/* ---------------------------------------------------------------- copying */
+
+static int copy_pages(struct copy *copy, sqlite3 *from, sqlite3 *to)
+{
+    int code = SQLITE_OK, r = 0;
+    sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
+
+    if (!backup)
+        return fail(copy, sqlite3_extended_errcode(to), "cannot copy", copy->job->database);
+    while (r == 0 && (code = sqlite3_backup_step(backup, STEP_PAGES)) == SQLITE_OK)
+        r = cancelled(copy);
+    sqlite3_backup_finish(backup);
+    if (r == 0 && code != SQLITE_DONE)
+        r = fail(copy, code, "cannot copy", copy->job->database);
+    return r;
+}
+
+/* Not durable, which nobody asks of a copy that is made again after a crash; nor is a journal needed. */
+static int open_target(struct copy *copy, const char *path, sqlite3 **db)
+{
+    int code =
+        sqlite3_open_v2(path, db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(*db,
+                            "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF;"
+                            "PRAGMA locking_mode = EXCLUSIVE",
+                            NULL, NULL, NULL);
+    return code == SQLITE_OK ? 0 : fail(copy, code, "cannot write", path);
+}
+
+static int copy_into(struct copy *copy, sqlite3 *from)
+{
+    sqlite3 *to = NULL;
+
+    int r = open_target(copy, copy->temporary, &to);
+    if (r == 0)
+        r = copy_pages(copy, from, to);
+    const int code = sqlite3_close(to);
+    if (r == 0 && code != SQLITE_OK)
+        r = fail(copy, code, "cannot write", copy->temporary);
+    return r;
+}
+
+static int copy_by_memory(struct copy *copy)
+{
+    sqlite3 *memory = NULL;
+
+    int r = open_target(copy, ":memory:", &memory);
+    if (r == 0)
+        r = copy_pages(copy, copy->source, memory);
+    close_source(copy);
+    if (r == 0)
+        r = copy_into(copy, memory);
+    sqlite3_close(memory);
+    return r;
+}
+
+/* ------------------------------------------------------------ putting there */
+
+static int check_copy(struct copy *copy, int fd)
+{
+    static const char magic[16] = "SQLite format 3";
+    char header[sizeof magic];
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return fail_errno(copy, "cannot look at", copy->temporary);
+    if (st.st_size == copy->pages * copy->page_size &&
+        (copy->pages == 0 || (pread(fd, header, sizeof header, 0) == (ssize_t)sizeof header &&
+                              memcmp(header, magic, sizeof magic) == 0)))
+        return 0;
+    snprintf(copy->error, SQLITE_ERROR_MAX, "the copy of %.400s is not whole", copy->job->database);
+    return -EUCLEAN;
+}
+
+/* A database in WAL mode is as new as its WAL. */
+static struct timespec newest_mtime(const struct copy *copy)
+{
+    char wal[PATH_MAX];
+    struct stat st;
+
+    snprintf(wal, sizeof wal, "%s-wal", copy->job->database);
+    if (!copy->wal || stat(wal, &st) < 0 || st.st_size == 0 || st.st_mtim.tv_sec < copy->st.st_mtim.tv_sec ||
+        (st.st_mtim.tv_sec == copy->st.st_mtim.tv_sec && st.st_mtim.tv_nsec < copy->st.st_mtim.tv_nsec))
+        return copy->st.st_mtim;
+    return st.st_mtim;
+}
+
+static int dress_copy(struct copy *copy, int fd)
+{
+    const struct timespec mtime = newest_mtime(copy), times[2] = {mtime, mtime};
+
+    if (fchown(fd, copy->st.st_uid, copy->st.st_gid) < 0 || fchmod(fd, copy->st.st_mode & 07777) < 0 ||
+        futimens(fd, times) < 0)
+        return fail_errno(copy, "cannot set owner, mode and time of", copy->temporary);
+    return 0;
+}
+
+static int put_copy(struct copy *copy)
+{
+    int fd AUTO_CLOSE = open(copy->temporary, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd < 0)
+        return fail_errno(copy, "cannot open", copy->temporary);
+    int r = check_copy(copy, fd);
+    if (r == 0)
+        r = dress_copy(copy, fd);
+    if (r == 0 && rename(copy->temporary, copy->job->to) < 0)
+        r = fail_errno(copy, "cannot make", copy->job->to);
+    return r;
+}
+
+/* The copy is nobody else's before it has the owner and mode of the database. */
+static int make_temporary(struct copy *copy)
+{
+    unlink(copy->temporary);
+    const int fd = open(copy->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return fail_errno(copy, "cannot make", copy->temporary);
+    close(fd);
+    return 0;
+}
+
+int sqlite_copy(const struct sqlite_job *job, char error[static SQLITE_ERROR_MAX])
+{
+    struct copy copy = {.job = job, .error = error};
+
+    if ((size_t)snprintf(copy.temporary, sizeof copy.temporary, "%s.new", job->to) >= sizeof copy.temporary)
+        return -ENAMETOOLONG;
+    int r = make_temporary(&copy);
+    if (r == 0)
+        r = open_source(&copy);
+    if (r == 0)
+        r = copy.wal || copy.pages * copy.page_size > IN_MEMORY_MAX ? copy_into(&copy, copy.source)
+                                                                    : copy_by_memory(&copy);
+    close_source(&copy);
+    if (r == 0)
+        r = put_copy(&copy);
+    if (r < 0)
+        unlink(copy.temporary);
+    return r;
+}
+
+/* ---------------------------------------------------------------- folding */
+
+static bool is_beside(const char *database, const char *suffix)
+{
+    char path[PATH_MAX];
+    struct stat st;
+
+    return (size_t)snprintf(path, sizeof path, "%s%s", database, suffix) < sizeof path &&
+           stat(path, &st) == 0 && st.st_size > 0;
+}
+
+int snapshot_fold(const char *database)
+{
+    sqlite3 *db = NULL;
+    int64_t version;
+
+    if (!is_beside(database, "-wal") && !is_beside(database, "-journal"))
+        return 0;
+    int code = sqlite3_open_v2(database, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code == SQLITE_OK) {
+        sqlite3_busy_timeout(db, FOLD_TIMEOUT_MS);
+        code = ask_number(db, "PRAGMA schema_version", &version); /* a hot journal is rolled back */
+    }
+    if (code == SQLITE_OK)
+        code = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    const int end = sqlite3_close(db);
+    return errno_of(code == SQLITE_OK ? end : code);
+}

@@ -1,0 +1,248 @@
+"""L13: files and databases of the active node are on the passive one all the time."""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from lab.lab import NODES, other
+from lab.sync import SyncLab, photo
+
+
+@pytest.fixture
+def lab(request):
+    with SyncLab() as made:
+        request.node.lab = made
+        yield made
+
+
+def write(path, text, mode="w"):
+    with open(path, mode) as file:
+        file.write(text)
+
+
+def start(lab, extra=None, **keys):
+    """A pair with a set `files`; returns the active node."""
+    lab.write_config(extra=extra if extra is not None else lab.sync_set(**keys))
+    lab.start_pair(first="alpha")
+    return "alpha"
+
+
+def make_tree(top, random_=None):
+    """Everything that travels: files of all sizes, directories, symlinks, hard links, modes, owners, attributes."""
+    rng = random_ or random.Random(1)
+    os.makedirs(os.path.join(top, "a/b/c"))
+    os.makedirs(os.path.join(top, "empty"))
+    for i in range(40):
+        write(os.path.join(top, "a/file-%d" % i), rng.randbytes(rng.randrange(5000)), "wb")
+    write(os.path.join(top, "a/b/big"), rng.randbytes(3_000_000), "wb")
+    write(os.path.join(top, "a/b/none"), "")
+    os.symlink("../b/big", os.path.join(top, "a/b/c/link"))
+    os.symlink("/nowhere at all", os.path.join(top, "dangling"))
+    os.link(os.path.join(top, "a/file-3"), os.path.join(top, "a/b/hard"))
+    os.chmod(os.path.join(top, "a/file-4"), 0o600)
+    os.chmod(os.path.join(top, "empty"), 0o711)
+    os.chown(os.path.join(top, "a/file-5"), 1, 2)
+    os.setxattr(os.path.join(top, "a/file-6"), "user.note", b"\0 any bytes")
+    write(os.path.join(top, os.fsdecode(b"name \xff\n.txt")), "names are bytes")
+    with open(os.path.join(top, "sparse"), "wb") as file:
+        file.truncate(50_000_000)
+        file.seek(30_000_000)
+        file.write(b"in the middle")
+
+
+def test_L13_a_tree_is_copied_and_followed(lab):
+    make_tree(lab.data("alpha", "files"))
+    start(lab)
+    lab.wait_current()
+    lab.wait_same()
+    assert os.stat(lab.data("beta", "files/sparse")).st_blocks * 512 < 10_000_000
+    write(lab.data("alpha", "files/new"), "one more")
+    lab.wait_same()
+    os.rename(lab.data("alpha", "files/a"), lab.data("alpha", "files/moved"))
+    lab.wait_same()
+    shutil.rmtree(lab.data("alpha", "files/moved/b"))
+    os.unlink(lab.data("alpha", "files/dangling"))
+    lab.wait_same()
+    with open(lab.data("alpha", "files/sparse"), "r+b") as file:
+        file.seek(10_000_000)
+        file.write(b"a patch")
+    lab.wait_same()
+    lab.wait_current()
+
+
+def test_L13_the_direction_follows_the_role(lab):
+    make_tree(lab.data("alpha", "files"))
+    start(lab)
+    lab.wait_current()
+    write(lab.data("alpha", "files/before"), "written on alpha")
+    lab.wait_same()
+    lab.wait_current()
+    lab.wait_ready()
+    done = lab.duet("alpha", "switch")
+    assert done.returncode == 0, done.stderr
+    lab.wait_settled(active="beta")
+    write(lab.data("beta", "files/after"), "written on beta")
+    lab.wait_same()
+    lab.wait_current()
+    assert os.path.exists(lab.data("alpha", "files/after"))
+    assert not os.path.exists(os.path.join(lab.dir, "alpha/state/conflicts/files"))
+    assert lab.sync("alpha", "files")["conflicts"] == 0
+
+
+def test_L13_a_takeover_serves_with_what_was_acknowledged_and_keeps_the_rest_aside(lab):
+    make_tree(lab.data("alpha", "files"))
+    start(lab)
+    lab.wait_current()
+    write(lab.data("alpha", "files/known"), "on both")
+    lab.wait_same()
+    lab.wait_current()
+    lab.power_off("alpha")
+    lab.wait_for(lambda: lab.serves("beta"), 20, "beta serves")
+    write(lab.data("alpha", "files/a/file-1"), "changed where nobody saw it")
+    write(lab.data("beta", "files/a/file-1"), "the change of the one that serves")
+    lab.power_on("alpha")
+    lab.wait_settled(active="beta")
+    lab.wait_same()
+    lab.wait_current()
+    assert open(lab.data("alpha", "files/a/file-1")).read() == "the change of the one that serves"
+    kept = lab.wait_for(lambda: lab.sync("alpha", "files")["conflict_dir"], 10, "where it was kept")
+    found = subprocess.run(["grep", "-rl", "changed where nobody saw it", kept], capture_output=True, text=True).stdout
+    assert "file-1" in found
+    assert "kept aside" in lab.duet("alpha", "sync", "status").stdout
+
+
+def test_L13_sqlite_is_consistent_while_written(lab):
+    lab.write_config(extra=lab.sync_set("db", sqlite='"%s"' % lab.path("users.db"), max_delay="200ms"))
+    import sqlite3
+    database = sqlite3.connect(lab.data("alpha", "users.db"), isolation_level=None)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, twice INTEGER, filler TEXT)")
+    lab.start_pair(first="alpha")
+    end, n, checked = time.monotonic() + 8, 0, 0
+    copy = lab.data("beta", "users.db")
+    while time.monotonic() < end:
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("INSERT INTO t VALUES (?, ?, ?)", (n, 2 * n, "x" * 500))
+        database.execute("COMMIT")
+        n += 1
+        if n % 40 == 0 and os.path.exists(copy):
+            with sqlite3.connect("file:%s?mode=ro" % copy, uri=True) as look:
+                assert look.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+                count, top = look.execute("SELECT count(*), max(n) FROM t").fetchone()
+                assert count == (top + 1 if top is not None else 0)
+                checked += 1
+        time.sleep(0.004)
+    assert checked > 10
+    database.close()
+
+    def all_there():
+        with sqlite3.connect("file:%s?mode=ro" % copy, uri=True) as look:
+            return look.execute("SELECT count(*) FROM t").fetchone() == (n,)
+    lab.wait_for(all_there, 20, "the last row is there")
+
+
+def test_L13_a_killed_syncd_goes_on(lab):
+    rng = random.Random(7)
+    make_tree(lab.data("alpha", "files"))
+    start(lab)
+    end = time.monotonic() + 12
+    while time.monotonic() < end:
+        write(lab.data("alpha", "files/a/file-%d" % rng.randrange(60)), rng.randbytes(rng.randrange(20000)), "wb")
+        if rng.random() < 0.1:
+            pid = lab.daemon_pid(rng.choice(NODES), "syncd")
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    lab.wait_same(timeout=40)
+    lab.wait_current(timeout=40)
+
+
+def test_L13_validate_refuses_and_apply_runs(lab):
+    os.makedirs(lab.data("alpha", "files"))
+    write(lab.data("alpha", "files/conf"), "good 1")
+    lab.script("check", "#!/bin/sh\ngrep -q good \"$DUET_STAGED%s\" || { echo 'that is not good'; exit 1; }\n" % lab.path("files/conf"))
+    lab.script("apply", "#!/bin/sh\ncp %s %s\n" % (lab.path("files/conf"), lab.path("applied")))
+    start(lab, extra=lab.sync_set(validate='{"%s/check"}' % lab.dir, apply='{"%s/apply"}' % lab.dir))
+    lab.wait_current()
+    lab.wait_for(lambda: os.path.exists(lab.data("beta", "applied")), 10, "apply ran")
+    write(lab.data("alpha", "files/conf"), "bad")
+    lab.wait_for(lambda: lab.sync("alpha", "files")["refused"], 10, "refused")
+    assert open(lab.data("beta", "files/conf")).read() == "good 1"
+    assert "that is not good" in lab.sync("alpha", "files")["text"]
+    assert "that is not good" in lab.sync("beta", "files")["text"]
+    write(lab.data("alpha", "files/conf"), "good 2")
+    lab.wait_same()
+    lab.wait_for(lambda: open(lab.data("beta", "applied")).read() == "good 2", 10, "applied again")
+    lab.wait_current()
+
+
+def test_L13_log_and_rollback(lab):
+    os.makedirs(lab.data("alpha", "files"))
+    write(lab.data("alpha", "files/conf"), "first")
+    start(lab, keep=5)
+    lab.wait_current()
+    for text in ("second", "third"):
+        write(lab.data("alpha", "files/conf"), text)
+        lab.wait_same()
+        lab.wait_current()
+    log = lab.duet("beta", "sync", "log", "files").stdout.splitlines()
+    assert len(log) >= 3, log
+    done = lab.duet("alpha", "sync", "rollback", "files", log[2].split()[0])
+    assert done.returncode == 0, done.stderr
+    lab.wait_for(lambda: open(lab.data("alpha", "files/conf")).read() == "first", 10, "rolled back")
+    lab.wait_same()
+    lab.wait_current()
+
+
+def test_L13_verify_and_now(lab):
+    make_tree(lab.data("alpha", "files"))
+    start(lab)
+    lab.wait_current()
+    done = lab.duet("alpha", "sync", "verify")
+    assert done.returncode == 0 and "equal" in done.stdout, done.stdout + done.stderr
+    assert lab.duet("beta", "sync", "now").returncode == 0
+    with open(lab.data("beta", "files/a/file-7"), "a") as file:
+        file.write("changed behind its back")
+    done = lab.duet("alpha", "sync", "verify", "files")
+    assert done.returncode == 1 and "NOT equal" in done.stdout, done.stdout + done.stderr
+
+
+def test_R14_an_empty_node_never_empties_the_other(lab):
+    os.makedirs(lab.data("alpha", "files"))
+    write(lab.data("alpha", "files/one"), "1")
+    lab.write_config(extra=lab.sync_set())
+    lab.start("alpha")
+    lab.wait_for(lambda: lab.serves("alpha"), 20, "alpha serves")
+    lab.wait_for(lambda: lab.sync("alpha", "files")["stage"] != "scanning", 10, "alpha has looked at its files")
+    lab.stop("alpha")
+    lab.start("beta")
+    lab.wait_for(lambda: lab.serves("beta"), 20, "beta, which knows of nothing, serves")
+    lab.start("alpha")
+    lab.wait_settled(active="beta")
+    lab.wait_for(lambda: "began anew" in (lab.sync("alpha", "files") or {"text": ""})["text"], 10, "alpha says why")
+    time.sleep(1)
+    assert open(lab.data("alpha", "files/one")).read() == "1"
+    alarm = lab.bus.last("alpha", "alarm/sync-trouble")
+    assert alarm and alarm["active"]
+
+
+def test_R14_a_node_without_its_first_sync_does_not_claim(lab):
+    make_tree(lab.data("alpha", "files"))
+    start(lab)
+    lab.wait_current()
+    lab.stop("beta")
+    shutil.rmtree(os.path.join(lab.state_dir("beta"), "syncd"))  # a new disk
+    shutil.rmtree(lab.data("beta", "files"))
+    os.kill(lab.daemon_pid("alpha", "syncd"), signal.SIGSTOP)
+    lab.start("beta")
+    lab.wait_for(lambda: lab.sync("beta") is not None and lab.hears_peer("beta"), 10, "beta is there")
+    lab.power_off("alpha")
+    lab.stays(lambda: not lab.serves("beta"), 3, "beta does not serve without data")
+    assert lab.bus.last("beta", "alarm/data-not-whole")["active"]
+    done = lab.duet("beta", "claim", "--force")
+    assert done.returncode == 0, done.stderr
+    lab.wait_for(lambda: lab.serves("beta"), 10, "by force it does")

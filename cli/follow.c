@@ -79,7 +79,7 @@ static bool is_all_told(const struct follow *follow, void *userdata)
 
     (void)userdata;
     for (size_t i = 0; i < MODEL_DAEMONS; i++)
-        if (!follow->model.needless[i] && !model_get(&follow->model, &daemon_type, model_daemons[i], now))
+        if (model_wants(&follow->model, i) && !model_get(&follow->model, &daemon_type, model_daemons[i], now))
             return false;
     return follow_role(follow) && follow_peer(follow);
 }

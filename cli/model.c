@@ -51,7 +51,7 @@ void model_expect(struct model *model, const struct config *config)
         find_or_add(model, &hook_command_type, config->hooks[i].name);
     for (size_t i = 0; i < config->sync_count; i++)
         find_or_add(model, &data_set_type, config->syncs[i].name);
-    model->needless[MODEL_SYNCD] = config->sync_count == 0;
+    model->has_sync = config->sync_count > 0;
 }
 
 static void note_sender(struct model *model, const struct envelope *envelope, int64_t now_ns)
@@ -103,6 +103,11 @@ const struct model_topic *model_next(const struct model *model, const struct mes
     return NULL;
 }
 
+bool model_wants(const struct model *model, size_t daemon)
+{
+    return daemon != MODEL_SYNCD || model->has_sync;
+}
+
 bool model_runs(const struct model *model, size_t daemon, int64_t now_ns)
 {
     return is_fresh(model->heard_ns[daemon], now_ns);
@@ -125,7 +130,7 @@ static size_t daemons_running(const struct model *model, int64_t now_ns)
 static bool is_any_missing(const struct model *model, int64_t now_ns)
 {
     for (size_t i = 0; i < MODEL_DAEMONS; i++)
-        if (!model->needless[i] && !model_runs(model, i, now_ns))
+        if (model_wants(model, i) && !model_runs(model, i, now_ns))
             return true;
     return false;
 }

@@ -27,7 +27,7 @@ struct model {
     struct model_topic topics[MODEL_TOPICS_MAX];
     size_t topic_count;
     int64_t heard_ns[MODEL_DAEMONS]; /* last message of each */
-    bool needless[MODEL_DAEMONS];    /* the configuration has nothing for it to do: it does not run */
+    bool has_sync;                   /* the configuration has a sync set: there is a syncd */
     size_t refused;                  /* topics beyond MODEL_TOPICS_MAX */
 };
 
@@ -51,6 +51,9 @@ const void *model_get(const struct model *model, const struct message_type *type
  * that are expected or grew old, else only what model_get() would give. */
 const struct model_topic *model_next(const struct model *model, const struct message_type *type, bool stale,
                                      int64_t now_ns, size_t *at);
+
+/* Whether this daemon should run at all. */
+bool model_wants(const struct model *model, size_t daemon);
 
 /* Whether any message of the daemon came within MODEL_STALE_NS. */
 bool model_runs(const struct model *model, size_t daemon, int64_t now_ns);

@@ -169,7 +169,7 @@ static json_t *daemons_of(const struct view *view)
         const struct daemon_message *pulse =
             model_get(view->model, &daemon_type, model_daemons[i], view->now_ns);
         const bool runs = model_runs(view->model, i, view->now_ns);
-        if (!runs && view->model->needless[i])
+        if (!runs && !model_wants(view->model, i))
             continue;
         json_array_append_new(list, json_pack("{s:s s:s s:I s:I}", "name", model_daemons[i], "state",
                                               runs ? "running" : "missing", "pid",

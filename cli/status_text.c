@@ -251,7 +251,7 @@ static void put_daemons(const struct view *view)
     for (size_t i = 0; i < MODEL_DAEMONS; i++, label = "") {
         const struct daemon_message *pulse =
             model_get(view->model, &daemon_type, model_daemons[i], view->now_ns);
-        if (!pulse && view->model->needless[i])
+        if (!pulse && !model_wants(view->model, i))
             continue;
         put_label(view, label);
         fprintf(view->paper->out, "%-10s%s ", model_daemons[i], strlen(model_daemons[i]) > 10 ? "" : " ");

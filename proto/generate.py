@@ -80,7 +80,7 @@ def messages(doc):
     """(C name, topic area or None, entry) of every topic and command, in the order of the file."""
     for name, entry in doc["topic"].items():
         subtopics = {k: v for k, v in entry.items() if isinstance(v, dict)}
-        yield name, name, entry
+        yield name, entry.get("topic", name), entry
         for sub, subentry in subtopics.items():
             yield f"{name}_{sub}", subentry["topic"], subentry
     for name, entry in doc["message"].items():

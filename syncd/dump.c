@@ -173,8 +173,8 @@ static void on_exit_of(void *userdata, int fd, unsigned events)
     if (dump->pid == 0 || waitid(P_PID, (id_t)dump->pid, &exit_of, WEXITED | WNOHANG | WNOWAIT) < 0 ||
         exit_of.si_pid == 0)
         return;
-    kill(-dump->pid,
-         SIGKILL); /* what it left running would write on; its number is ours until it is buried */
+    /* What it left running would write on. Its number is ours until it is buried. */
+    kill(-dump->pid, SIGKILL);
     waitid(P_PID, (id_t)dump->pid, &exit_of, WEXITED);
     dump->pid = 0;
     loop_remove(dump->source);

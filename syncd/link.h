@@ -1,10 +1,14 @@
 /* link: the one connection between the two syncd, over the reserved line: ZeroMQ over TCP, sealed with CURVE
  * under keys that are derived from the cluster key; nobody but the peer is admitted (ZAP). The first-named
- * node binds, the other connects, from its reserved address. Dead connections are noticed by ZMTP heartbeats.
- * Messages arrive whole and in order, or the link is told to be down; what was under way then may be lost.
+ * node binds, the other connects, from its reserved address. While two cluster keys are in force
+ * (old-key-file), the next port (SYNC_PORT + 1) is bound as well: it needs to pass a firewall only then. Dead
+ * connections are noticed by ZMTP heartbeats. Messages arrive whole and in order, or the link is told to be
+ * down; what was under way then may be lost.
  *
- * It knows nothing of what is in a message. Bounded: at most LINK_QUEUE messages wait; the caller's credit
- * keeps it lower. Keys are wiped. */
+ * It knows nothing of what is in a message. Bounded: at most LINK_QUEUE messages wait at either end; the
+ * caller's credit must keep it lower, in bytes too: while a receiver's queue is full, nothing is read,
+ * heartbeats neither, and the connection is taken for dead. Keys are wiped, but for ZeroMQ's own copies of
+ * them. */
 #pragma once
 #include "common/config.h"
 #include "common/loop.h"

@@ -21,6 +21,8 @@ void sender_reset(struct set *set)
 
     if (set->stage == SET_SENDING)
         source_end(set->source, false);
+    set->snapshot_waits = set->snapshot_waits || g->with_snapshot;
+    g->with_snapshot = false;
     g->raw_size = g->part_bytes = 0;
     g->told = g->last = g->partial = g->first = false;
     g->unanswered = 0;
@@ -161,6 +163,8 @@ static int begin(struct set *set, int64_t now_ns)
         return r;
     g->oldest_ns = lag.oldest_ns;
     g->urgent = false;
+    g->with_snapshot = set->snapshot_waits;
+    set->snapshot_waits = false;
     g->last = false;
     g->raw_size = g->part_bytes = 0;
     set->done_bytes = 0;
@@ -183,6 +187,9 @@ static int finish(struct set *set)
     if (r < 0)
         return r;
     source_end(set->source, true);
+    if (g->with_snapshot)
+        snapshot_taken(set->snapshot);
+    g->with_snapshot = false;
     g->first = g->partial = false;
     set->peer_whole = true;
     set->stage = SET_READY;

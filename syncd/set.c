@@ -80,12 +80,13 @@ static void on_snapshot(void *userdata)
     struct set *set = userdata;
 
     set->trouble_of_snapshot[0] = '\0';
+    set->snapshot_waits = true;
     if (!set->source_open) {
         set->source_open = true;
         source_set_mode(set->source, SOURCE_FOLLOW);
         return;
     }
-    source_touch(set->source, (struct sync_bytes){(const uint8_t *)"0", 1});
+    source_changed(set->source, (struct sync_bytes){(const uint8_t *)"0", 1});
     syncd_work_soon(set->syncd);
 }
 

@@ -1,12 +1,16 @@
 /* snapshot: a consistent copy of a database that is being written to, as one file that a source can read.
  *
- * `sqlite = PATH`: by SQLite's backup API, as seen by one read transaction, in WAL and in rollback mode; the
- * copy is checked (page count, header) and put beside the last one by rename. `dump` (any other): a command
- * whose standard output is the copy. The database's owner, mode and mtime are given to the copy.
+ * `sqlite = PATH`: as seen by one read transaction, in WAL mode by SQLite's backup API (which keeps no writer
+ * waiting), in rollback mode as the bytes of the file (sqlite.h); the copy is checked (size, header) and put
+ * in the place of the last one by rename. The database's owner, mode and mtime are given to it. Seen by
+ * inotify on the database and its -wal and -journal; taken after a quiet moment, at the latest `max-delay`
+ * after the first change.
  *
- * Seen by inotify on the database and its -wal and -journal; taken at once after a quiet moment, at the
- * latest `max-delay` after the first change, and never so often that more than a fifth of the time goes into
- * it. Runs in a thread (SQLite) or a process (dump): never holds the loop up. */
+ * `dump` (any other): a command whose standard output is the copy, which only its owner can read. Nothing
+ * tells of changes, so it runs every `max-delay`; one that is the same as the last one is no new copy.
+ *
+ * Never so often that more than a fifth of the time goes into it. Runs in a thread (SQLite) or a process
+ * (dump): never holds the loop up. After a failure it is tried again, after 200 ms and up to 10 s. */
 #pragma once
 #include "common/config.h"
 #include "common/loop.h"
@@ -19,18 +23,20 @@ struct snapshot_events {
     void (*failed)(void *userdata, const char *text); /* tried again; text NULL: that is over */
 };
 
-/* `to`: path of the copy; its directory must be on this node alone. */
+/* `to`: path of the copy; its directory must be there, and on this node alone (`to`.new is used as well).
+ * `set` is kept by reference. 0 or a negative errno. */
 int snapshot_new(struct loop *loop, const struct config_sync *set, const char *to,
                  const struct snapshot_events *events, void *userdata, struct snapshot **snapshot);
-void snapshot_free(struct snapshot *snapshot);
+void snapshot_free(struct snapshot *snapshot);  /* not from an event of its own */
 void snapshot_start(struct snapshot *snapshot); /* active: watch, and make one now */
 void snapshot_stop(struct snapshot *snapshot);
 void snapshot_taken(struct snapshot *snapshot); /* the copy was read */
 void snapshot_now(struct snapshot *snapshot);   /* at once, whatever the pace (drain) */
-/* Since when a change waits that is in no copy; 0 = none. */
+/* Since when a change waits that is in no copy; 0 = none. Of a dump: since when one is under way, asked for
+ * by snapshot_now(), or failing. */
 int64_t snapshot_oldest_ns(const struct snapshot *snapshot);
 
 /* The passive node, before it puts a new database file there: folds a leftover -wal or hot -journal into the
- * old one, so that what is kept aside as a conflict is whole. 0 or a negative errno. Blocks for as long as
- * SQLite does. */
+ * old one, so that what is kept aside as a conflict is whole. 0; -EUCLEAN (it is no database, or damaged),
+ * -EBUSY (locked for five seconds), or another negative errno. Blocks for as long as SQLite does. */
 int snapshot_fold(const char *database);

@@ -57,6 +57,8 @@ void source_rescan(struct source *source);
 bool source_scanning(const struct source *source);    /* the scan that the mode began with has not ended */
 uint64_t source_scanned(const struct source *source); /* entries looked at in this scan */
 
+/* Something has changed there, and nobody watches (a database's snapshot). */
+void source_changed(struct source *source, struct sync_bytes path);
 /* The peer does not hold `path` as the tree says (or at all): dirty at once. */
 void source_touch(struct source *source, struct sync_bytes path);
 /* The peer holds an entry that this node does not have: deleted in the next generation. */

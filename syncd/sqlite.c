@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -13,7 +14,7 @@
 #include "common/clock.h"
 #include "syncd/snapshot.h"
 
-enum { STEP_PAGES = 512, IN_MEMORY_MAX = 64 << 20, FOLD_TIMEOUT_MS = 5000 };
+enum { WAL_AT = 18, STEP_PAGES = 512, CHUNK = 1 << 20, IN_MEMORY_MAX = 32 << 20, FOLD_TIMEOUT_MS = 5000 };
 
 /* How long to wait for the end of a transaction of others before the copy begins all the same, and how long
  * for a lock. */
@@ -24,6 +25,8 @@ struct copy {
     char temporary[PATH_MAX];
     sqlite3 *source;
     bool wal;
+    uint8_t *buffer; /* of a database in rollback mode that fits, all of it; else of one chunk */
+    int64_t room;
     int64_t page_size, pages;
     struct stat st; /* of the database */
     char *error;
@@ -113,16 +116,44 @@ static int ask_wal(sqlite3 *db, bool *wal)
     return code == SQLITE_ROW ? SQLITE_OK : code;
 }
 
+static sqlite3_file *file_of(sqlite3 *db)
+{
+    sqlite3_file *file = NULL;
+
+    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK)
+        return NULL;
+    return file && file->pMethods ? file : NULL;
+}
+
 /* Somebody else has begun to write, and will commit. Never so in WAL mode, where it does not matter. */
 static bool being_written(sqlite3 *db)
 {
-    sqlite3_file *file = NULL;
+    sqlite3_file *file = file_of(db);
     int reserved = 0;
 
-    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file ||
-        !file->pMethods)
-        return false;
-    return file->pMethods->xCheckReservedLock(file, &reserved) == SQLITE_OK && reserved;
+    return file && file->pMethods->xCheckReservedLock(file, &reserved) == SQLITE_OK && reserved;
+}
+
+/* By its header, before any lock is held. */
+static bool seems_wal(sqlite3 *db)
+{
+    uint8_t header[WAL_AT + 1];
+    sqlite3_file *file = file_of(db);
+
+    return file && file->pMethods->xRead(file, header, sizeof header, 0) == SQLITE_OK && header[WAL_AT] == 2;
+}
+
+/* Memory for the bytes of a database in rollback mode, all touched before the lock is taken. */
+static int make_buffer(struct copy *copy)
+{
+    copy->room = copy->st.st_size <= IN_MEMORY_MAX ? copy->st.st_size + CHUNK : CHUNK;
+    copy->buffer = malloc((size_t)copy->room);
+    if (!copy->buffer) {
+        snprintf(copy->error, SQLITE_ERROR_MAX, "no memory for a copy");
+        return -ENOMEM;
+    }
+    memset(copy->buffer, 1, (size_t)copy->room);
+    return 0;
 }
 
 /* Begins the transaction that the copy is a view of. Its first look also rolls a hot journal back. */
@@ -164,6 +195,8 @@ static int open_source(struct copy *copy)
     /* Otherwise the last one to close a database in WAL mode folds the WAL into it, under an exclusive lock:
      * who comes at that moment would find it locked, and we see a change that we made ourselves. */
     sqlite3_db_config(copy->source, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (!seems_wal(copy->source) && make_buffer(copy) < 0)
+        return -ENOMEM;
     return begin_reading(copy);
 }
 
@@ -175,10 +208,10 @@ static void close_source(struct copy *copy)
 
 /* ---------------------------------------------------------------- copying */
 
-static int copy_pages(struct copy *copy, sqlite3 *from, sqlite3 *to)
+static int copy_pages(struct copy *copy, sqlite3 *to)
 {
     int code = SQLITE_OK, r = 0;
-    sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
+    sqlite3_backup *backup = sqlite3_backup_init(to, "main", copy->source, "main");
 
     if (!backup)
         return fail(copy, sqlite3_extended_errcode(to), "cannot copy", copy->job->database);
@@ -204,31 +237,59 @@ static int open_target(struct copy *copy, const char *path, sqlite3 **db)
     return code == SQLITE_OK ? 0 : fail(copy, code, "cannot write", path);
 }
 
-static int copy_into(struct copy *copy, sqlite3 *from)
+static int copy_by_backup(struct copy *copy)
 {
     sqlite3 *to = NULL;
 
     int r = open_target(copy, copy->temporary, &to);
     if (r == 0)
-        r = copy_pages(copy, from, to);
+        r = copy_pages(copy, to);
     const int code = sqlite3_close(to);
     if (r == 0 && code != SQLITE_OK)
         r = fail(copy, code, "cannot write", copy->temporary);
     return r;
 }
 
-static int copy_by_memory(struct copy *copy)
+static int write_all(struct copy *copy, int fd, const uint8_t *bytes, int64_t size)
 {
-    sqlite3 *memory = NULL;
+    while (size > 0) {
+        const ssize_t n = write(fd, bytes, (size_t)size);
+        if (n < 0 && errno != EINTR)
+            return fail_errno(copy, "cannot write", copy->temporary);
+        bytes += MAX(n, 0);
+        size -= MAX(n, 0);
+    }
+    return 0;
+}
 
-    int r = open_target(copy, ":memory:", &memory);
-    if (r == 0)
-        r = copy_pages(copy, copy->source, memory);
+/* Out of rollback mode. While the read transaction lasts nobody writes to the file, and there is no journal:
+ * its bytes are the database. They are read by SQLite's own descriptor, since closing another one would drop
+ * this process's locks. Much faster than the backup API, and so
+ * writers are kept out for a shorter time. */
+static int copy_bytes(struct copy *copy)
+{
+    const int64_t size = copy->pages * copy->page_size;
+
+    if (!copy->buffer && make_buffer(copy) < 0)
+        return -ENOMEM;
+    const bool fits = size <= copy->room;
+    sqlite3_file *file = file_of(copy->source);
+    int fd AUTO_CLOSE = open(copy->temporary, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    int r = fd < 0 ? fail_errno(copy, "cannot open", copy->temporary) : 0;
+
+    for (int64_t at = 0; r == 0 && at < size; at += CHUNK) {
+        uint8_t *to = copy->buffer + (fits ? at : 0);
+        const int n = (int)MIN(size - at, (int64_t)CHUNK);
+        const int code = file ? file->pMethods->xRead(file, to, n, at) : SQLITE_ERROR;
+        if (code != SQLITE_OK)
+            r = fail(copy, code, "cannot read the database", copy->job->database);
+        else if (!fits)
+            r = write_all(copy, fd, to, n);
+        if (r == 0)
+            r = cancelled(copy);
+    }
     close_source(copy);
-    if (r == 0)
-        r = copy_into(copy, memory);
-    sqlite3_close(memory);
-    return r;
+    return r == 0 && fits ? write_all(copy, fd, copy->buffer, size) : r;
 }
 
 /* ------------------------------------------------------------ putting there */
@@ -308,9 +369,9 @@ int sqlite_copy(const struct sqlite_job *job, char error[static SQLITE_ERROR_MAX
     if (r == 0)
         r = open_source(&copy);
     if (r == 0)
-        r = copy.wal || copy.pages * copy.page_size > IN_MEMORY_MAX ? copy_into(&copy, copy.source)
-                                                                    : copy_by_memory(&copy);
+        r = copy.wal ? copy_by_backup(&copy) : copy_bytes(&copy);
     close_source(&copy);
+    free(copy.buffer);
     if (r == 0)
         r = put_copy(&copy);
     if (r < 0)

@@ -1,9 +1,9 @@
 /* sqlite: copies of SQLite databases, taken while others write. These calls block, and so run in a thread.
  *
- * The copy is what one read transaction sees. In WAL mode that keeps no writer waiting. In rollback mode a
- * writer cannot commit while somebody reads, and one without busy timeout gets SQLITE_BUSY then: so a copy
- * begins when no transaction is under way, and one of up to 64 MiB is read into memory and written out after
- * the transaction's end. */
+ * The copy is what one read transaction sees. In WAL mode it is taken by the backup API, which keeps no
+ * writer waiting. In rollback mode a writer cannot commit while somebody reads, and one without busy timeout
+ * gets SQLITE_BUSY then: so a copy begins when no transaction is under way, takes the bytes of the file as
+ * they are, and writes those of a database of up to 32 MiB out after the transaction's end. */
 #pragma once
 #include <stdatomic.h>
 

@@ -58,6 +58,7 @@ struct sending {
     bool first;                        /* the first one after a comparison: sent even if empty */
     bool partial;                      /* of a first sync */
     bool urgent;                       /* `sync now`, or a drain: everything that waits is due */
+    bool with_snapshot;                /* it reads the latest snapshot; the next one may then be made */
     bool last;                         /* no more operations will follow in this generation */
     int64_t oldest_ns;                 /* since when the oldest change in it waited */
     uint8_t *raw;                      /* SYNC_RAW_MAX: operations not yet sent, for want of credit */
@@ -116,6 +117,7 @@ struct set {
     const char **roots; /* where the entries are on this node */
     size_t root_count;
     const char *snapshot_root; /* of a database: the copy */
+    bool snapshot_waits;       /* a new one is to be read */
     struct sync_hash roots_hash;
     struct lineage lineage;
     char lineage_path[PATH_MAX];

@@ -38,7 +38,7 @@ DOORS = {
     "sqlite3.h": {"syncd/sqlite.c"},
     "confuse.h": {"common/config"},
     "netlink/": {"heartbeatd/linux_", "takeoverd/linux_"},
-    "linux/": {"heartbeatd/linux_", "takeoverd/linux_", "superviserd/linux_", "common/linux_", "cli/linux_"},
+    "linux/": {"heartbeatd/linux_", "takeoverd/linux_", "superviserd/linux_", "syncd/linux_", "common/linux_", "cli/linux_"},
     "xxhash.h": {"syncd/"},
     "systemd/sd-event.h": {"common/loop.c"},
     "systemd/sd-bus.h": {"superviserd/linux_unit.c"},

@@ -7,7 +7,8 @@ import hashlib
 import os
 import stat
 
-from lab.lab import NODES, Lab, Timeout
+from lab.lab import NODES, Lab
+from lab.pair import Timeout
 
 _MOUNT = 'mount --bind "$0" "$1" && shift && exec "$@"'
 

@@ -5,11 +5,13 @@ import os
 import time
 
 import jsonschema
+import pytest
 import zmq
 from lab.network import NODES
 from lab.pair import other
+from lab.sync import SyncLab
 
-DAEMONS = ("heartbeatd", "arbiterd", "takeoverd", "superviserd")
+DAEMONS = ("heartbeatd", "arbiterd", "takeoverd", "superviserd", "syncd")
 SCHEMA = os.path.join(os.environ.get("DUET_BIN", ""), "../proto/topics.schema.json")
 
 
@@ -36,9 +38,18 @@ def collect(sockets, seconds):
             yield topic.decode(), json.loads(body)
 
 
+@pytest.fixture
+def lab(request):
+    with SyncLab() as made:
+        request.node.lab = made
+        yield made
+
+
 def test_C3_C9_every_message_fits_the_schema(lab):
-    lab.write_config(extra=lab.service() + 'hook "told" { on = active  command = {"/bin/true"} }\n')
+    lab.write_config(extra=lab.service() + 'hook "told" { on = active  command = {"/bin/true"} }\n' + lab.sync_set())
+    os.makedirs(lab.data("alpha", "files"))
     active = lab.start_pair()
+    lab.wait_current()
     known, seen = validators(), {}
     context = zmq.Context()
     sockets = []

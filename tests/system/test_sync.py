@@ -172,8 +172,8 @@ def test_L13_validate_refuses_and_apply_runs(lab):
     write(lab.data("alpha", "files/conf"), "bad")
     lab.wait_for(lambda: lab.sync("alpha", "files")["refused"], 10, "refused")
     assert open(lab.data("beta", "files/conf")).read() == "good 1"
-    assert "that is not good" in lab.sync("alpha", "files")["text"]
-    assert "that is not good" in lab.sync("beta", "files")["text"]
+    for node in NODES:
+        lab.wait_for(lambda: "that is not good" in lab.sync(node, "files")["text"], 5, "%s says why" % node)
     write(lab.data("alpha", "files/conf"), "good 2")
     lab.wait_same()
     lab.wait_for(lambda: open(lab.data("beta", "applied")).read() == "good 2", 10, "applied again")

@@ -29,7 +29,7 @@ ROLE = {
     "role": "passive", "phase": "passive", "epoch": 0, "next_epoch": 0, "since_ns": 0, "lease_ns": 0, "rule": "test",
     "reason": "", "change": 1, "considered": 0, "searching": False, "suspicious": False, "fit": True, "unfit_reason": "",
     "held": False, "hold_version": 0, "hold_until_ns": 0, "offer": "none", "prefers": "none", "released": False,
-    "whole": True, "data_epoch": 0, "data_generation": 0, "services_failed": 0, "ready": True, "not_ready": "",
+    "draining": False, "whole": True, "data_epoch": 0, "data_generation": 0, "services_failed": 0, "ready": True, "not_ready": "",
     "reboot": False, "reboot_reason": "",
 }
 

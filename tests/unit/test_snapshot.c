@@ -170,6 +170,26 @@ static struct tally end_writer(struct writer *writer)
     return tally;
 }
 
+/* A writer that dies leaves a WAL, or a hot journal. */
+static void leave_hot(const char *path)
+{
+    const pid_t pid = fork();
+
+    if (pid == 0) {
+        sqlite3 *db;
+        sqlite3_open(path, &db);
+        for (int i = 0; i < 20; i++)
+            add_row(db);
+        /* Enough for pages to be written into the database before the commit. */
+        sqlite3_exec(db,
+                     "PRAGMA cache_size = 5; BEGIN; INSERT INTO log (x) SELECT randomblob(4000) FROM weight",
+                     NULL, NULL, NULL);
+        kill(getpid(), SIGKILL);
+    }
+    assert_true(pid > 0);
+    waitpid(pid, NULL, 0);
+}
+
 /* ---- copies */
 
 struct watcher {
@@ -473,6 +493,10 @@ static void test_garbage_is_told(void **state)
     assert_int_equal(watcher.made, 0);
     assert_int_equal(watcher.over, 0);
     assert_true(watcher.failed < 10); /* not as fast as it can */
+    turn_for(&watcher, 50);
+    path_of("state/copy.new", good);
+    assert_int_equal(access(good, F_OK), -1);
+    path_of("good", good);
     make_database(good, "WAL", 5);
     assert_int_equal(rename(good, path), 0);
     TURN_UNTIL(&watcher, watcher.made == 1 && watcher.over == 1, 3000);
@@ -548,6 +572,34 @@ static void test_the_next_one_waits_until_it_is_taken(void **state)
     remove_database(path);
 }
 
+/* A copy is no change: neither the empty WAL that reading makes, nor is one left by others folded. */
+static void test_reading_changes_nothing(void **state)
+{
+    char path[PATH_MAX], wal[PATH_MAX];
+    struct stat before, after;
+
+    (void)state;
+    path_of("db", path);
+    path_of("db-wal", wal);
+    for (int hot = 0; hot < 2; hot++) {
+        struct watcher watcher = {0};
+        make_database(path, "WAL", 50);
+        if (hot)
+            leave_hot(path);
+        assert_int_equal(stat(wal, &before), hot ? 0 : -1);
+        open_watcher(&watcher, path, 100 * NS_PER_MS);
+        snapshot_start(watcher.snapshot);
+        TURN_UNTIL(&watcher, watcher.made == 1, 1000);
+        assert_int_equal(watcher.rows, hot ? 20 : 0);
+        turn_for(&watcher, 400);
+        assert_int_equal(watcher.made, 1);
+        assert_int_equal(stat(wal, &after), 0);
+        assert_int_equal(after.st_size, hot ? before.st_size : 0);
+        close_watcher(&watcher);
+        remove_database(path);
+    }
+}
+
 /* ---- dumps */
 
 static void set_command(struct config_strings *command, char **words, size_t count)
@@ -601,35 +653,19 @@ static void test_dumps(void **state)
     const int64_t since = clock_now_ns();
     snapshot_stop(watcher.snapshot);
     assert_true(clock_now_ns() - since < 100 * NS_PER_MS);
-    snprintf(script, sizeof script, "echo five; sleep 100 &"); /* what it leaves running is ended too */
+    /* What it leaves running is ended too. */
+    snprintf(script, sizeof script, "echo five; (sleep 0.3; echo too late > %s) &", source);
     snapshot_start(watcher.snapshot);
     TURN_UNTIL(&watcher, watcher.made == 4, 1000);
+    turn_for(&watcher, 600);
+    assert_int_equal(stat(source, &after), 0);
+    assert_int_equal(after.st_size, 5);
     assert_int_equal(watcher.failed, 1);
     close_watcher(&watcher);
     unlink(source);
 }
 
 /* ---- the passive node */
-
-/* A writer that dies leaves a WAL, or a hot journal. */
-static void leave_hot(const char *path)
-{
-    const pid_t pid = fork();
-
-    if (pid == 0) {
-        sqlite3 *db;
-        sqlite3_open(path, &db);
-        for (int i = 0; i < 20; i++)
-            add_row(db);
-        /* Enough for pages to be written into the database before the commit. */
-        sqlite3_exec(db,
-                     "PRAGMA cache_size = 5; BEGIN; INSERT INTO log (x) SELECT randomblob(4000) FROM weight",
-                     NULL, NULL, NULL);
-        kill(getpid(), SIGKILL);
-    }
-    assert_true(pid > 0);
-    waitpid(pid, NULL, 0);
-}
 
 static void test_fold(void **state)
 {
@@ -670,6 +706,7 @@ int main(void)
         cmocka_unit_test(test_garbage_is_told),
         cmocka_unit_test(test_one_that_is_locked_is_told),
         cmocka_unit_test(test_the_next_one_waits_until_it_is_taken),
+        cmocka_unit_test(test_reading_changes_nothing),
         cmocka_unit_test(test_dumps),
         cmocka_unit_test(test_fold),
     };

@@ -1,0 +1,145 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "syncd/replica_inside.h"
+
+int walker_add(struct walker *walker, const struct journal_record *record)
+{
+    if (walker->count == walker->room) {
+        const size_t room = walker->room ? walker->room * 2 : 16;
+        struct journal_record *records = realloc(walker->records, room * sizeof *records);
+        if (!records)
+            return -ENOMEM;
+        walker->records = records;
+        walker->room = room;
+    }
+    walker->records[walker->count++] = *record;
+    return 0;
+}
+
+void walker_clear(struct walker *walker)
+{
+    free(walker->records);
+    buffer_free(&walker->buffer);
+    *walker = (struct walker){0};
+}
+
+int walker_next(struct replica *r, struct sync_op *op)
+{
+    struct walker *w = &r->walker;
+
+    while (w->rest.size == 0) {
+        if (w->next == w->count)
+            return 0;
+        const struct journal_record *record = &w->records[w->next++];
+        w->buffer.used = 0;
+        int read = buffer_reserve(&w->buffer, record->size);
+        if (read == 0)
+            read = journal_read(r->journal, record, w->buffer.bytes);
+        if (read < 0)
+            return read;
+        w->rest = (struct sync_bytes){w->buffer.bytes, record->size};
+    }
+    return sync_op_next(&w->rest, op);
+}
+
+/* After a crash much was done already, and what comes later may have been done as well: what cannot be done
+ * again is looked at by the scan that follows. */
+static bool may_be_passed_over(const struct replica *r, int error)
+{
+    return r->redo && error != -ENOSPC && error != -EIO && error != -ENOMEM;
+}
+
+int replica_apply_all(struct replica *r)
+{
+    struct walker *w = &r->walker;
+    struct sync_op op;
+
+    w->bytes = 0;
+    for (int i = 0; i < STEP_OPERATIONS && w->bytes < STEP_BYTES; i++) {
+        const int next = walker_next(r, &op);
+        if (next <= 0)
+            return next;
+        w->bytes += op.content.size;
+        const bool opens = op.kind == SYNC_OP_OPEN;
+        const bool wanted = !r->redo || r->view_of || redo_translate(r, w->at, &op);
+        const int done = wanted ? apply_operation(r, &op) : 0;
+        w->at++;
+        if (done < 0 && !may_be_passed_over(r, done))
+            return done;
+        if (opens)
+            w->op++;
+        if (opens && !wanted)
+            patch_pass_over(r);
+    }
+    return 1;
+}
+
+/* 0; 1: somebody reads a whole generation just now. */
+static int lock(struct replica *r)
+{
+    static const struct timespec pause = {.tv_nsec = 2000000};
+
+    if (r->lock < 0)
+        r->lock = open(r->options.switch_lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (r->lock < 0 || flock(r->lock, LOCK_EX | LOCK_NB) == 0)
+        return 0; /* without the file there is nobody who could hold it */
+    nanosleep(&pause, NULL);
+    return 1;
+}
+
+static void unlock(struct replica *r)
+{
+    if (r->lock >= 0)
+        flock(r->lock, LOCK_UN);
+}
+
+static int end_switch(struct replica *r, int done)
+{
+    patch_drop(r);
+    apply_times(r);
+    unlock(r);
+    history_end(r);
+    r->phase = REPLICA_IDLE;
+    if (done < 0)
+        return done;
+    r->public.generation = r->current.generation;
+    r->public.whole = r->current.whole || (r->public.whole && !r->current.partial);
+    r->tree_hash = tree_root_hash(r->options.tree);
+    r->received = true;
+    if (!r->redo && !r->current.partial)
+        history_prune(r);
+    if (r->current.partial || r->redo || hash_equal(&r->tree_hash, &r->current.tree))
+        return 0;
+    return replica_fail(r, -EILSEQ, "what came of the generation is not what the sender has");
+}
+
+int replica_switch(struct replica *r)
+{
+    if (r->phase == REPLICA_DURABLE) {
+        if (r->options.set->validate.count > 0 && !r->redo) {
+            const int going = replica_log_event(r, RECORD_GO, &r->current, true);
+            if (going < 0)
+                return end_switch(r, going);
+        }
+        if (lock(r) == 1)
+            return 1;
+        r->walker.next = 0;
+        r->walker.op = 0;
+        r->walker.at = 0;
+        const int again = r->redo ? redo_begin(r) : 0;
+        if (again < 0)
+            return end_switch(r, again);
+        history_begin(r);
+        r->phase = REPLICA_SWITCHING;
+    }
+    if (r->phase != REPLICA_SWITCHING)
+        return replica_fail(r, -EINVAL, "there is nothing to switch to");
+    const int done = replica_apply_all(r);
+    return done == 1 ? 1 : end_switch(r, done);
+}

@@ -1,0 +1,159 @@
+/* source_inside: what the files of the source share, and nobody else. */
+#pragma once
+#include "syncd/content.h"
+#include "syncd/dirs.h"
+#include "syncd/dirty.h"
+#include "syncd/linux_inotify.h"
+#include "syncd/linux_xattrs.h"
+#include "syncd/owners.h"
+#include "syncd/source.h"
+#include "syncd/walk.h"
+
+enum {
+    SOURCE_QUIET_MS = 100, /* a file that is being written is taken when it was quiet for so long */
+    SOURCE_STEP_BYTES = 1 << 20,
+    SOURCE_STEP_ENTRIES = 512,
+    SOURCE_RETRY_MS = 20,  /* the first pause before what changed while it was read is read again; doubled */
+    SOURCE_RETRY_MOST = 8, /* doublings */
+    SOURCE_TROUBLE_MS = 10000, /* what cannot be read at all is tried again */
+    SOURCE_DEPTH_MAX = 64,     /* directories that are put because something in them is */
+};
+
+/* What is on the disk at a path. Valid until the next one is looked at. */
+struct found {
+    struct sight sight;
+    enum sync_type type;
+    struct tree_entry entry;
+    struct sync_meta meta;
+};
+
+/* A generation that is being made. */
+struct build {
+    bool begun, quiet; /* quiet: nothing is yielded, only the tree learns */
+    struct dirty_entry **taken;
+    size_t taken_count, taken_at;
+    struct paths gone;    /* not on the disk any more: deleted at the end, unless they were renamed by then */
+    struct paths parents; /* directories in which names came or went: their mtime */
+    struct paths extra;   /* to be looked at in this generation because of what it did, with their flags */
+    struct paths touched; /* by this generation */
+    uint64_t files, bytes;
+    int64_t oldest_ns;
+
+    struct content content; /* of the big file that is being read */
+    bool reading, opened, forced;
+    bool hashed;                 /* all of it, so that the blocks that differ are known */
+    bool once;                   /* it is hashed while it is sent */
+    size_t at;                   /* the next block to look at */
+    uint64_t hole_at, hole_size; /* zeros not yet told */
+    struct sync_hash *base;      /* of the peer's content, block by block; NULL: not known */
+    size_t base_count;
+    struct sync_hash base_hash;
+    struct dirty_entry *item; /* in hand; NULL: none */
+    size_t path_size;
+    uint8_t path[SYNC_PATH_MAX];
+
+    uint8_t *out; /* of the present call */
+    size_t room, *used;
+    size_t read, looked;
+};
+
+struct leaving {
+    bool there, directory;
+    uint32_t cookie;
+    size_t size;
+    uint8_t path[SYNC_PATH_MAX];
+};
+
+struct peer_blocks {
+    struct peer_blocks *next;
+    uint32_t block;
+    size_t count;
+    struct sync_hash *hashes;
+    size_t size;
+    uint8_t path[];
+};
+
+struct trouble {
+    struct trouble *next;
+    size_t size;
+    uint8_t path[];
+};
+
+struct source {
+    struct source_options options;
+    struct source_events events;
+    void *userdata;
+    enum source_mode mode;
+    struct tree *tree;
+    const struct hasher *hasher;
+    struct places *places;
+    struct owners *owners;
+    struct dirty *dirty;
+    struct xattrs xattrs;
+    struct found found;
+    uint8_t target[SYNC_PATH_MAX + 1], small[SYNC_INLINE_MAX];
+
+    struct {
+        bool running, again, first; /* first: the scan that the mode began with has not ended */
+        struct walk walk;
+        uint8_t mark;
+        uint64_t looked;
+    } scan;
+
+    struct inotify *inotify;
+    struct dirs *dirs;
+    struct leaving leaving;
+    int above[64];  /* watches of the directories that the roots are in, by root */
+    bool unwatched; /* there are too few watches: looks at everything again, now and then */
+    struct loop_source *inotify_source, *step_timer, *due_timer, *rescan_timer;
+    bool told;
+
+    struct build build;
+    struct peer_blocks *peer_blocks;
+    struct trouble *troubles;
+};
+
+/* ---- source.c */
+void source_mark(struct source *source, struct sync_bytes path, unsigned flags, enum dirty_when when);
+void source_poke(struct source *source);
+void source_tell_trouble(struct source *source, struct sync_bytes path, const char *text);
+void source_end_trouble(struct source *source, struct sync_bytes path);
+bool source_excluded(const struct source *source, struct sync_bytes path, bool directory);
+struct sync_bytes source_root_path(char text[static 8], size_t root);
+
+/* ---- source_scan.c */
+void scan_begin(struct source *source);
+void scan_directory(struct source *source,
+                    struct sync_bytes directory); /* watch it, and look at what is in it */
+void scan_stop(struct source *source);
+bool scan_step(struct source *source); /* some hundred entries; true: more to do */
+
+/* ---- source_watch.c */
+int watch_start(struct source *source);
+void watch_stop(struct source *source);
+void watch_directory(struct source *source, struct sync_bytes path, int fd);
+void watch_drain(struct source *source);
+
+/* ---- source_build.c */
+void build_init(struct source *source);
+void build_free(struct source *source);
+int build_begin(struct source *source, int64_t now_ns, bool urgent);
+int build_fill(struct source *source, uint8_t *bytes, size_t room, size_t *used);
+void build_end(struct source *source, bool taken);
+int build_emit(struct source *source, const struct sync_op *op); /* 0, -ENOBUFS, -EINVAL */
+void build_touched(struct source *source, struct sync_bytes path);
+struct sync_bytes build_path(const struct source *source); /* of the item in hand */
+
+/* ---- source_entry.c: 0: done; 1: its content is being read; -ENOBUFS: once more with an empty buffer; or
+ * another error of this entry. */
+int entry_look(struct source *source, struct sync_bytes path, unsigned flags);
+int entry_delete(struct source *source, struct sync_bytes path);
+int entry_find(struct source *source, struct sync_bytes path);
+int entry_put(struct source *source, struct sync_bytes path, struct sync_bytes content);
+int entry_meta(struct source *source, struct sync_bytes path, tree_node node);
+void entry_settle(struct source *source, struct sync_bytes path, tree_node node);
+
+/* ---- source_file.c: as above */
+int file_look(struct source *source, struct sync_bytes path, int directory, const char *name, unsigned flags);
+int file_step(struct source *source);
+void file_drop(struct source *source);

@@ -1,0 +1,233 @@
+/* What inotify tells becomes marks. Whatever it may have missed (an overflow, too few watches) is found by
+ * looking at everything again. */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "syncd/source_inside.h"
+
+static void on_readable(void *userdata, int fd, unsigned events)
+{
+    (void)fd;
+    (void)events;
+    watch_drain(userdata);
+}
+
+/* There are too few watches: from now on everything is looked at, again and again. */
+static void give_up_watching(struct source *s, struct sync_bytes path, int error)
+{
+    if (!s->unwatched)
+        source_tell_trouble(
+            s, path,
+            error == -ENOSPC ? "there are too few inotify watches: raise fs.inotify.max_user_watches; until "
+                               "then everything is looked at again each max-delay"
+                             : strerror(-error));
+    s->unwatched = true;
+    loop_set_timer(s->rescan_timer, clock_now_ns() + MAX(s->options.set->max_delay, NS_PER_S));
+}
+
+/* The directories that the roots are in: a root may come, go, or be replaced by a rename. */
+static void watch_above(struct source *s)
+{
+    for (size_t i = 0; i < s->options.root_count && i < ARRAY_LENGTH(s->above); i++) {
+        const int fd = places_open_above(s->places, i);
+        const int watch = fd < 0 ? fd : inotify_add(s->inotify, fd);
+        s->above[i] = MAX(watch, 0);
+        if (fd >= 0)
+            close(fd);
+    }
+}
+
+int watch_start(struct source *s)
+{
+    int r = inotify_open(&s->inotify);
+
+    if (r == 0)
+        r = dirs_new(&s->dirs);
+    if (r == 0)
+        r = loop_add_fd(s->options.loop, inotify_fd(s->inotify), EPOLLIN, on_readable, s, &s->inotify_source);
+    if (r < 0) {
+        watch_stop(s);
+        loop_set_timer(s->rescan_timer, clock_now_ns() + NS_PER_S);
+        return r;
+    }
+    watch_above(s);
+    return 0;
+}
+
+void watch_stop(struct source *s)
+{
+    loop_remove(s->inotify_source);
+    s->inotify_source = NULL;
+    inotify_close(s->inotify);
+    s->inotify = NULL;
+    dirs_free(s->dirs);
+    s->dirs = NULL;
+    s->leaving.there = false;
+    s->unwatched = false;
+    memset(s->above, 0, sizeof s->above);
+}
+
+void watch_directory(struct source *s, struct sync_bytes path, int fd)
+{
+    if (!s->inotify)
+        return;
+    const int watch = inotify_add(s->inotify, fd);
+    if (watch < 0)
+        give_up_watching(s, path, watch);
+    else if (dirs_set(s->dirs, path, watch) < 0)
+        give_up_watching(s, path, -ENOMEM);
+}
+
+/* ---------------------------------------------------------------------- events */
+
+static void drop_watch(void *userdata, int watch)
+{
+    const struct source *s = userdata;
+
+    inotify_drop(s->inotify, watch);
+}
+
+/* A directory was renamed to somewhere else, outside of the set. */
+static void it_left(struct source *s)
+{
+    struct leaving *l = &s->leaving;
+
+    if (l->there && l->directory)
+        dirs_remove(s->dirs, (struct sync_bytes){l->path, l->size}, drop_watch, s);
+    l->there = false;
+}
+
+static void left(struct source *s, struct sync_bytes path, const struct inotify_event_seen *event)
+{
+    struct leaving *l = &s->leaving;
+
+    it_left(s);
+    *l = (struct leaving){
+        .there = true, .directory = event->directory, .cookie = event->cookie, .size = path.size};
+    memcpy(l->path, path.at, path.size);
+    source_mark(s, path, DIRTY_NAME, DIRTY_NOW);
+}
+
+static void arrived(struct source *s, struct sync_bytes path, const struct inotify_event_seen *event)
+{
+    struct leaving *l = &s->leaving;
+    const struct sync_bytes from = {l->path, l->size};
+    const bool known = l->there && l->cookie == event->cookie && l->directory;
+
+    source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT, DIRTY_NOW);
+    if (!event->directory)
+        return;
+    dirs_remove(s->dirs, path, drop_watch, s);
+    if (known && !source_excluded(s, path, true)) {
+        dirty_rename(s->dirty, from, path);
+        source_mark(s, from, DIRTY_NAME, DIRTY_NOW);
+        source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT, DIRTY_NOW);
+        if (dirs_move(s->dirs, from, path) == 0 && !walk_touches(&s->scan.walk, from)) {
+            l->there = false;
+            return;
+        }
+    }
+    if (!source_excluded(s, path, true))
+        scan_directory(s, path);
+}
+
+/* A name that came into being is complete if it is no file that is being written. */
+static enum dirty_when when_created(struct source *s, struct sync_bytes path)
+{
+    struct sight sight;
+    const char *name;
+    int directory;
+
+    places_release(s->places);
+    if (places_find(s->places, path, &directory, &name) < 0 || sight_at(directory, name, &sight) < 0)
+        return DIRTY_NOW;
+    return sight_type(&sight) == SYNC_FILE && sight.links == 1 ? DIRTY_QUIET : DIRTY_NOW;
+}
+
+static void in_directory(struct source *s, struct sync_bytes path, const struct inotify_event_seen *event)
+{
+    switch (event->what) {
+    case INOTIFY_CREATED:
+        source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT,
+                    event->directory ? DIRTY_NOW : when_created(s, path));
+        if (event->directory && !source_excluded(s, path, true))
+            scan_directory(s, path);
+        break;
+    case INOTIFY_DELETED:
+        source_mark(s, path, DIRTY_NAME, DIRTY_NOW);
+        if (event->directory)
+            dirs_remove(s->dirs, path, drop_watch, s);
+        break;
+    case INOTIFY_MOVED_FROM:
+        left(s, path, event);
+        break;
+    case INOTIFY_MOVED_TO:
+        arrived(s, path, event);
+        break;
+    case INOTIFY_MODIFIED:
+        source_mark(s, path, DIRTY_CONTENT, DIRTY_QUIET);
+        break;
+    case INOTIFY_CLOSED:
+        source_mark(s, path, DIRTY_CONTENT, DIRTY_NOW);
+        break;
+    case INOTIFY_ATTRIB:
+        source_mark(s, path, DIRTY_CONTENT, DIRTY_SOFT);
+        break;
+    case INOTIFY_OVERFLOW:
+    case INOTIFY_GONE:
+        break;
+    }
+}
+
+static void above_a_root(struct source *s, const struct inotify_event_seen *event)
+{
+    char text[8];
+
+    for (size_t i = 0; i < s->options.root_count && i < ARRAY_LENGTH(s->above); i++)
+        if (s->above[i] == event->watch && event->name &&
+            strcmp(event->name, places_root_name(s->places, i)) == 0)
+            in_directory(s, source_root_path(text, i), event);
+}
+
+static void on_event(void *userdata, const struct inotify_event_seen *event)
+{
+    struct source *s = userdata;
+    uint8_t path[SYNC_PATH_MAX + SYNC_NAME_MAX + 2];
+
+    if (s->leaving.there && !(event->what == INOTIFY_MOVED_TO && event->cookie == s->leaving.cookie))
+        it_left(s);
+    if (event->what == INOTIFY_OVERFLOW) {
+        s->scan.again = true;
+        source_poke(s);
+        return;
+    }
+    if (event->what == INOTIFY_GONE) {
+        dirs_forget(s->dirs, event->watch);
+        return;
+    }
+    above_a_root(s, event);
+    const long size = dirs_path(s->dirs, event->watch, path);
+    if (size < 0)
+        return;
+    size_t length = (size_t)size;
+    if (event->name) {
+        path[length++] = '/';
+        memcpy(path + length, event->name, strlen(event->name));
+        length += strlen(event->name);
+    }
+    const struct sync_bytes whole = {path, length};
+    if (length <= SYNC_PATH_MAX && (event->directory || !source_excluded(s, whole, false)))
+        in_directory(s, whole, event);
+}
+
+void watch_drain(struct source *s)
+{
+    while (s->inotify && inotify_read(s->inotify, on_event, s) == 1)
+        ;
+    if (s->inotify)
+        it_left(s);
+    source_poke(s);
+}

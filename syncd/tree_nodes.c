@@ -316,12 +316,11 @@ tree_node tree_child(const struct tree *tree, tree_node parent, struct sync_byte
     return 0;
 }
 
+/* Inode 0 is in no chain. */
 tree_node tree_by_inode(const struct tree *tree, const struct tree_stat *stat, tree_node after)
 {
     tree_node i = after;
 
-    if (stat->inode == 0)
-        return 0;
     if (after != 0) {
         i = tree->nodes[after].inode_next;
     } else {

@@ -146,6 +146,10 @@ static void test_long_ones(void **state)
     strcpy(pattern + 320, "b");
     assert_false(excluded(patterns, 1, path));
 
+    memset(path, 'a', SYNC_PATH_MAX); /* a name that cannot be */
+    path[SYNC_PATH_MAX] = '\0';
+    strcpy(pattern, "*");
+    assert_false(excluded(patterns, 1, path));
     memset(path, 'a', SYNC_NAME_MAX);
     path[SYNC_NAME_MAX] = '\0';
     for (size_t i = 0; i < 40; i++)

@@ -314,7 +314,7 @@ static void test_memory_does_not_grow_with_changes(void **state)
     for (int i = 0; i < 200000; i++) {
         snprintf(path, sizeof path, "0/a-name-that-is-never-the-same-%d", i);
         struct tree_entry entry = file;
-        entry.xattrs.bytes[0] = (uint8_t)i;
+        memcpy(&entry.xattrs, &i, sizeof i);
         assert_int_equal(tree_put(model.tree, bytes_of(path), &entry, NULL), 0);
         snprintf(path, sizeof path, "0/a-name-that-is-never-the-same-%d", i - 100);
         tree_remove(model.tree, tree_find(model.tree, bytes_of(path)));
@@ -323,6 +323,42 @@ static void test_memory_does_not_grow_with_changes(void **state)
     }
     assert_int_equal(tree_entries(model.tree), 101);
     assert_in_range(tree_memory(model.tree), 1, most + most / 4);
+    model_end(&model);
+}
+
+static void test_blocks_set_anew_take_the_place_of_the_old_ones(void **state)
+{
+    (void)state;
+    const struct sync_hash blocks[40] = {0};
+    const struct tree_entry file = {.type = SYNC_FILE};
+    tree_node node;
+
+    model_begin(&model, 1);
+    assert_int_equal(tree_put(model.tree, bytes_of("0"), &file, &node), 0);
+    assert_int_equal(tree_set_blocks(model.tree, node, 4096, blocks, 40), 0);
+    const size_t memory = tree_memory(model.tree);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(tree_set_blocks(model.tree, node, 4096, blocks, 40), 0);
+    assert_int_equal(tree_memory(model.tree), memory);
+    model_end(&model);
+}
+
+/* Both nodes must find a path in the same bucket, and a set's entries in all of them. */
+static void test_buckets(void **state)
+{
+    (void)state;
+    enum { PATHS = 64 * SYNC_BUCKETS };
+    static unsigned counts[SYNC_BUCKETS];
+    char path[64];
+
+    model_begin(&model, 1);
+    assert_int_equal(tree_bucket_of(model.tree, bytes_of("0/var/log/mail.log")), 834);
+    for (int i = 0; i < PATHS; i++) {
+        snprintf(path, sizeof path, "0/directory/file-%d", i);
+        counts[tree_bucket_of(model.tree, bytes_of(path))]++;
+    }
+    for (unsigned i = 0; i < SYNC_BUCKETS; i++)
+        assert_in_range(counts[i], 64 / 4, 64 * 2);
     model_end(&model);
 }
 
@@ -402,6 +438,8 @@ int main(void)
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_paths_of_the_greatest_length_and_depth),
         cmocka_unit_test(test_memory_does_not_grow_with_changes),
+        cmocka_unit_test(test_blocks_set_anew_take_the_place_of_the_old_ones),
+        cmocka_unit_test(test_buckets),
         cmocka_unit_test(test_many_names_of_one_inode),
         cmocka_unit_test(test_what_the_tree_gave_can_be_given_back),
     };

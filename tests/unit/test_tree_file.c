@@ -128,6 +128,9 @@ static void test_it_comes_back(void **state)
     model.tree = saved;
     assert_int_equal(tree_file_load(saved, path), 0);
     assert_same(&model);
+    for (tree_node i; (i = tree_first_child(saved, TREE_TOP)) != 0;)
+        tree_remove(saved, i);
+    assert_int_equal(saved->by_look.count, 0); /* the reader holds none any more */
 }
 
 static void test_an_empty_one(void **state)
@@ -248,12 +251,10 @@ static void forge_begin(struct forged *f, uint64_t entries)
     forge_record(f, CACHE_LOOK, &look, sizeof look);
 }
 
-/* `root`: of a tree that holds what it should. */
-static int forge_end(struct forged *f, const struct tree *tree)
+/* An end that says what the records say, so that they alone can be why it is refused. */
+static int forge_end(struct forged *f, const struct cache_end *last)
 {
-    const struct cache_end last = {tree_entries(tree), tree_root_hash(tree)};
-
-    forge_record(f, CACHE_END, &last, sizeof last);
+    forge_record(f, CACHE_END, last, sizeof *last);
     const size_t front = sizeof(struct cache_head);
     struct cache_chunk *chunk = malloc(f->size);
     assert_non_null(chunk);
@@ -266,86 +267,189 @@ static int forge_end(struct forged *f, const struct tree *tree)
     return tree_file_parse(loaded, f->bytes, f->size);
 }
 
-/* A set of one root, a directory with one file; with `what` in front of the end. */
-static int forge(unsigned depth, unsigned kind, const char *name, uint32_t look)
+static void count_entry(struct cache_end *last, const char *at, enum sync_type type)
 {
-    struct forged f;
-    const struct tree_entry entry = {.type = SYNC_DIRECTORY};
+    const struct sync_hash hash =
+        hash_entry(model.hasher, &(struct hash_entry){.path = bytes_of(at), .type = type});
 
-    tree_clear(model.tree);
-    assert_int_equal(tree_put(model.tree, bytes_of("0"), &entry, NULL), 0);
+    hash_add(&last->root, &hash);
+    last->entries++;
+}
+
+/* A set of one root, a directory; then the entry given, whose path that is. */
+static int forge(unsigned depth, unsigned kind, const char *name, uint32_t look, const char *at)
+{
+    struct cache_end last = {0};
+    struct forged f;
+
     forge_begin(&f, 2);
     forge_entry(&f, 1, SYNC_DIRECTORY, "0", 1);
+    count_entry(&last, "0", SYNC_DIRECTORY);
     forge_entry(&f, depth, kind, name, look);
-    if (depth == 2 && kind == SYNC_FILE && look == 1 && strcmp(name, "file") == 0)
-        assert_int_equal(
-            tree_put(model.tree, bytes_of("0/file"), &(struct tree_entry){.type = SYNC_FILE}, NULL), 0);
-    return forge_end(&f, model.tree);
+    count_entry(&last, at, kind & NODE_TYPE);
+    return forge_end(&f, &last);
 }
 
 static void test_unclean_entries(void **state)
 {
     (void)state;
-    assert_int_equal(forge(2, SYNC_FILE, "file", 1), 0); /* so far it is a good one */
+    assert_int_equal(forge(2, SYNC_FILE, "file", 1, "0/file"), 0); /* so far it is a good one */
     assert_int_equal(tree_entries(loaded), 2);
-    assert_int_equal(forge(1, SYNC_DIRECTORY, "0", 1), -EUCLEAN);
-    assert_int_equal(forge(1, SYNC_DIRECTORY, "x", 1), -EUCLEAN);
-    assert_int_equal(forge(2, SYNC_FILE, "..", 1), -EUCLEAN);
-    assert_int_equal(forge(2, SYNC_FILE, "a/b", 1), -EUCLEAN);
-    assert_int_equal(forge(2, SYNC_FILE, "", 1), -EUCLEAN);
-    assert_int_equal(forge(3, SYNC_FILE, "file", 1), -EUCLEAN);
-    assert_int_equal(forge(0, SYNC_FILE, "file", 1), -EUCLEAN);
-    assert_int_equal(forge(2, 0, "file", 1), -EUCLEAN);
-    assert_int_equal(forge(2, SYNC_HARDLINK + 1, "file", 1), -EUCLEAN);
-    assert_int_equal(forge(2, SYNC_FILE, "file", 0), -EUCLEAN);
-    assert_int_equal(forge(2, SYNC_FILE, "file", 2), -EUCLEAN);
-    assert_int_equal(forge(2, SYNC_FILE, "other", 1), -EUCLEAN); /* not what the end says */
+    assert_int_equal(forge(2, SYNC_FILE | NODE_RACY, "file", 1, "0/file"), 0);
+    assert_int_equal(forge(1, SYNC_DIRECTORY, "0", 1, "0"), -EUCLEAN);
+    assert_int_equal(forge(1, SYNC_DIRECTORY, "x", 1, "x"), -EUCLEAN);
+    assert_int_equal(forge(2, SYNC_FILE, "..", 1, "0/.."), -EUCLEAN);
+    assert_int_equal(forge(2, SYNC_FILE, "a/b", 1, "0/a/b"), -EUCLEAN);
+    assert_int_equal(forge(2, SYNC_FILE, "", 1, "0/"), -EUCLEAN);
+    assert_int_equal(forge(0, SYNC_FILE, "file", 1, "file"), -EUCLEAN);
+    assert_int_equal(forge(2, 0, "file", 1, "0/file"), -EUCLEAN);
+    assert_int_equal(forge(2, SYNC_HARDLINK + 1, "file", 1, "0/file"), -EUCLEAN);
+    assert_int_equal(forge(2, SYNC_FILE | 0x100, "file", 1, "0/file"), -EUCLEAN);
+    assert_int_equal(forge(2, SYNC_FILE, "file", 0, "0/file"), -EUCLEAN);
+    assert_int_equal(forge(2, SYNC_FILE, "file", 2, "0/file"), -EUCLEAN);
     assert_empty(loaded);
+}
+
+static void test_unclean_depths(void **state)
+{
+    (void)state;
+    struct cache_end last = {0};
+    struct forged f;
+
+    forge_begin(&f, 4); /* below "0/d", which is not what the walk stands in any more */
+    forge_entry(&f, 1, SYNC_DIRECTORY, "0", 1);
+    forge_entry(&f, 2, SYNC_DIRECTORY, "d", 1);
+    forge_entry(&f, 1, SYNC_DIRECTORY, "1", 1);
+    forge_entry(&f, 3, SYNC_FILE, "x", 1);
+    count_entry(&last, "0", SYNC_DIRECTORY);
+    count_entry(&last, "0/d", SYNC_DIRECTORY);
+    count_entry(&last, "1", SYNC_DIRECTORY);
+    count_entry(&last, "1/d/x", SYNC_FILE);
+    assert_int_equal(forge_end(&f, &last), -EUCLEAN);
+
+    last = (struct cache_end){0};
+    forge_begin(&f, 2); /* below a file */
+    forge_entry(&f, 1, SYNC_FILE, "0", 1);
+    forge_entry(&f, 2, SYNC_FILE, "x", 1);
+    count_entry(&last, "0", SYNC_FILE);
+    count_entry(&last, "0/x", SYNC_FILE);
+    assert_int_equal(forge_end(&f, &last), -EUCLEAN);
 }
 
 static void test_unclean_order(void **state)
 {
     (void)state;
-    const struct sync_hash hash = {0};
-    struct {
-        struct cache_blocks head;
-        struct sync_hash hash[2];
-    } two = {{4096, 2, 0, 2}, {hash, hash}}, late = {{4096, 3, 1, 2}, {hash, hash}},
-      half = {{4096, 3, 0, 2}, {hash, hash}};
+    const struct cache_end none = {0}, one_more = {.entries = 1}, another = {.root = {{1}}};
     const struct cache_begin again = {0};
     struct forged f;
 
+    forge_begin(&f, 0);
+    assert_int_equal(forge_end(&f, &none), 0);
+    forge_begin(&f, 0);
+    assert_int_equal(forge_end(&f, &one_more), -EUCLEAN);
+    forge_begin(&f, 0);
+    assert_int_equal(forge_end(&f, &another), -EUCLEAN);
     forge_begin(&f, 1000); /* more than it has room for */
-    assert_int_equal(forge_end(&f, loaded), -EUCLEAN);
+    assert_int_equal(forge_end(&f, &none), -EUCLEAN);
     forge_begin(&f, 0);
     forge_record(&f, CACHE_BEGIN, &again, sizeof again);
-    assert_int_equal(forge_end(&f, loaded), -EUCLEAN);
+    assert_int_equal(forge_end(&f, &none), -EUCLEAN);
     forge_begin(&f, 0);
     forge_record(&f, CACHE_END + 1, &again, sizeof again);
-    assert_int_equal(forge_end(&f, loaded), -EUCLEAN);
-    forge_begin(&f, 0); /* blocks of nothing */
-    forge_record(&f, CACHE_BLOCKS, &two, sizeof two);
-    assert_int_equal(forge_end(&f, loaded), -EUCLEAN);
-
-    tree_clear(model.tree);
-    assert_int_equal(tree_put(model.tree, bytes_of("0"), &(struct tree_entry){.type = SYNC_FILE}, NULL), 0);
-    forge_begin(&f, 1);
-    forge_entry(&f, 1, SYNC_FILE, "0", 1);
-    forge_record(&f, CACHE_BLOCKS, &two, sizeof two);
-    assert_int_equal(forge_end(&f, model.tree), 0);
-    forge_begin(&f, 1);
-    forge_entry(&f, 1, SYNC_FILE, "0", 1);
-    forge_record(&f, CACHE_BLOCKS, &late, sizeof late);
-    assert_int_equal(forge_end(&f, model.tree), -EUCLEAN);
-    forge_begin(&f, 1);
-    forge_entry(&f, 1, SYNC_FILE, "0", 1);
-    forge_record(&f, CACHE_BLOCKS, &half, sizeof half);
-    assert_int_equal(forge_end(&f, model.tree), -EUCLEAN);
+    assert_int_equal(forge_end(&f, &none), -EUCLEAN);
     forge_begin(&f, 0);
-    const struct cache_end last = {0};
-    forge_record(&f, CACHE_END, &last, sizeof last); /* and another one */
-    assert_int_equal(forge_end(&f, loaded), -EUCLEAN);
+    forge_record(&f, CACHE_END, &none, sizeof none); /* and another one */
+    assert_int_equal(forge_end(&f, &none), -EUCLEAN);
     assert_empty(loaded);
+}
+
+/* A root of this type, and pieces of two hashes each. */
+static int forge_blocks(enum sync_type type, const struct cache_blocks *pieces, size_t count)
+{
+    struct cache_end last = {0};
+    struct {
+        struct cache_blocks head;
+        struct sync_hash hashes[2];
+    } record = {0};
+    struct forged f;
+
+    forge_begin(&f, 1);
+    forge_entry(&f, 1, type, "0", 1);
+    count_entry(&last, "0", type);
+    for (size_t i = 0; i < count; i++) {
+        record.head = pieces[i];
+        forge_record(&f, CACHE_BLOCKS, &record, sizeof record);
+    }
+    return forge_end(&f, &last);
+}
+
+static void test_unclean_blocks(void **state)
+{
+    (void)state;
+    const struct cache_blocks whole = {4096, 2, 0, 2}, half[] = {{4096, 4, 0, 2}, {4096, 4, 2, 2}};
+    const struct cache_blocks twice[] = {{4096, 4, 0, 2}, {4096, 4, 0, 2}}, late = {4096, 3, 1, 2};
+    const struct cache_blocks other[] = {{4096, 6, 0, 2}, {4096, 4, 2, 2}}, many = {4096, 1, 0, 2};
+    struct cache_end last = {0};
+    struct forged f;
+
+    assert_int_equal(forge_blocks(SYNC_FILE, &whole, 1), 0);
+    assert_int_equal(forge_blocks(SYNC_FILE, half, 2), 0);
+    assert_int_equal(forge_blocks(SYNC_FILE, half, 1), -EUCLEAN);
+    assert_int_equal(forge_blocks(SYNC_FILE, twice, 2), -EUCLEAN);
+    assert_int_equal(forge_blocks(SYNC_FILE, &late, 1), -EUCLEAN);
+    assert_int_equal(forge_blocks(SYNC_FILE, other, 2), -EUCLEAN);
+    assert_int_equal(forge_blocks(SYNC_FILE, &many, 1), -EUCLEAN);
+    assert_int_equal(forge_blocks(SYNC_DIRECTORY, &whole, 1), -EUCLEAN);
+    forge_begin(&f, 0); /* of nothing */
+    forge_record(&f, CACHE_BLOCKS, &whole, sizeof whole);
+    assert_int_equal(forge_end(&f, &last), -EUCLEAN);
+    assert_empty(loaded);
+}
+
+/* ------------------------------------------------------ more than one chunk */
+
+enum { MANY = 20000 }; /* files: six chunks */
+
+static size_t chunk_bytes(const uint8_t *at)
+{
+    struct cache_chunk chunk;
+
+    memcpy(&chunk, at, sizeof chunk);
+    return sizeof chunk + chunk.size;
+}
+
+/* Every chunk is as it was written, and the sums would not notice: they know no order. */
+static void test_chunks_stay_in_their_order(void **state)
+{
+    (void)state;
+    static uint8_t bytes[1 << 21], swapped[1 << 21];
+    const struct tree_entry file = {.type = SYNC_FILE};
+    char name[32];
+
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "0/a/b/%d", i);
+        assert_int_equal(tree_put(model.tree, bytes_of(name), &file, NULL), 0);
+    }
+    assert_int_equal(tree_file_save(model.tree, path), 0);
+    const size_t size = read_file(bytes, sizeof bytes), head = sizeof(struct cache_head);
+    const size_t first = chunk_bytes(bytes + head), second = chunk_bytes(bytes + head + first);
+    const size_t third = chunk_bytes(bytes + head + first + second);
+    assert_in_range(head + first + second + third, 1, size - sizeof(struct cache_chunk) - 1);
+
+    uint8_t *at = swapped + head + first;
+    memcpy(swapped, bytes, size);
+    memcpy(at, bytes + head + first + second, third);
+    memcpy(at + third, bytes + head + first, second);
+    assert_int_equal(tree_file_parse(loaded, swapped, size), -EUCLEAN);
+    assert_empty(loaded);
+
+    write_file(bytes, size - 1); /* much was read when it ends */
+    assert_int_equal(tree_file_load(loaded, path), -EUCLEAN);
+    assert_empty(loaded);
+    assert_int_equal(tree_file_parse(loaded, bytes, size - 1), -EUCLEAN);
+    assert_empty(loaded);
+    assert_int_equal(tree_file_parse(loaded, bytes, size), 0);
+    assert_int_equal(tree_entries(loaded), MANY + model.count);
 }
 
 int main(void)
@@ -358,7 +462,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_none, begin_one, end_one),
         cmocka_unit_test_setup_teardown(test_a_failed_save_leaves_the_old_one, begin_one, end_one),
         cmocka_unit_test_setup_teardown(test_unclean_entries, begin_one, end_one),
+        cmocka_unit_test_setup_teardown(test_unclean_depths, begin_one, end_one),
         cmocka_unit_test_setup_teardown(test_unclean_order, begin_one, end_one),
+        cmocka_unit_test_setup_teardown(test_unclean_blocks, begin_one, end_one),
+        cmocka_unit_test_setup_teardown(test_chunks_stay_in_their_order, begin_one, end_one),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -1,5 +1,6 @@
 /* The tree when memory runs out: whatever fails has changed nothing, and succeeds when there is some again.
  */
+#include "syncd/tree_inside.h"
 #include "tests/unit/tree_model.h"
 
 /* The next so many allocations succeed, all after them fail; negative: all succeed. */
@@ -132,6 +133,15 @@ static void test_what_fails_has_changed_nothing(void **state)
     }
     assert_same(&model);
     assert_in_range(failures, 100, 100000);
+    for (tree_node i; (i = tree_first_child(model.tree, TREE_TOP)) != 0;)
+        tree_remove(model.tree, i);
+    assert_int_equal(model.tree->by_look.count, 0); /* nor kept anything */
+    assert_int_equal(model.tree->block_hashes, 0);
+    for (int i = 0; i < 20; i++) {
+        model.count = 0;
+        tree_clear(model.tree);
+        put_one();
+    }
     left = 0; /* clearing needs none */
     tree_clear(model.tree);
     left = -1;

@@ -29,6 +29,8 @@ static void make_traps(void)
 
     mkdir(w.root, 0755);
     mkdir(w.outside, 0755);
+    snprintf(path, sizeof path, "%s/in", w.outside);
+    mkdir(path, 0755);
     FILE *file = fopen(w.file, "w");
     if (!file || fputs("untouched", file) < 0 || fclose(file) != 0)
         abort();
@@ -50,7 +52,7 @@ static void begin(void)
         abort();
     snprintf(w.root, sizeof w.root, "%s/root", w.top);
     snprintf(w.outside, sizeof w.outside, "%s/outside", w.top);
-    snprintf(w.file, sizeof w.file, "%s/canary", w.outside);
+    snprintf(w.file, sizeof w.file, "%s/in/canary", w.outside);
     snprintf(w.state, sizeof w.state, "%s/state", w.top);
     snprintf(w.conflicts, sizeof w.conflicts, "%s/conflicts", w.top);
     snprintf(w.lock, sizeof w.lock, "%s/lock", w.top);
@@ -81,7 +83,7 @@ static void check_outside(void)
     FILE *file = fopen(w.file, "r");
 
     if (!file || fread(text, 1, sizeof text - 1, file) != 9 || strcmp(text, "untouched") != 0 ||
-        stat(w.outside, &status) < 0 || status.st_nlink != 2 || (status.st_mode & 07777) != 0755)
+        stat(w.outside, &status) < 0 || status.st_nlink != 3 || (status.st_mode & 07777) != 0755)
         abort();
     fclose(file);
 }

@@ -62,6 +62,18 @@ static void on_second(void *userdata, int64_t now_ns)
     syncd_work_soon(s);
 }
 
+/* A handover waits until the peer has what was changed here. */
+static void drain(struct syncd *s)
+{
+    for (size_t i = 0; i < s->set_count; i++) {
+        s->sets[i].sending.urgent = true;
+        if (s->sets[i].snapshot && !s->draining)
+            snapshot_now(s->sets[i].snapshot);
+    }
+    s->draining = true;
+    syncd_work_soon(s);
+}
+
 static void on_role(void *userdata, const struct bus_message *message)
 {
     struct syncd *s = userdata;
@@ -69,6 +81,10 @@ static void on_role(void *userdata, const struct bus_message *message)
     const bool active = role->role == ROLE_ACTIVE;
     const uint64_t epoch = (uint64_t)role->epoch;
 
+    if (role->draining)
+        drain(s);
+    else
+        s->draining = false;
     s->forced = active && strcmp(role->rule, "claim-ordered") == 0;
     if (s->role_known && s->active == active && (!active || s->epoch == epoch)) {
         s->epoch = epoch;

@@ -326,6 +326,17 @@ static void take_position(struct set *set)
     set_add_lineage(set, s->epoch);
 }
 
+/* What a service left in a -wal or -journal goes into the database itself, so that what may be kept aside is
+ * whole. */
+static void fold_database(const struct set *set)
+{
+    const int folded = set->config->sqlite[0] != '\0' ? snapshot_fold(set->config->sqlite) : 0;
+
+    if (folded < 0 && folded != -ENOENT)
+        log_warning("set %s: cannot fold the write-ahead log of %s into it: %s", set->config->name,
+                    set->config->sqlite, strerror(-folded));
+}
+
 void set_role(struct set *set)
 {
     struct syncd *s = set->syncd;
@@ -339,6 +350,8 @@ void set_role(struct set *set)
         snapshot_stop(set->snapshot);
     if (s->active)
         take_position(set);
+    else
+        fold_database(set);
     source_free(set->source);
     set->source = NULL;
     if (open_source(set) < 0) {

@@ -170,7 +170,7 @@ struct syncd {
     struct set *sets;
     size_t set_count;
 
-    bool role_known, active;
+    bool role_known, active, draining;
     uint64_t epoch;
 
     bool up;                        /* the link */

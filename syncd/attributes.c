@@ -99,8 +99,8 @@ static int put_xattrs(int fd, struct sync_bytes xattrs, bool fresh, bool privile
     while (r == 0 && sync_xattr_next(&xattrs, &name, &value) > 0) {
         memcpy(text, name.at, name.size);
         text[name.size] = '\0';
-        if (travels(text, privileged) && fsetxattr(fd, text, value.at, value.size, 0) < 0 && errno != ENOTSUP &&
-            errno != EPERM && errno != EINVAL)
+        if (travels(text, privileged) && fsetxattr(fd, text, value.at, value.size, 0) < 0 &&
+            errno != ENOTSUP && errno != EPERM && errno != EINVAL)
             r = -errno;
     }
     return r;
@@ -164,7 +164,8 @@ static int append(int fd, const char *name, uint8_t *value, uint8_t bytes[SYNC_X
 
     if (size < 0)
         return errno == ENODATA || errno == E2BIG || errno == ERANGE ? 0 : -errno;
-    const int r = sync_xattr_pack(text, (struct sync_bytes){value, (size_t)size}, bytes, SYNC_XATTRS_MAX, used);
+    const int r =
+        sync_xattr_pack(text, (struct sync_bytes){value, (size_t)size}, bytes, SYNC_XATTRS_MAX, used);
     return r == -ENOBUFS ? 0 : r;
 }
 

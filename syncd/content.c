@@ -250,8 +250,9 @@ static int compare(const struct content *content, const struct content_piece *pi
 {
     const size_t size = piece->count * sizeof *content->hashes;
 
-    return memcmp(content->before + piece->first, content->hashes + piece->first, size) == 0 ? 0
-                                                                                              : CONTENT_CHANGED;
+    return memcmp(content->before + piece->first, content->hashes + piece->first, size) == 0
+               ? 0
+               : CONTENT_CHANGED;
 }
 
 static int begin_again(struct content *content)

@@ -194,7 +194,8 @@ static void set_held(struct dirty *dirty, struct dirty_entry *entry, bool held)
 }
 
 /* What is due stays due: a file that is written again and again must not be put off by that. */
-static void set_due(const struct dirty *dirty, struct dirty_entry *entry, enum dirty_when when, int64_t now_ns)
+static void set_due(const struct dirty *dirty, struct dirty_entry *entry, enum dirty_when when,
+                    int64_t now_ns)
 {
     const bool fresh = entry->due_ns == INT64_MAX;
 
@@ -225,8 +226,8 @@ int dirty_mark(struct dirty *dirty, struct sync_bytes path, unsigned flags, enum
     return 0;
 }
 
-int dirty_retry(struct dirty *dirty, struct sync_bytes path, unsigned flags, unsigned tries,
-                int64_t first_ns, int64_t at_ns)
+int dirty_retry(struct dirty *dirty, struct sync_bytes path, unsigned flags, unsigned tries, int64_t first_ns,
+                int64_t at_ns)
 {
     struct dirty_entry *entry = dirty_find(dirty, path);
     const bool fresh = !entry;

@@ -176,7 +176,8 @@ void exchange_answer_set(struct set *set)
         return;
     if (!is_related(set)) {
         set_trouble(set,
-                    "the active node's data began anew and knows nothing of this node's: nothing is replaced here; if "
+                    "the active node's data began anew and knows nothing of this node's: nothing is replaced "
+                    "here; if "
                     "the active node is right, remove %s here and restart syncd",
                     set->directory);
         return;

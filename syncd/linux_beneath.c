@@ -121,8 +121,8 @@ static int open_parent(struct root *root)
 /* The path from the root's parent directory on. */
 static int relative(const struct root *root, struct sync_bytes path, size_t after, char text[PATH_MAX])
 {
-    const int length =
-        snprintf(text, PATH_MAX, "%s%.*s", root->name, (int)(path.size - after), (const char *)path.at + after);
+    const int length = snprintf(text, PATH_MAX, "%s%.*s", root->name, (int)(path.size - after),
+                                (const char *)path.at + after);
 
     return length >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
@@ -188,7 +188,8 @@ int look_at(int directory, const char *name, struct look *look)
 {
     struct statx now;
 
-    if (statx(directory, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &now) < 0)
+    if (statx(directory, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &now) <
+        0)
         return -errno;
     *look = (struct look){
         .mode = now.stx_mode,

@@ -189,8 +189,8 @@ static int watch(struct child *c, int64_t timeout_ns)
 }
 
 int child_start(struct loop *loop, const struct config_strings *command, const char *const *environment,
-                const char *directory, const char *input, int64_t timeout_ns, child_handler *handler, void *userdata,
-                struct child **child)
+                const char *directory, const char *input, int64_t timeout_ns, child_handler *handler,
+                void *userdata, struct child **child)
 {
     struct child *c = calloc(1, sizeof *c);
     AUTO_FREE char **all = join_environment(environment);

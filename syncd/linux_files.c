@@ -5,8 +5,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -235,7 +235,8 @@ static int erase_at(int directory, const char *name, unsigned depth)
         return 0;
     if (errno != EISDIR && errno != EPERM)
         return -errno;
-    const int fd = depth > DEPTH_MAX ? -1 : openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const int fd =
+        depth > DEPTH_MAX ? -1 : openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *children = fd < 0 ? NULL : fdopendir(fd);
     int r = 0;
 

@@ -173,7 +173,8 @@ static int look(int fd, const char *name, int flags, struct sight *sight)
 {
     struct statx st;
 
-    if (statx(fd, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME, &st) < 0)
+    if (statx(fd, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME, &st) <
+        0)
         return -errno;
     *sight = (struct sight){
         .mode = st.stx_mode,

@@ -56,7 +56,8 @@ static int append(const struct subject *subject, const char *name, struct xattrs
         return size == -ERANGE ? -E2BIG : (int)size;
     const struct sync_bytes name_bytes = {.at = (const uint8_t *)name, .size = strlen(name)};
     const struct sync_bytes value_bytes = {.at = value, .size = (size_t)size};
-    const int r = sync_xattr_pack(name_bytes, value_bytes, xattrs->bytes, sizeof xattrs->bytes, &xattrs->size);
+    const int r =
+        sync_xattr_pack(name_bytes, value_bytes, xattrs->bytes, sizeof xattrs->bytes, &xattrs->size);
     return r == -ENOBUFS ? -E2BIG : r;
 }
 

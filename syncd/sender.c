@@ -58,6 +58,7 @@ void sender_compared(struct set *set)
     set->sending.partial = !set->peer_whole;
     set->sending.base = set->peer_generation;
     set->all_new = false;
+    exchange_tell_lag(set);
     publish_soon(set);
     syncd_work_soon(set->syncd);
 }

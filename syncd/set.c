@@ -51,6 +51,14 @@ static void on_ready(void *userdata)
 {
     struct set *set = userdata;
 
+    if (!set->known && !source_scanning(set->source)) {
+        set->known = true;
+        if (set->syncd->active && set->source_open) {
+            /* What differs from the peer is found by comparing; from now on what changes is seen. */
+            source_set_mode(set->source, SOURCE_FOLLOW);
+            return;
+        }
+    }
     if (!set->learned && !source_scanning(set->source)) {
         set->learned = true;
         log_info("set %s: %" PRIu64 " entries looked at", set->config->name, source_scanned(set->source));
@@ -82,7 +90,7 @@ static void on_snapshot(void *userdata)
     set->trouble_of_snapshot[0] = '\0';
     set->snapshot_waits = true;
     if (!set->source_open) {
-        set->source_open = true;
+        set->source_open = set->known = true;
         source_set_mode(set->source, SOURCE_FOLLOW);
         return;
     }
@@ -360,6 +368,6 @@ void set_role(struct set *set)
         return;
     }
     if (set->source_open)
-        source_set_mode(set->source, s->active ? SOURCE_FOLLOW : SOURCE_LEARN);
+        source_set_mode(set->source, s->active && set->known ? SOURCE_FOLLOW : SOURCE_LEARN);
     publish_soon(set);
 }

@@ -122,6 +122,7 @@ struct set {
     struct lineage lineage;
     char lineage_path[PATH_MAX];
     bool learned;     /* the scan that the role began with has ended */
+    bool known;                /* the tree was brought up to the disk since the start */
     bool source_open; /* there is something to read: of a database, a first snapshot */
     int64_t tree_saved_ns;
 

@@ -13,6 +13,7 @@ from lab.lab import Lab
 from lab.network import ACTIVE, NODES
 from lab.pair import other
 from lab.tools import Tool, tool_path
+from sync import bench_sync
 
 PORT = 7000
 EVERY_US = 200
@@ -166,7 +167,7 @@ def bench_service(times):
         daemon.wait(5)
 
 
-BENCHES = {"service": bench_service}
+BENCHES = {"service": bench_service, "sync": bench_sync}
 
 
 def main():

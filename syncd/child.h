@@ -14,7 +14,7 @@ typedef void child_handler(void *userdata, bool well, const char *text);
 /* `environment`: "NAME=value" and NULL, added to this daemon's own; `directory`: where it runs, or NULL;
  * `input`: its standard input, or NULL: none. 0 or a negative errno. */
 int child_start(struct loop *loop, const struct config_strings *command, const char *const *environment,
-                const char *directory, const char *input, int64_t timeout_ns, child_handler *handler, void *userdata,
-                struct child **child);
+                const char *directory, const char *input, int64_t timeout_ns, child_handler *handler,
+                void *userdata, struct child **child);
 /* Kills it; nobody is told. NULL is ignored. */
 void child_kill(struct child *child);

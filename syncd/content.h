@@ -27,9 +27,9 @@ struct content {
     struct sight sight;
     bool fresh; /* to be read twice */
     uint32_t block;
-    size_t count, next;       /* blocks; the one that comes next */
-    struct sync_hash *hashes; /* count of them */
-    struct sync_hash *before; /* the second time: what they were the first time; else NULL */
+    size_t count, next;          /* blocks; the one that comes next */
+    struct sync_hash *hashes;    /* count of them */
+    struct sync_hash *before;    /* the second time: what they were the first time; else NULL */
     uint64_t data_from, data_to; /* the region of data that is known at the position */
     uint8_t *buffer;
     size_t buffer_size;
@@ -47,8 +47,8 @@ int content_open(struct content *content, int directory, const char *name, uint3
 void content_close(struct content *content);
 uint64_t content_size(const struct content *content);
 
-/* A small file: all of it at once into `bytes` (of `room`), hashes included. 0, CONTENT_CHANGED, or a negative
- * errno. */
+/* A small file: all of it at once into `bytes` (of `room`), hashes included. 0, CONTENT_CHANGED, or a
+ * negative errno. */
 int content_take(struct content *content, const struct hasher *hasher, uint8_t *bytes, size_t room);
 
 /* Reads and hashes the next piece (at most about a buffer). 1; 0: that was all of it, and it was consistent;

@@ -9,11 +9,11 @@
 #include "proto/sync.h"
 
 enum dirty_flag {
-    DIRTY_NAME = 1,     /* its name came or went: its directory's mtime has changed, too */
-    DIRTY_CONTENT = 2,  /* its content may have changed: where its ctime differs, it is read */
-    DIRTY_READ = 4,     /* it is read even if nothing about it differs: mapped memory leaves no trace */
-    DIRTY_DEEP = 8,     /* all below it is to be looked at */
-    DIRTY_FORCE = 16,   /* the peer does not hold what the tree says */
+    DIRTY_NAME = 1,    /* its name came or went: its directory's mtime has changed, too */
+    DIRTY_CONTENT = 2, /* its content may have changed: where its ctime differs, it is read */
+    DIRTY_READ = 4,    /* it is read even if nothing about it differs: mapped memory leaves no trace */
+    DIRTY_DEEP = 8,    /* all below it is to be looked at */
+    DIRTY_FORCE = 16,  /* the peer does not hold what the tree says */
 };
 
 enum dirty_when {
@@ -43,8 +43,8 @@ void dirty_free(struct dirty *dirty);
 int dirty_mark(struct dirty *dirty, struct sync_bytes path, unsigned flags, enum dirty_when when,
                int64_t now_ns);
 /* What could not be read, `tries` times so far; has waited since `first_ns`; due at `at_ns`. */
-int dirty_retry(struct dirty *dirty, struct sync_bytes path, unsigned flags, unsigned tries,
-                int64_t first_ns, int64_t at_ns);
+int dirty_retry(struct dirty *dirty, struct sync_bytes path, unsigned flags, unsigned tries, int64_t first_ns,
+                int64_t at_ns);
 struct dirty_entry *dirty_find(const struct dirty *dirty, struct sync_bytes path); /* or NULL */
 /* Adds to what is known to be below an entry. */
 void dirty_weigh(struct dirty *dirty, struct dirty_entry *entry, uint64_t files, uint64_t bytes);

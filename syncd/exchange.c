@@ -247,6 +247,7 @@ static void on_set(struct syncd *s, const struct sync_message *m)
     }
     s->peer_sets[m->header.set] = set;
     set->peer_told = true;
+    set->heard_ns = clock_now_ns();
     set->same_configuration = hash_equal(&m->set.roots, &set->roots_hash);
     set->peer_generation = m->set.generation;
     set->peer_tree = m->set.tree;
@@ -306,6 +307,7 @@ static void on_active_message(struct set *set, const struct sync_message *m)
 static void dispatch(struct syncd *s, struct set *set, const struct sync_message *m, const uint8_t *bytes,
                      size_t size)
 {
+    set->heard_ns = clock_now_ns();
     if (m->header.kind == SYNC_VERIFY)
         verify_message(set, m);
     else if (exchange_is_sender(s) && m->header.kind == SYNC_NOW)

@@ -1,8 +1,8 @@
 /* lineage: the epochs that a set's data went through on its way to this node.
  *
- * Two nodes' data belong together if the active one's went through the epoch of the passive one's. If not, one of them
- * began anew (a fresh disk, a lost state directory), and must not replace what the other one has: an empty node never
- * empties the other. Kept in a state file, changed once an epoch. */
+ * Two nodes' data belong together if the active one's went through the epoch of the passive one's. If not,
+ * one of them began anew (a fresh disk, a lost state directory), and must not replace what the other one has:
+ * an empty node never empties the other. Kept in a state file, changed once an epoch. */
 #pragma once
 #include "common/base.h"
 

@@ -53,8 +53,10 @@ static void on_second(void *userdata, int64_t now_ns)
     struct syncd *s = userdata;
 
     for (size_t i = 0; i < s->set_count; i++) {
-        if (exchange_is_sender(s))
+        if (exchange_is_sender(s)) {
             exchange_tell_lag(&s->sets[i]);
+            sender_check(&s->sets[i], now_ns);
+        }
         set_save_tree(&s->sets[i], now_ns, false);
         publish_soon(&s->sets[i]);
     }

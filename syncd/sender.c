@@ -43,6 +43,17 @@ void sender_again(struct set *set, const char *why)
     publish_soon(set);
 }
 
+void sender_check(struct set *set, int64_t now_ns)
+{
+    static const int64_t patience_ns = 120 * NS_PER_S;
+    const bool waits = set->stage == SET_COMPARING || set->sending.unanswered > 0;
+
+    if (waits && now_ns - set->heard_ns > patience_ns) {
+        set->heard_ns = now_ns;
+        sender_again(set, "the peer does not answer");
+    }
+}
+
 void sender_compared(struct set *set)
 {
     const struct replica_state own = replica_state(set->replica);

@@ -122,7 +122,7 @@ struct set {
     struct lineage lineage;
     char lineage_path[PATH_MAX];
     bool learned;     /* the scan that the role began with has ended */
-    bool known;                /* the tree was brought up to the disk since the start */
+    bool known;       /* the tree was brought up to the disk since the start */
     bool source_open; /* there is something to read: of a database, a first snapshot */
     int64_t tree_saved_ns;
 
@@ -136,7 +136,8 @@ struct set {
     uint64_t peer_entries;
     bool peer_whole;
     bool same_configuration;
-    bool all_new; /* the peer has nothing of this set */
+    int64_t heard_ns; /* the latest message about it */
+    bool all_new;     /* the peer has nothing of this set */
 
     enum set_stage stage;
     int64_t again_ns; /* SET_WAITING */
@@ -239,6 +240,8 @@ int64_t sender_due_ns(const struct set *set);      /* 0: nothing waits */
 void sender_ack(struct set *set, const struct sync_message *message);
 /* Since when the oldest change waits that the peer has not applied; 0 = none. */
 int64_t sender_oldest_ns(const struct set *set);
+/* Once a second: an answer that does not come for two minutes was lost. */
+void sender_check(struct set *set, int64_t now_ns);
 void sender_again(struct set *set, const char *why); /* compare again, after a pause that grows */
 
 /* restore.c */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "syncd/paths.h"
 #include "syncd/syncd.h"
 
 /* A bucket whose entries are coming in: the nodes that are the same here. */
@@ -50,10 +51,30 @@ static void file_free(struct compare_file *file)
     free(file);
 }
 
+/* Only at the end: the tree that is compared stays the same until then. */
+enum { IS_ABSENT = 1 };
+
+static void note_different(struct set *set, struct sync_bytes path, bool absent)
+{
+    set->comparing.differing++;
+    if (paths_add(&set->comparing.different, path, absent ? IS_ABSENT : 0) < 0)
+        sender_again(set, "out of memory");
+}
+
+void compare_conclude(struct set *set)
+{
+    struct sync_bytes path;
+    unsigned flags;
+
+    while (paths_next(&set->comparing.different, &path, &flags))
+        source_touch(set->source, path, flags & IS_ABSENT);
+}
+
 void compare_end(struct set *set)
 {
     struct comparing *c = &set->comparing;
 
+    paths_clear(&c->different);
     while (c->open) {
         struct compare_bucket *bucket = c->open;
         c->open = bucket->next;
@@ -196,7 +217,7 @@ static void want_blocks(struct set *set, struct sync_bytes path)
     struct compare_file *file = calloc(1, sizeof *file + path.size);
 
     if (!file) {
-        source_touch(set->source, path);
+        note_different(set, path, false);
         return;
     }
     file->path_size = path.size;
@@ -220,12 +241,11 @@ static void compare_entry(struct set *set, struct compare_bucket *bucket, struct
     const bool same = hash_equal(&own, hash);
     if (note_same(bucket, node) < 0 || same)
         return;
-    set->comparing.differing++;
     tree_get(set->tree, node, &entry);
     if (entry.type == SYNC_FILE && entry.size > SYNC_INLINE_MAX)
         want_blocks(set, path);
     else
-        source_touch(set->source, path);
+        note_different(set, path, false);
 }
 
 /* All entries of the bucket were told: what is only here is new to the peer. */
@@ -236,8 +256,7 @@ static void close_bucket(struct set *set, struct compare_bucket *bucket)
     for (tree_node node = 0; (node = tree_in_bucket(set->tree, bucket->bucket, node)) != 0;)
         if (!is_noted(bucket, node)) {
             const size_t size = tree_path(set->tree, node, path);
-            source_touch(set->source, (struct sync_bytes){path, size});
-            set->comparing.differing++;
+            note_different(set, (struct sync_bytes){path, size}, true);
         }
     struct compare_bucket **at = &set->comparing.open;
     while (*at != bucket)
@@ -298,7 +317,7 @@ void compare_blocks(struct set *set, const struct sync_message *m)
         return;
     if (r == 0 && file->count > 0)
         source_peer_blocks(set->source, path, m->blocks.block, file->blocks, file->count);
-    source_touch(set->source, path);
+    note_different(set, path, false);
     c->files = file->next;
     file_free(file);
     c->asked--;

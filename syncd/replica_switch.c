@@ -106,8 +106,12 @@ static int end_switch(struct replica *r, int done)
     unlock(r);
     history_end(r);
     r->phase = REPLICA_IDLE;
-    if (done < 0)
+    if (done < 0) {
+        /* Half of it is there: not whole before the next one is. */
+        r->public.whole = false;
+        replica_checkpoint(r);
         return done;
+    }
     r->public.generation = r->current.generation;
     r->public.whole = r->current.whole || (r->public.whole && !r->current.partial);
     r->tree_hash = tree_root_hash(r->options.tree);

@@ -62,6 +62,7 @@ void sender_compared(struct set *set)
     if (!same)
         log_info("set %s: compared with the peer: %" PRIu64 " entries differ%s", set->config->name,
                  set->comparing.differing, set->peer_whole ? "" : ", its first sync begins");
+    compare_conclude(set);
     compare_end(set);
     set->stage = SET_READY;
     /* Even if nothing differs the peer is to know that it has the data of this epoch. */

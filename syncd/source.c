@@ -273,9 +273,30 @@ void source_changed(struct source *s, struct sync_bytes path)
     source_mark(s, path, DIRTY_CONTENT | DIRTY_READ, DIRTY_NOW);
 }
 
-void source_touch(struct source *s, struct sync_bytes path)
+/* What the tree says of an entry must be what the peer has, or it would be taken for the base of a patch, or
+ * as what a rename begins with. */
+static void forget_entry(struct source *s, tree_node node, struct sync_bytes path, bool absent)
 {
-    source_mark(s, path, DIRTY_CONTENT | DIRTY_FORCE, DIRTY_NOW);
+    struct tree_entry entry;
+
+    if (absent) {
+        tree_remove(s->tree, node);
+        return;
+    }
+    tree_get(s->tree, node, &entry);
+    entry.content = (struct sync_hash){0};
+    entry.stat = (struct tree_stat){0};
+    entry.mtime_ns = 0;
+    tree_put(s->tree, path, &entry, NULL);
+}
+
+void source_touch(struct source *s, struct sync_bytes path, bool absent)
+{
+    const tree_node node = tree_find(s->tree, path);
+
+    if (node)
+        forget_entry(s, node, path, absent);
+    source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT | DIRTY_FORCE, DIRTY_NOW);
 }
 
 void source_surplus(struct source *s, struct sync_bytes path)
@@ -283,9 +304,24 @@ void source_surplus(struct source *s, struct sync_bytes path)
     source_mark(s, path, DIRTY_NAME | DIRTY_FORCE, DIRTY_NOW);
 }
 
+/* They were used, or are of another time. */
+void source_drop_blocks(struct source *s, struct sync_bytes path)
+{
+    for (struct peer_blocks **at = &s->peer_blocks; *at; at = &(*at)->next) {
+        struct peer_blocks *blocks = *at;
+        if (!path_equal((struct sync_bytes){blocks->path, blocks->size}, path))
+            continue;
+        *at = blocks->next;
+        free(blocks->hashes);
+        free(blocks);
+        return;
+    }
+}
+
 int source_peer_blocks(struct source *s, struct sync_bytes path, uint32_t block,
                        const struct sync_hash *blocks, size_t count)
 {
+    source_drop_blocks(s, path);
     struct peer_blocks *made = malloc(sizeof *made + path.size);
     struct sync_hash *hashes = malloc(MAX(count, 1) * sizeof *hashes);
 

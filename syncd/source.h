@@ -59,8 +59,9 @@ uint64_t source_scanned(const struct source *source); /* entries looked at in th
 
 /* Something has changed there, and nobody watches (a database's snapshot). */
 void source_changed(struct source *source, struct sync_bytes path);
-/* The peer does not hold `path` as the tree says (or at all): dirty at once. */
-void source_touch(struct source *source, struct sync_bytes path);
+/* The peer does not hold `path` as the tree says, or (`absent`) not at all: the tree forgets it, and it is
+ * dirty at once. */
+void source_touch(struct source *source, struct sync_bytes path, bool absent);
 /* The peer holds an entry that this node does not have: deleted in the next generation. */
 void source_surplus(struct source *source, struct sync_bytes path);
 /* The peer holds this content there, in blocks of this size: the base for the next patch. */

@@ -320,6 +320,9 @@ static int put_link(struct source *s, struct sync_bytes path, struct sync_bytes 
         tree_get(s->tree, node, &known);
     if (node && known.type == SYNC_HARDLINK && !(flags & DIRTY_FORCE) &&
         hash_equal(&known.content, &s->found.entry.content)) {
+        /* Something was done to the file by this name: nobody tells of its other names. */
+        if (known.stat.ctime_ns != s->found.entry.stat.ctime_ns)
+            paths_add(&s->build.extra, target, DIRTY_CONTENT);
         tree_set_stat(s->tree, node, &s->found.entry.stat, false);
         return 0;
     }
@@ -344,6 +347,10 @@ static int look_file(struct source *s, struct sync_bytes path, tree_node node, u
     }
     if (link)
         return put_link(s, path, (struct sync_bytes){target, size}, node, flags);
+    /* Looking for other names led to other directories. */
+    const int again = s->found.sight.links > 1 ? look(s, path, &directory, &name) : 0;
+    if (again < 0)
+        return again;
     if (node && !(flags & (DIRTY_FORCE | DIRTY_READ)) && sight_is(&s->found.sight, &known) && !known.racy) {
         s->found.entry.content = known.content;
         return entry_meta(s, path, node);

@@ -101,11 +101,14 @@ static void take_base(struct source *s, struct sync_bytes path, unsigned flags)
     free(b->base);
     b->base = NULL;
     b->base_count = 0;
-    if (!blocks || block != b->content.block || (b->base = malloc((count + 1) * sizeof *blocks)) == NULL)
+    if (!blocks || block != b->content.block || count == 0 ||
+        (b->base = malloc((count + 1) * sizeof *blocks)) == NULL)
         return;
     memcpy(b->base, blocks, count * sizeof *blocks);
     b->base_count = count;
     b->base_hash = hash_content(s->hasher, b->base, count);
+    if (told)
+        source_drop_blocks(s, path);
 }
 
 static bool is_quiet(const struct sight *sight)

@@ -116,6 +116,7 @@ struct source {
 /* ---- source.c */
 void source_mark(struct source *source, struct sync_bytes path, unsigned flags, enum dirty_when when);
 void source_poke(struct source *source);
+void source_drop_blocks(struct source *source, struct sync_bytes path);
 void source_tell_trouble(struct source *source, struct sync_bytes path, const char *text);
 void source_end_trouble(struct source *source, struct sync_bytes path);
 bool source_excluded(const struct source *source, struct sync_bytes path, bool directory);

@@ -16,6 +16,7 @@
 #include "syncd/hash.h"
 #include "syncd/lineage.h"
 #include "syncd/link.h"
+#include "syncd/paths.h"
 #include "syncd/replica.h"
 #include "syncd/snapshot.h"
 #include "syncd/source.h"
@@ -75,6 +76,7 @@ struct comparing {
     int group, bucket; /* the next ones to look at */
     int asked;         /* answers that are still to come */
     uint64_t differing;
+    struct paths different;      /* found so far */
     struct compare_bucket *open; /* buckets whose entries are coming in */
     struct compare_file *files;  /* big ones whose block hashes are wanted */
 };
@@ -230,7 +232,8 @@ void compare_begin(struct set *set);
 void compare_hashes(struct set *set, const struct sync_message *message);
 void compare_entries(struct set *set, const struct sync_message *message);
 void compare_blocks(struct set *set, const struct sync_message *message);
-void compare_end(struct set *set); /* forgets what is under way */
+void compare_conclude(struct set *set); /* what differs is dirty */
+void compare_end(struct set *set);      /* forgets what is under way */
 
 /* sender.c */
 void sender_reset(struct set *set); /* the exchange began anew */

@@ -350,6 +350,14 @@ static void take_pending(struct set *set)
     free(first);
 }
 
+/* A switch that failed half way: the tree is brought up to what is on the disk before anything is compared.
+ */
+static void learn_again(struct set *set)
+{
+    set->learned = false;
+    source_set_mode(set->source, SOURCE_LEARN);
+}
+
 bool receiver_work(struct set *set, int64_t now_ns)
 {
     struct receiving *r = &set->receiving;
@@ -362,7 +370,7 @@ bool receiver_work(struct set *set, int64_t now_ns)
         else if (done < 0) {
             r->switching = false;
             fail(set, done);
-            exchange_answer_set(set);
+            learn_again(set);
         }
         return done > 0 || r->pending;
     }

@@ -60,7 +60,8 @@ int apply_settle(struct replica *r, struct sync_bytes path, const struct sync_me
         .xattrs = hash_bytes(r->options.hasher, meta->xattrs.at, meta->xattrs.size),
     };
 
-    if (look_at(place->directory, place->name, &look) == 0)
+    /* After a crash the scan that follows looks at it anew: the tree may be of another time. */
+    if (!r->redo && look_at(place->directory, place->name, &look) == 0)
         entry.stat = look.stat;
     const tree_node node = tree_find(tree, path);
     if (node) {

@@ -193,7 +193,7 @@ static void remember(struct replica *r, uint32_t block, const struct sync_hash *
     const struct patching *p = &r->patching;
     const tree_node node = tree_find(r->options.tree, (struct sync_bytes){p->path, p->path_size});
 
-    if (node && count > 1)
+    if (node && count > 1 && !r->redo)
         tree_set_blocks(r->options.tree, node, block, hashes, count);
 }
 

@@ -285,9 +285,9 @@ class Editor:
             pass  # what is there decides what can be done
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", os.environ.get("SYNC_SEEDS", "1 2").split())
 def test_L13_half_a_minute_of_everything(lab, seed):
-    editor = Editor(seed)
+    editor = Editor(int(seed))
     make_tree(lab.data("alpha", "files"))
     active = start(lab)
     lab.wait_current()

@@ -46,7 +46,7 @@ int build_begin(struct source *s, int64_t now_ns, bool urgent)
         b->files += 1 + b->taken[i]->files;
         b->bytes += b->taken[i]->bytes;
     }
-    b->begun = true;
+    b->begun = s->unsure = true;
     places_release(s->places);
     owners_forget(s->owners);
     return 0;

@@ -254,6 +254,9 @@ static int look_directory(struct source *s, struct sync_bytes path, tree_node no
         tree_set_stat(s->tree, node, &s->found.entry.stat, false);
         return 0;
     }
+    /* It was thought to be renamed, and what it was before has been replaced: all in it is new. */
+    if (!node && (flags & DIRTY_DEEP) && !s->build.quiet)
+        scan_directory(s, path);
     return entry_put(s, path, (struct sync_bytes){0});
 }
 

@@ -103,6 +103,8 @@ struct source {
     struct inotify *inotify;
     struct dirs *dirs;
     struct leaving leaving;
+    bool unsure;    /* paths were looked at since all events were known: what they meant may have been renamed
+                       before */
     int above[64];  /* watches of the directories that the roots are in, by root */
     bool unwatched; /* there are too few watches: looks at everything again, now and then */
     struct loop_source *inotify_source, *step_timer, *due_timer, *rescan_timer;

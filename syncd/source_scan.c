@@ -124,6 +124,7 @@ static void list_next(struct source *s)
     struct sync_bytes path;
     struct sight sight;
     const char *name;
+    s->unsure = true;
     int r = walk_next(&s->scan.walk, &path, &name);
 
     if (r == 0) {

@@ -117,15 +117,15 @@ static void arrived(struct source *s, struct sync_bytes path, const struct inoti
     const struct sync_bytes from = {l->path, l->size};
     const bool known = l->there && l->cookie == event->cookie && l->directory;
 
-    source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT, DIRTY_NOW);
+    source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT | DIRTY_DEEP, DIRTY_NOW);
     if (!event->directory)
         return;
     dirs_remove(s->dirs, path, drop_watch, s);
     if (known && !source_excluded(s, path, true)) {
         dirty_rename(s->dirty, from, path);
         source_mark(s, from, DIRTY_NAME, DIRTY_NOW);
-        source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT, DIRTY_NOW);
-        if (dirs_move(s->dirs, from, path) == 0 && !walk_touches(&s->scan.walk, from)) {
+        source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT | DIRTY_DEEP, DIRTY_NOW);
+        if (dirs_move(s->dirs, from, path) == 0 && !walk_touches(&s->scan.walk, from) && !s->unsure) {
             l->there = false;
             return;
         }
@@ -229,5 +229,6 @@ void watch_drain(struct source *s)
         ;
     if (s->inotify)
         it_left(s);
+    s->unsure = s->build.begun || walk_listing(&s->scan.walk);
     source_poke(s);
 }

@@ -113,6 +113,7 @@ def test_L15_a_clean_stop_says_so_and_a_killed_daemon_is_seen(lab):
     assert recording.finish["how"] == "ended"
     assert recording.records[-1]["kind"] == "end" and recording.records[-1]["text"] == "superviserd ends"
     assert recording.of("role")[-1]["role"] == "passive", "the handover before it, too"
+    os.kill(lab.daemon_pid("beta", "superviserd"), signal.SIGSTOP)  # else it may hear of its parent's end first
     lab.kill_duet("beta")
     assert read(lab, "beta").finish["how"] in ("goes-on", "cut")
 

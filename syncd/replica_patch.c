@@ -228,8 +228,11 @@ static int install_staged(struct replica *r, const struct sync_op *op)
     }
     const int directory = area ? area_of(area, name) : -1;
     AUTO_CLOSE int fd = done < 0 ? -1 : openat(directory, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    if (done == 0 && fd < 0)
-        return r->redo && errno == ENOENT ? 0 : -errno;
+    if (done == 0 && fd < 0) {
+        const int error = errno;
+        apply_touch(r, path);
+        return r->redo && error == ENOENT ? 0 : -error;
+    }
     const struct attributes attributes = attributes_of(&r->owners, &p->meta, false);
     if (done == 0)
         done = attributes_put(fd, &attributes, true, false);

@@ -55,6 +55,16 @@ static bool may_be_passed_over(const struct replica *r, int error)
     return r->redo && error != -ENOSPC && error != -EIO && error != -ENOMEM;
 }
 
+/* What was done before the crash has changed the times of directories, which were to be set again at the end.
+ */
+static void touch_passed(struct replica *r, const struct sync_op *op)
+{
+    if (op->path.size > 0)
+        apply_touch(r, op->path);
+    if (op->kind == SYNC_OP_MOVE)
+        apply_touch(r, op->content);
+}
+
 int replica_apply_all(struct replica *r)
 {
     struct walker *w = &r->walker;
@@ -68,6 +78,8 @@ int replica_apply_all(struct replica *r)
         w->bytes += op.content.size;
         const bool opens = op.kind == SYNC_OP_OPEN;
         const bool wanted = !r->redo || r->view_of || redo_translate(r, w->at, &op);
+        if (!wanted)
+            touch_passed(r, &op);
         const int done = wanted ? apply_operation(r, &op) : 0;
         w->at++;
         if (done < 0 && !may_be_passed_over(r, done))

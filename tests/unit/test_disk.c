@@ -33,6 +33,10 @@ static void on_done(void *userdata, int64_t done)
         loop_exit(w.loop, 0);
 }
 
+/* One lives as long as its daemon: none is ever closed. */
+struct disk *all_disks[16];
+size_t disk_count;
+
 static int begin(void **state)
 {
     (void)state;
@@ -41,11 +45,8 @@ static int begin(void **state)
     assert_non_null(mkdtemp(w.dir));
     snprintf(w.path, sizeof w.path, "%s/file", w.dir);
     assert_int_equal(loop_new(&w.loop), 0);
-    /* One lives as long as its daemon: none is ever closed. */
-    static struct disk *all[16];
-    static size_t count;
     const int r = disk_open(w.loop, on_done, NULL, &w.disk);
-    all[count++] = w.disk;
+    all_disks[disk_count++] = w.disk;
     return r;
 }
 

@@ -74,7 +74,14 @@ def test_no_zombies_where_duet_run_is_the_first_process(lab):
         return [int(word) for word in open("/proc/%d/task/%d/children" % (pid, pid)).read().split()]
 
     def states(pid):
-        return {child: open("/proc/%d/stat" % child).read().rsplit(")", 1)[1].split()[0] for child in children(pid)}
+        found = {}
+        for child in children(pid):
+            try:
+                with open("/proc/%d/stat" % child) as stat:
+                    found[child] = stat.read().rsplit(")", 1)[1].split()[0]
+            except FileNotFoundError:
+                pass  # it was collected just now
+        return found
 
     try:
         lab.wait_for(lambda: lab.serves("alpha"), 20, "alpha serves")

@@ -290,8 +290,11 @@ static int take(struct replica *r, const struct sync_op *op)
     case SYNC_OP_META:
         return check_base(r, op);
     case SYNC_OP_OPEN:
-        if (!op->patch)
+        if (!op->patch) {
+            r->moved =
+                true; /* once installed its content is nowhere else: as a rename, it cannot be done again */
             paths_add(&r->made, op->path, 0);
+        }
         return incoming_open(r, op);
     case SYNC_OP_BLOCK:
     case SYNC_OP_HOLE:

@@ -77,7 +77,8 @@ int redo_begin(struct replica *r)
     r->walker.rest = (struct sync_bytes){0};
     for (size_t at = 0; (next = walker_next(r, &op)) == 1; at++) {
         const bool move = op.kind == SYNC_OP_MOVE, staged = op.kind == SYNC_OP_OPEN && !op.patch;
-        if ((move || op.kind == SYNC_OP_DELETE) && add_past(redo, &op, at) < 0)
+        /* What is installed from a staging file is in the place of whatever was put there before. */
+        if ((move || staged || op.kind == SYNC_OP_DELETE) && add_past(redo, &op, at) < 0)
             return -ENOMEM;
         if (!reached &&
             ((move && is_move_to_do(r, &op, moves)) || (staged && is_staged_to_do(r, &op, opens))))

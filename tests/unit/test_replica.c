@@ -1,4 +1,5 @@
-/* The replica on a real file system: fed by a real source, killed at any moment, fed with what no sender makes. */
+/* The replica on a real file system: fed by a real source, killed at any moment, fed with what no sender
+ * makes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -281,7 +282,8 @@ static void test_what_was_changed_here_is_kept_aside(void **state)
     put("one", "2", 1);
     carry();
     assert_int_equal(replica_state(w.replica).conflicts, 1);
-    snprintf(command, sizeof command, "grep -rq 'changed on this side' %s", replica_state(w.replica).conflict_dir);
+    snprintf(command, sizeof command, "grep -rq 'changed on this side' %s",
+             replica_state(w.replica).conflict_dir);
     assert_int_equal(system(command), 0);
 }
 
@@ -362,7 +364,8 @@ static void random_edit(void)
 
 static void show_operations(void)
 {
-    static const char *const names[] = {"", "put", "meta", "open", "block", "hole", "close", "move", "delete"};
+    static const char *const names[] = {"",     "put",   "meta", "open",  "block",
+                                        "hole", "close", "move", "delete"};
     struct sync_op op;
 
     for (size_t i = 0; i < w.batch_count; i++)
@@ -427,6 +430,43 @@ static void test_killed_at_any_moment_it_has_a_whole_generation(void **state)
     assert_true(old > 5 && new > 5);
 }
 
+/* As a crash leaves it: nothing is closed, and no checkpoint made. The dead one stays as it is, to the end.
+ */
+static void die_and_recover(void)
+{
+    static struct replica *dead[8];
+    static size_t count;
+
+    assert_true(count < sizeof dead / sizeof *dead);
+    dead[count++] = w.replica;
+    open_replica();
+}
+
+/* What was installed from a staging file has its content nowhere else: an older put must not come over it
+ * again. */
+static void test_what_came_last_stays_after_a_crash(void **state)
+{
+    static const size_t sizes[][3] = {{5, 200000, 0}, {200000, 5, 300000}, {5, 70000, 200000}};
+    struct stat status;
+    char path[PATH_MAX];
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/file", w.to);
+    look_through(w.source, SOURCE_FOLLOW);
+    carry();
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        for (size_t k = 0; k < 3 && sizes[i][k]; k++) {
+            copy_remove(in("file"));
+            put_big("file", sizes[i][k]);
+            carry();
+        }
+        die_and_recover();
+        assert_int_equal(stat(path, &status), 0);
+        assert_int_equal(status.st_size, sizes[i][2] ? sizes[i][2] : sizes[i][1]);
+        assert_same();
+    }
+}
+
 int main(void)
 {
 #define WITH(test) cmocka_unit_test_setup_teardown(test, begin, end)
@@ -435,6 +475,7 @@ int main(void)
         WITH(test_what_was_changed_here_is_kept_aside),
         WITH(test_a_generation_that_ends_early_leaves_nothing),
         WITH(test_a_refused_generation_leaves_nothing),
+        WITH(test_what_came_last_stays_after_a_crash),
         WITH(test_killed_at_any_moment_it_has_a_whole_generation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,14 @@ int content_open(struct content *content, int directory, const char *name, uint3
     return r;
 }
 
+int content_refresh(struct content *content)
+{
+    const uint64_t size = content->sight.size;
+    const int r = prepare(content, content->block);
+
+    return r == 0 && content->sight.size != size ? CONTENT_CHANGED : r;
+}
+
 /* All of `size` bytes, or the file has become shorter. */
 static int read_at(int fd, uint8_t *bytes, size_t size, uint64_t offset)
 {

@@ -44,6 +44,9 @@ void content_clear(struct content *content);
 /* Opens a file (something of another kind: CONTENT_CHANGED) and looks at it. `block`: the smallest
  * block size. 0 or a negative errno. */
 int content_open(struct content *content, int directory, const char *name, uint32_t block);
+/* Looks again, from the beginning: it may be fresh no more. 0; CONTENT_CHANGED (its size); or another error.
+ */
+int content_refresh(struct content *content);
 void content_close(struct content *content);
 uint64_t content_size(const struct content *content);
 

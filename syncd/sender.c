@@ -20,7 +20,7 @@ void sender_reset(struct set *set)
     struct sending *g = &set->sending;
 
     if (set->stage == SET_SENDING)
-        source_end(set->source, false);
+        source_end(set->source);
     set->snapshot_waits = set->snapshot_waits || g->with_snapshot;
     g->with_snapshot = false;
     g->raw_size = g->part_bytes = 0;
@@ -199,7 +199,7 @@ static int finish(struct set *set)
         r = send_commit(set, true);
     if (r < 0)
         return r;
-    source_end(set->source, true);
+    source_end(set->source);
     if (g->with_snapshot)
         snapshot_taken(set->snapshot);
     g->with_snapshot = false;

@@ -129,7 +129,7 @@ static bool learn_step(struct source *s)
     }
     const int r = build_fill(s, NULL, SIZE_MAX, &used);
     if (r <= 0) {
-        build_end(s, true);
+        build_end(s);
         s->build.quiet = false;
     }
     return true;
@@ -145,6 +145,8 @@ static void on_step(void *userdata, int64_t now_ns)
     if (s->scan.again && !s->scan.running)
         scan_begin(s);
     bool more = scan_step(s);
+    if (!more)
+        watch_drain(s);
     if (!more && s->mode == SOURCE_LEARN)
         more = learn_step(s);
     if (more) {
@@ -229,7 +231,7 @@ void source_free(struct source *s)
 void source_set_mode(struct source *s, enum source_mode mode)
 {
     if (s->build.begun)
-        build_end(s, false);
+        build_end(s);
     scan_stop(s);
     watch_stop(s);
     forget_troubles(s);
@@ -374,8 +376,8 @@ bool source_can_split(const struct source *s)
     return !s->build.reading;
 }
 
-void source_end(struct source *s, bool taken)
+void source_end(struct source *s)
 {
-    build_end(s, taken);
+    build_end(s);
     source_poke(s);
 }

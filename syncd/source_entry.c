@@ -8,7 +8,7 @@
 
 /* ------------------------------------------------------------------------ what is there */
 
-static int look(struct source *s, struct sync_bytes path, int *directory, const char **name)
+int entry_sight(struct source *s, struct sync_bytes path, int *directory, const char **name)
 {
     const int r = places_find(s->places, path, directory, name);
 
@@ -58,15 +58,16 @@ static bool same_meta(const struct tree_entry *a, const struct tree_entry *b)
            hash_equal(&a->xattrs, &b->xattrs);
 }
 
-/* A name of this inode is no more: its other names are looked at, since nobody tells of them. */
-static void links_leave(struct source *s, const struct tree_stat *stat)
+/* All that is said of it stays; only where it is on the disk may differ. */
+void entry_stat(struct source *s, tree_node node)
 {
-    uint8_t path[SYNC_PATH_MAX];
+    const struct tree_stat *stat = &s->found.entry.stat;
+    struct tree_entry known;
 
-    for (tree_node node = 0; (node = tree_by_inode(s->tree, stat, node)) != 0;) {
-        const size_t size = tree_path(s->tree, node, path);
-        paths_add(&s->build.extra, (struct sync_bytes){path, size}, DIRTY_CONTENT | DIRTY_FORCE);
-    }
+    tree_get(s->tree, node, &known);
+    tree_set_stat(s->tree, node, stat, s->found.entry.racy);
+    if (known.stat.inode != 0 && known.type != SYNC_DIRECTORY && known.stat.inode != stat->inode)
+        links_leave(s, &known.stat);
 }
 
 /* The tree has it now as it was found. */
@@ -81,7 +82,6 @@ void entry_settle(struct source *s, struct sync_bytes path, tree_node node)
     if (known.stat.inode != 0 && known.type != SYNC_DIRECTORY &&
         known.stat.inode != s->found.entry.stat.inode)
         links_leave(s, &known.stat);
-    build_touched(s, path);
 }
 
 int entry_put(struct source *s, struct sync_bytes path, struct sync_bytes content)
@@ -107,7 +107,7 @@ int entry_meta(struct source *s, struct sync_bytes path, tree_node node)
 
     tree_get(s->tree, node, &known);
     if (same_meta(&known, &s->found.entry)) {
-        tree_set_stat(s->tree, node, &s->found.entry.stat, s->found.entry.racy);
+        entry_stat(s, node);
         return 0;
     }
     const int r = build_emit(s, &op);
@@ -121,35 +121,16 @@ int entry_meta(struct source *s, struct sync_bytes path, tree_node node)
 static int emit_delete(struct source *s, struct sync_bytes path)
 {
     const struct sync_op op = {.kind = SYNC_OP_DELETE, .path = path};
-    const int r = build_emit(s, &op);
 
-    if (r == 0)
-        build_touched(s, path);
-    return r;
+    return build_emit(s, &op);
 }
 
-/* All inodes that have a name below: their other names are looked at afterwards. */
-static void names_leave(struct source *s, tree_node node, int depth)
-{
-    struct tree_entry entry;
-
-    tree_get(s->tree, node, &entry);
-    if (entry.type != SYNC_DIRECTORY) {
-        tree_set_stat(s->tree, node, &(struct tree_stat){0}, false); /* it is none of them any more */
-        links_leave(s, &entry.stat);
-        return;
-    }
-    for (tree_node child = tree_first_child(s->tree, node); child && depth < SYNC_PATH_MAX / 2;
-         child = tree_next_sibling(s->tree, child))
-        names_leave(s, child, depth + 1);
-}
-
-static int remove_known(struct source *s, struct sync_bytes path, tree_node node)
+int entry_remove(struct source *s, struct sync_bytes path, tree_node node)
 {
     const int r = emit_delete(s, path);
 
     if (r == 0) {
-        names_leave(s, node, 0);
+        links_leave_below(s, node, 0);
         tree_remove(s->tree, node);
     }
     return r;
@@ -161,103 +142,122 @@ static bool is_there(struct source *s, struct sync_bytes path)
     int directory;
 
     places_release(s->places);
-    if (look(s, path, &directory, &name) < 0)
+    if (entry_sight(s, path, &directory, &name) < 0)
         return false;
     s->found.type = sight_type(&s->found.sight);
-    return s->found.type != 0 && !source_excluded(s, path, s->found.type == SYNC_DIRECTORY);
+    return s->found.type != 0;
 }
 
-int entry_delete(struct source *s, struct sync_bytes path)
+/* Something happened, since the generation began, to its name or to that of a directory that it is in: it may
+ * be elsewhere by now, and then the peer must not be without it in between. The next generation looks. */
+static bool comes_again(struct source *s, struct sync_bytes path)
 {
-    const tree_node node = tree_find(s->tree, path);
+    for (; path.size > 0; path = path_parent(path)) {
+        const struct dirty_entry *entry = dirty_find(s->dirty, path);
+        if (entry && entry->flags & DIRTY_NAME)
+            return true;
+    }
+    return false;
+}
 
-    if (node == 0 || is_there(s, path))
+/* Only of a directory that is where the tree has it can be said what is gone from it. Of another one the news
+ * is still to come, and what waits below it is renamed with it. */
+static bool parent_is_known(struct source *s, struct sync_bytes path, unsigned flags)
+{
+    const struct sync_bytes parent = path_parent(path);
+    const tree_node node = tree_find(s->tree, parent);
+    struct tree_entry entry;
+
+    if (node == 0)
+        return true;
+    tree_get(s->tree, node, &entry);
+    if (links_is_name(s, parent, &entry.stat))
+        return true;
+    source_mark(s, path, flags | DIRTY_NAME, DIRTY_NOW);
+    source_mark(s, parent, DIRTY_NAME, DIRTY_NOW);
+    return false;
+}
+
+int entry_delete(struct source *s, struct sync_bytes path, unsigned flags)
+{
+    if (is_there(s, path))
         return 0;
-    return remove_known(s, path, node);
+    watch_drain(s);
+    if (comes_again(s, path) || !parent_is_known(s, path, flags))
+        return 0;
+    const tree_node node = tree_find(s->tree, path);
+    return node ? entry_remove(s, path, node) : 0;
+}
+
+/* The peer has what this node has not; with its directory it goes by itself. */
+static int surplus(struct source *s, struct sync_bytes path)
+{
+    const tree_node parent = tree_find(s->tree, path_parent(path));
+    struct tree_entry entry;
+
+    if (parent == 0)
+        return 0;
+    tree_get(s->tree, parent, &entry);
+    build_parent(s, path);
+    return entry.type == SYNC_DIRECTORY ? emit_delete(s, path) : 0;
+}
+
+/* A root that is a directory and is not there is more likely not mounted than meant to be deleted on the
+ * other node, too. */
+static bool is_missing_root(struct source *s, struct sync_bytes path, tree_node node)
+{
+    struct tree_entry entry;
+
+    if (s->build.quiet || path_parent(path).size > 0)
+        return false;
+    tree_get(s->tree, node, &entry);
+    return entry.type == SYNC_DIRECTORY;
 }
 
 static int gone(struct source *s, struct sync_bytes path, unsigned flags)
 {
-    /* The peer has it, and this node never had: there is nothing that it could have been renamed from. */
-    if (tree_find(s->tree, path) == 0)
-        return flags & DIRTY_FORCE ? emit_delete(s, path) : 0;
-    return paths_add(&s->build.gone, path, 0);
+    const tree_node node = tree_find(s->tree, path);
+
+    if (node == 0 && flags & DIRTY_FORCE)
+        return surplus(s, path);
+    if (node && is_missing_root(s, path, node))
+        return ROOT_IS_MISSING;
+    return paths_add(&s->build.gone, path, flags & (DIRTY_CONTENT | DIRTY_READ | DIRTY_DEEP));
 }
 
-/* -------------------------------------------------------------------------- moved */
-
-/* The entry that the tree knows under this inode, if it is not where it was. */
-static tree_node moved_from(struct source *s, struct sync_bytes path, const struct sight *sight,
-                            uint8_t *from, size_t *from_size)
+/* It stays on each node as it is. */
+static int forget(struct source *s, struct sync_bytes path)
 {
-    struct tree_entry entry;
-    struct sight there;
-    const char *name;
-    int directory;
+    const tree_node node = tree_find(s->tree, path);
 
-    for (tree_node node = 0; (node = tree_by_inode(s->tree, &sight->stat, node)) != 0;) {
-        *from_size = tree_path(s->tree, node, from);
-        const struct sync_bytes old = {from, *from_size};
-        tree_get(s->tree, node, &entry);
-        if (entry.type != sight_type(sight) || path_parent(old).size == 0 || path_below(path, old))
-            continue;
-        if (entry.stat.birth_ns != sight->stat.birth_ns)
-            continue; /* the number came again */
-        if (places_find(s->places, old, &directory, &name) == 0 && sight_at(directory, name, &there) == 0 &&
-            there.stat.inode == sight->stat.inode && there.stat.device == sight->stat.device)
-            continue; /* another name of it */
-        return node;
+    if (node) {
+        links_leave_below(s, node, 0);
+        tree_remove(s->tree, node);
     }
     return 0;
-}
-
-/* 1: it was renamed, in the tree as well; 0: it was not. */
-static int try_move(struct source *s, struct sync_bytes path, const struct sight *sight)
-{
-    uint8_t from[SYNC_PATH_MAX];
-    size_t from_size;
-
-    if (path_parent(path).size == 0)
-        return 0;
-    const tree_node node = moved_from(s, path, sight, from, &from_size);
-    if (node == 0)
-        return 0;
-    const struct sync_bytes old = {from, from_size};
-    const struct sync_op op = {.kind = SYNC_OP_MOVE, .path = old, .content = path};
-    const tree_node there = tree_find(s->tree, path);
-    int r = there ? remove_known(s, path, there) : 0;
-    if (r == 0 && tree_find(s->tree, old) != node)
-        return 0; /* it was below what was replaced */
-    if (r == 0)
-        r = build_emit(s, &op);
-    if (r < 0)
-        return r == -EINVAL ? 0 : r;
-    if (tree_move(s->tree, node, path) < 0)
-        return -ENOMEM;
-    build_touched(s, old);
-    build_touched(s, path);
-    const struct sync_bytes parent = path_parent(old);
-    if (parent.size > 0)
-        paths_add(&s->build.parents, parent, 0);
-    return 1;
 }
 
 /* -------------------------------------------------------------------- kinds of entries */
 
 static int look_directory(struct source *s, struct sync_bytes path, tree_node node, unsigned flags)
 {
+    const struct tree_stat *stat = &s->found.entry.stat;
     struct tree_entry known;
+    int r = 0;
 
     if (node)
         tree_get(s->tree, node, &known);
-    if (node && !(flags & DIRTY_FORCE) && same_meta(&known, &s->found.entry)) {
-        tree_set_stat(s->tree, node, &s->found.entry.stat, false);
-        return 0;
-    }
-    /* It was thought to be renamed, and what it was before has been replaced: all in it is new. */
-    if (!node && (flags & DIRTY_DEEP) && !s->build.quiet)
-        scan_directory(s, path);
-    return entry_put(s, path, (struct sync_bytes){0});
+    const bool other = !node || (known.stat.inode != 0 &&
+                                 (known.stat.inode != stat->inode || known.stat.device != stat->device ||
+                                  known.stat.birth_ns != stat->birth_ns));
+    if (!node || flags & DIRTY_FORCE)
+        r = entry_put(s, path, (struct sync_bytes){0});
+    else
+        r = entry_meta(s, path, node);
+    if (!other && s->dirs && !s->unwatched && dirs_watch(s->dirs, path) == 0 && !s->scan.running)
+        scan_directory(s, path); /* it may be listed now */
+    /* Of what is in a directory that was not here before nothing is known. */
+    return r == 0 && (other || flags & DIRTY_DEEP) ? build_walk(s, path) : r;
 }
 
 static int look_symlink(struct source *s, struct sync_bytes path, tree_node node, unsigned flags,
@@ -275,61 +275,22 @@ static int look_symlink(struct source *s, struct sync_bytes path, tree_node node
         tree_get(s->tree, node, &known);
     if (node && !(flags & DIRTY_FORCE) && hash_equal(&known.content, &s->found.entry.content) &&
         same_meta(&known, &s->found.entry)) {
-        tree_set_stat(s->tree, node, &s->found.entry.stat, false);
+        entry_stat(s, node);
         return 0;
     }
     return entry_put(s, path, (struct sync_bytes){s->target, (size_t)size});
 }
 
-static bool is_name_of(struct source *s, struct sync_bytes path, const struct tree_stat *stat)
+/* Nobody wrote to it: only its name, or what travels beside its content, can have changed. */
+static bool keeps_content(const struct sight *sight, const struct tree_entry *known, unsigned flags)
 {
-    struct sight there;
-    const char *name;
-    int directory;
-
-    return places_find(s->places, path, &directory, &name) == 0 && sight_at(directory, name, &there) == 0 &&
-           there.stat.inode == stat->inode && there.stat.device == stat->device;
-}
-
-/* Of the names of an inode in the set the one that sorts first is the file. */
-static bool link_target(struct source *s, struct sync_bytes path, uint8_t *target, size_t *size)
-{
-    const struct tree_stat stat = s->found.sight.stat;
-    uint8_t other[SYNC_PATH_MAX];
-    bool found = false;
-
-    for (tree_node node = 0; (node = tree_by_inode(s->tree, &stat, node)) != 0;) {
-        const struct sync_bytes name = {other, tree_path(s->tree, node, other)};
-        const struct sync_bytes best = {found ? target : path.at, found ? *size : path.size};
-        if (path_compare(name, best) >= 0 || !is_name_of(s, name, &stat))
-            continue;
-        memcpy(target, other, name.size);
-        *size = name.size;
-        found = true;
-    }
-    return found;
-}
-
-/* What had this file's other names: they are said again when it has changed. */
-static int put_link(struct source *s, struct sync_bytes path, struct sync_bytes target, tree_node node,
-                    unsigned flags)
-{
-    struct tree_entry known;
-
-    s->found.entry.type = s->found.meta.type = SYNC_HARDLINK;
-    s->found.entry.size = 0;
-    s->found.entry.content = hash_bytes(s->hasher, target.at, target.size);
-    if (node)
-        tree_get(s->tree, node, &known);
-    if (node && known.type == SYNC_HARDLINK && !(flags & DIRTY_FORCE) &&
-        hash_equal(&known.content, &s->found.entry.content)) {
-        /* Something was done to the file by this name: nobody tells of its other names. */
-        if (known.stat.ctime_ns != s->found.entry.stat.ctime_ns)
-            paths_add(&s->build.extra, target, DIRTY_CONTENT);
-        tree_set_stat(s->tree, node, &s->found.entry.stat, false);
-        return 0;
-    }
-    return entry_put(s, path, target);
+    if (flags & (DIRTY_FORCE | DIRTY_READ) || known->racy || known->type != SYNC_FILE)
+        return false;
+    if (sight_is(sight, known))
+        return true;
+    return !(flags & DIRTY_CONTENT) && sight->links == 1 && sight->size == known->size &&
+           sight->mtime_ns == known->mtime_ns && sight->stat.inode == known->stat.inode &&
+           sight->stat.device == known->stat.device && sight->stat.birth_ns == known->stat.birth_ns;
 }
 
 static int look_file(struct source *s, struct sync_bytes path, tree_node node, unsigned flags, int directory,
@@ -341,24 +302,22 @@ static int look_file(struct source *s, struct sync_bytes path, tree_node node, u
 
     if (node)
         tree_get(s->tree, node, &known);
-    const bool link = s->found.sight.links > 1 && link_target(s, path, target, &size);
+    const bool link = s->found.sight.links > 1 && links_target(s, path, target, &size);
     if (node && (known.type == SYNC_HARDLINK) != link) {
-        const int r = remove_known(s, path, node);
+        const int r = entry_remove(s, path, node);
         if (r < 0)
             return r;
         node = 0;
     }
     if (link)
-        return put_link(s, path, (struct sync_bytes){target, size}, node, flags);
-    /* Looking for other names led to other directories. */
-    const int again = s->found.sight.links > 1 ? look(s, path, &directory, &name) : 0;
-    if (again < 0)
-        return again;
-    if (node && !(flags & (DIRTY_FORCE | DIRTY_READ)) && sight_is(&s->found.sight, &known) && !known.racy) {
+        return links_put(s, path, (struct sync_bytes){target, size}, node, flags);
+    if (node && keeps_content(&s->found.sight, &known, flags)) {
         s->found.entry.content = known.content;
         return entry_meta(s, path, node);
     }
-    return file_look(s, path, directory, name, flags);
+    /* Looking at the other names may have closed the directory. */
+    const int r = places_find(s->places, path, &directory, &name);
+    return r < 0 ? r : file_look(s, path, directory, name, flags);
 }
 
 /* ------------------------------------------------------------------------- the entry */
@@ -384,37 +343,48 @@ static int look_at_kind(struct source *s, struct sync_bytes path, unsigned flags
 static int parent_first(struct source *s, struct sync_bytes path)
 {
     const struct sync_bytes parent = path_parent(path);
+    const char *name;
+    int directory;
 
     if (parent.size == 0 || tree_find(s->tree, parent) != 0)
         return 1;
-    const int r = entry_look(s, parent, DIRTY_NAME | DIRTY_CONTENT);
-    return r < 0 ? r : tree_find(s->tree, parent) != 0;
+    int r = entry_sight(s, parent, &directory, &name);
+    if (r == 0)
+        r = sight_type(&s->found.sight) == SYNC_DIRECTORY ? entry_look(s, parent, DIRTY_CONTENT | DIRTY_DEEP)
+                                                          : -ENOTDIR;
+    if (r < 0)
+        return place_is_gone(r) ? 0 : r;
+    return tree_find(s->tree, parent) != 0;
 }
 
-static enum sync_type kind_of(const struct tree_entry *entry)
+/* Nothing about it differs from what the peer holds. */
+static bool is_unchanged(struct source *s, struct sync_bytes path, unsigned flags)
 {
-    return entry->type == SYNC_HARDLINK ? SYNC_FILE : entry->type;
-}
-
-/* Something of another kind is in the way; or it is another thing, that was elsewhere before. */
-static int make_way(struct source *s, struct sync_bytes path)
-{
+    const struct sight *sight = &s->found.sight;
     const tree_node node = tree_find(s->tree, path);
-    struct tree_entry known = {0};
-    int r = 0;
+    struct tree_entry known;
 
-    if (node)
-        tree_get(s->tree, node, &known);
-    const struct sight sight = s->found.sight;
-    if (node == 0 || known.stat.inode != sight.stat.inode) {
-        r = sight.links > 1 && s->found.type == SYNC_FILE ? 0 : try_move(s, path, &sight);
-        if (r != 0)
-            return r < 0 ? r : 0;
-    }
-    if (node && kind_of(&known) != s->found.type)
-        r = remove_known(s, path, node);
-    s->found.sight = sight;
-    return r;
+    if (!node || flags & (DIRTY_FORCE | DIRTY_READ) ||
+        (flags & DIRTY_DEEP && s->found.type == SYNC_DIRECTORY) ||
+        (s->found.type == SYNC_FILE && sight->links > 1))
+        return false;
+    tree_get(s->tree, node, &known);
+    return known.type != SYNC_HARDLINK && sight_is(sight, &known);
+}
+
+static int look_on(struct source *s, struct sync_bytes path, unsigned flags)
+{
+    const char *name;
+    int directory;
+    int r = moves_make_way(s, path);
+
+    if (r == 0)
+        r = entry_sight(s, path, &directory, &name); /* the way of others leads through the same place */
+    if (r == 0 && sight_type(&s->found.sight) != s->found.type)
+        r = CONTENT_CHANGED;
+    if (r == 0)
+        r = look_meta(s, directory, name);
+    return r < 0 ? r : look_at_kind(s, path, flags, directory, name);
 }
 
 int entry_look(struct source *s, struct sync_bytes path, unsigned flags)
@@ -423,22 +393,21 @@ int entry_look(struct source *s, struct sync_bytes path, unsigned flags)
     int directory;
     int r = parent_first(s, path);
 
-    if (r <= 0)
-        return r < 0 ? r : gone(s, path, flags);
-    r = look(s, path, &directory, &name);
-    if (place_is_gone(r))
-        return gone(s, path, flags);
-    if (r < 0)
-        return r;
-    s->found.type = sight_type(&s->found.sight);
-    if (s->found.type == 0 || source_excluded(s, path, s->found.type == SYNC_DIRECTORY))
-        return gone(s, path, flags);
-    r = make_way(s, path);
-    if (r == 0)
-        r = look(s, path, &directory, &name); /* the way of others leads through the same place */
-    if (r == 0)
-        r = look_meta(s, directory, name);
+    s->build.special = false;
+    if (r == 1)
+        r = entry_sight(s, path, &directory, &name);
+    else if (r == 0)
+        r = -ENOENT;
     if (r < 0)
         return place_is_gone(r) ? gone(s, path, flags) : r;
-    return look_at_kind(s, path, flags, directory, name);
+    s->found.type = sight_type(&s->found.sight);
+    if (source_excluded(s, path, s->found.type == SYNC_DIRECTORY))
+        return forget(s, path);
+    s->build.special = s->found.type == 0;
+    if (s->build.special)
+        return gone(s, path, flags);
+    if (is_unchanged(s, path, flags))
+        return 0;
+    r = look_on(s, path, flags);
+    return place_is_gone(r) ? gone(s, path, flags) : r;
 }

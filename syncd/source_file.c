@@ -10,7 +10,12 @@
 #include "common/clock.h"
 #include "syncd/source_inside.h"
 
-enum { SEND_BYTES = 1 << 17 };
+enum {
+    SEND_BYTES = 1 << 17,
+    FRESH_BYTES = 1 << 23, /* it takes longer to read so much twice than to wait for the clock's next tick */
+};
+
+static const int64_t fresh_for_ns = 20 * NS_PER_MS; /* more than a tick */
 
 static const int64_t quiet_for_ns = 2 * NS_PER_S;
 
@@ -29,22 +34,6 @@ static void take_sight(struct source *s)
     f->entry.size = sight->size;
     f->entry.stat = sight->stat;
     f->entry.racy = s->build.content.fresh;
-}
-
-static void said_again(struct source *s, struct sync_bytes path)
-{
-    uint8_t other[SYNC_PATH_MAX];
-    struct tree_entry entry;
-
-    if (s->found.sight.links < 2)
-        return;
-    for (tree_node node = 0; (node = tree_by_inode(s->tree, &s->found.sight.stat, node)) != 0;) {
-        tree_get(s->tree, node, &entry);
-        const size_t size = tree_path(s->tree, node, other);
-        const struct sync_bytes name = {other, size};
-        if (entry.type != SYNC_DIRECTORY && !path_equal(name, path))
-            paths_add(&s->build.extra, name, DIRTY_FORCE);
-    }
 }
 
 /* ------------------------------------------------------------------------ small */
@@ -68,7 +57,7 @@ static int small(struct source *s, struct sync_bytes path, unsigned flags)
         return entry_meta(s, path, node);
     r = entry_put(s, path, (struct sync_bytes){s->small, (size_t)b->content.sight.size});
     if (r == 0)
-        said_again(s, path);
+        links_said_again(s, path);
     return r;
 }
 
@@ -120,6 +109,14 @@ static bool is_quiet(const struct sight *sight)
     return now_ns - sight->mtime_ns > quiet_for_ns && now_ns - sight->stat.ctime_ns > quiet_for_ns;
 }
 
+/* All of it must be read to be sent, but for its holes. */
+static bool has_holes(const struct content *content)
+{
+    const off_t hole = lseek(content->fd, 0, SEEK_HOLE);
+
+    return hole >= 0 && (uint64_t)hole < content->sight.size;
+}
+
 static int big(struct source *s, struct sync_bytes path, unsigned flags)
 {
     struct build *b = &s->build;
@@ -128,10 +125,13 @@ static int big(struct source *s, struct sync_bytes path, unsigned flags)
     b->reading = true;
     b->opened = false;
     b->forced = flags & DIRTY_FORCE;
-    b->hashed = !b->quiet && !b->base && !b->content.fresh && is_quiet(&b->content.sight);
+    b->hashed =
+        !b->quiet && !b->base && !b->content.fresh && is_quiet(&b->content.sight) && !has_holes(&b->content);
     b->once = b->hashed;
-    b->at = 0;
+    b->at = b->part = 0;
     b->hole_size = 0;
+    b->fresh_until_ns =
+        b->content.fresh && b->content.sight.size >= FRESH_BYTES ? clock_now_ns() + fresh_for_ns : 0;
     return 1;
 }
 
@@ -183,14 +183,17 @@ static int open_file(struct source *s, struct sync_bytes path)
                          .size = b->content.sight.size,
                          .block = b->content.block};
 
+    const size_t before = b->used ? *b->used : 0;
+
     if (op.patch)
         op.hash = b->base_hash;
     const int r = build_emit(s, &op);
-    if (r == 0) {
-        b->opened = true;
-        build_touched(s, path);
-    }
-    return r;
+    if (r < 0)
+        return r;
+    b->opened = true;
+    b->opened_in = b->call;
+    b->opened_at = before;
+    return 0;
 }
 
 static int flush_hole(struct source *s)
@@ -238,6 +241,65 @@ static int check_run(struct source *s, size_t first, size_t size)
     return 0;
 }
 
+/* Zeros join those before them, or begin anew. */
+static int send_zeros(struct source *s, uint64_t offset, uint64_t size)
+{
+    struct build *b = &s->build;
+    const int r = b->hole_size > 0 && offset != b->hole_at + b->hole_size ? flush_hole(s) : 0;
+
+    if (r < 0)
+        return r;
+    b->hole_at = b->hole_size == 0 ? offset : b->hole_at;
+    b->hole_size += size;
+    return 0;
+}
+
+/* A block larger than an operation goes in pieces, and is read again for each. */
+static int send_bytes(struct source *s, uint64_t offset, size_t size)
+{
+    struct build *b = &s->build;
+    const size_t piece = MIN(size - b->part, (size_t)SEND_BYTES);
+    const struct sync_op op = {
+        .kind = SYNC_OP_BLOCK, .offset = offset + b->part, .content = {b->content.buffer + b->part, piece}};
+    int r = flush_hole(s);
+
+    if (r == 0)
+        r = build_emit(s, &op);
+    if (r < 0)
+        return r;
+    b->part += piece;
+    return b->part < size ? 1 : 0;
+}
+
+/* A whole block that was found to be in a hole is not read. */
+static bool is_hole(const struct build *b, size_t block)
+{
+    const struct content *c = &b->content;
+
+    return !b->once && c->zeros_known && c->zeros_block == c->block &&
+           (uint64_t)(block + 1) * c->block <= c->sight.size && hash_equal(&c->hashes[block], &c->zeros);
+}
+
+static bool is_to_send(const struct build *b, size_t block)
+{
+    return block < b->content.count && (b->once || is_changed(b, block));
+}
+
+static int send_hole(struct source *s, size_t first)
+{
+    struct build *b = &s->build;
+    const uint32_t block = b->content.block;
+    size_t count = 0;
+
+    while (is_to_send(b, first + count) && is_hole(b, first + count))
+        count++;
+    const int r = send_zeros(s, (uint64_t)first * block, (uint64_t)count * block);
+    if (r < 0)
+        return r;
+    b->at = first + count;
+    return 1;
+}
+
 /* The next changed blocks. 1: more; 0: there are none; -ENOBUFS. */
 static int send_some(struct source *s)
 {
@@ -246,12 +308,14 @@ static int send_some(struct source *s)
     const size_t most = MAX(SEND_BYTES / block, 1u);
     size_t first = b->at, count = 0;
 
-    while (first < b->content.count && !b->once && !is_changed(b, first))
+    while (first < b->content.count && !is_to_send(b, first))
         first++;
-    while (first + count < b->content.count && count < most && (b->once || is_changed(b, first + count)))
-        count++;
-    if (count == 0)
+    if (first == b->content.count)
         return flush_hole(s);
+    if (is_hole(b, first))
+        return send_hole(s, first);
+    while (count < most && is_to_send(b, first + count) && !is_hole(b, first + count))
+        count++;
     const uint64_t offset = (uint64_t)first * block;
     const size_t size = (size_t)MIN((uint64_t)count * block, b->content.sight.size - offset);
     int r = read_run(b, size, offset);
@@ -260,19 +324,11 @@ static int send_some(struct source *s)
     if (r < 0)
         return r;
     b->read += size;
-    const bool zero = all_zero(b->content.buffer, size);
-    if (!zero || offset != b->hole_at + b->hole_size)
-        r = flush_hole(s);
-    if (r == 0 && zero) {
-        b->hole_at = b->hole_size == 0 ? offset : b->hole_at;
-        b->hole_size += size;
-    } else if (r == 0) {
-        const struct sync_op op = {
-            .kind = SYNC_OP_BLOCK, .offset = offset, .content = {b->content.buffer, size}};
-        r = build_emit(s, &op);
-    }
-    if (r < 0)
+    r = b->part == 0 && all_zero(b->content.buffer, size) ? send_zeros(s, offset, size)
+                                                          : send_bytes(s, offset, size);
+    if (r != 0)
         return r;
+    b->part = 0;
     b->at = first + count;
     return 1;
 }
@@ -285,15 +341,19 @@ static void remember(struct source *s, struct sync_bytes path)
     const tree_node node = tree_find(s->tree, path);
     if (node)
         tree_set_blocks(s->tree, node, b->content.block, b->content.hashes, b->content.count);
+    links_said_again(s, path);
 }
 
 static int close_file(struct source *s, struct sync_bytes path)
 {
     struct build *b = &s->build;
     struct sight now;
-    int r = sight_of(b->content.fd, &now);
+    bool fresh;
+    int r = b->once ? sight_between(b->content.fd, &now, &fresh) : 0;
 
-    if (r == 0 && !sight_same(&now, &b->content.sight))
+    /* What was hashed before is one content that it had, and what was sent is of that, whatever came after.
+     */
+    if (b->once && r == 0 && !sight_same(&now, &b->content.sight))
         r = HALF_A_FILE;
     if (r < 0)
         return r;
@@ -303,7 +363,6 @@ static int close_file(struct source *s, struct sync_bytes path)
         return r;
     s->found.entry.content = op.hash;
     remember(s, path);
-    said_again(s, path);
     return 0;
 }
 
@@ -321,10 +380,47 @@ static int is_different(struct source *s, struct sync_bytes path)
     return known.size != s->found.entry.size || !hash_equal(&known.content, &s->found.entry.content);
 }
 
+static int same_content(struct source *s, struct sync_bytes path)
+{
+    const struct build *b = &s->build;
+    const tree_node node = tree_find(s->tree, path);
+    const int r = entry_meta(s, path, node);
+
+    if (r == 0)
+        tree_set_blocks(s->tree, node, b->content.block, b->content.hashes, b->content.count);
+    return r;
+}
+
+/* What was yielded of a file that has changed is taken back, if it is still in this call's buffer. */
 static int finish(struct source *s, int r)
 {
-    if (r != 1 && r != -ENOBUFS)
-        file_drop(s);
+    struct build *b = &s->build;
+
+    if (r == 1 || r == -ENOBUFS)
+        return r;
+    if (r < 0 && b->opened && b->opened_in == b->call) {
+        *b->used = b->opened_at;
+        r = r == HALF_A_FILE ? CONTENT_CHANGED : r;
+    } else if (r < 0 && b->opened) {
+        r = HALF_A_FILE;
+    }
+    file_drop(s);
+    return r;
+}
+
+/* A patch begins with an empty buffer, so that as much of it as possible can be taken back. */
+static bool is_late(const struct build *b)
+{
+    return !b->once && (*b->used > 0 || b->read > 0);
+}
+
+/* One that is written on and on is always fresh. */
+static int wait_for_tick(struct build *b)
+{
+    const int r = content_refresh(&b->content);
+
+    if (r < 0 || !b->content.fresh || clock_now_ns() >= b->fresh_until_ns)
+        b->fresh_until_ns = 0;
     return r;
 }
 
@@ -334,6 +430,10 @@ int file_step(struct source *s)
     const struct sync_bytes path = build_path(s);
     int r;
 
+    if (b->fresh_until_ns > 0) {
+        r = wait_for_tick(b);
+        return r == 0 ? 1 : finish(s, r);
+    }
     if (!b->hashed) {
         r = hash_some(s);
         return r == 0 ? 1 : finish(s, r);
@@ -341,10 +441,14 @@ int file_step(struct source *s)
     if (!b->opened) {
         take_sight(s);
         if (!b->once && !is_different(s, path))
-            return finish(s, entry_meta(s, path, tree_find(s->tree, path)));
+            return finish(s, same_content(s, path));
         if (b->quiet) {
             remember(s, path);
             return finish(s, 0);
+        }
+        if (is_late(b)) {
+            b->looked = SOURCE_STEP_ENTRIES;
+            return 1;
         }
         r = open_file(s, path);
         return r == 0 ? 1 : finish(s, r);

@@ -19,12 +19,22 @@ enum {
     SOURCE_DEPTH_MAX = 64,     /* directories that are put because something in them is */
 };
 
+/* A flag of an item beside those of the dirty set: it was found by listing the directory that it is in. */
+enum { ITEM_LISTED = 1 << 8 };
+
 /* What is on the disk at a path. Valid until the next one is looked at. */
 struct found {
     struct sight sight;
     enum sync_type type;
     struct tree_entry entry;
     struct sync_meta meta;
+};
+
+/* Where an inode is now. */
+struct going {
+    uint64_t inode;
+    uint32_t device;
+    size_t taken;
 };
 
 /* A generation that is being made. */
@@ -34,16 +44,28 @@ struct build {
     size_t taken_count, taken_at;
     struct paths gone;    /* not on the disk any more: deleted at the end, unless they were renamed by then */
     struct paths parents; /* directories in which names came or went: their mtime */
-    struct paths extra;   /* to be looked at in this generation because of what it did, with their flags */
-    struct paths touched; /* by this generation */
+    size_t last_parent_size;
+    uint8_t last_parent[SYNC_PATH_MAX];
+    struct paths extra; /* to be looked at in this generation because of what it did, with their flags */
+    struct walk walk;   /* of directories that are looked at with all in them */
+    uint8_t mark;
+    struct going *going; /* names that have come, by inode */
+    size_t going_count;
+    bool going_known;
+    int moving;   /* renames that wait for one another */
+    bool special; /* the item is something that does not travel */
     uint64_t files, bytes;
     int64_t oldest_ns;
 
     struct content content; /* of the big file that is being read */
     bool reading, opened, forced;
+    unsigned call,
+        opened_in; /* calls are counted: the one in which OPEN was yielded, and what was before it */
+    size_t opened_at;
     bool hashed;                 /* all of it, so that the blocks that differ are known */
+    int64_t fresh_until_ns;      /* > 0: waits until it is fresh no more, but no longer */
     bool once;                   /* it is hashed while it is sent */
-    size_t at;                   /* the next block to look at */
+    size_t at, part;             /* the next block to look at; so many bytes from there on were sent */
     uint64_t hole_at, hole_size; /* zeros not yet told */
     struct sync_hash *base;      /* of the peer's content, block by block; NULL: not known */
     size_t base_count;
@@ -98,13 +120,17 @@ struct source {
         struct walk walk;
         uint8_t mark;
         uint64_t looked;
+        /* The directory that is listed is not in the tree: a generation looks at it with all in it. */
+        bool covered;
+        uint64_t covered_files, covered_bytes;
     } scan;
 
     struct inotify *inotify;
     struct dirs *dirs;
     struct leaving leaving;
-    bool unsure;    /* paths were looked at since all events were known: what they meant may have been renamed
-                       before */
+    /* A directory was watched since all events were known: a rename that is told later may be of what was
+     * there before, and is not to take the new watch along. */
+    bool unsure;
     int above[64];  /* watches of the directories that the roots are in, by root */
     bool unwatched; /* there are too few watches: looks at everything again, now and then */
     struct loop_source *inotify_source, *step_timer, *due_timer, *rescan_timer;
@@ -142,19 +168,44 @@ void build_init(struct source *source);
 void build_free(struct source *source);
 int build_begin(struct source *source, int64_t now_ns, bool urgent);
 int build_fill(struct source *source, uint8_t *bytes, size_t room, size_t *used);
-void build_end(struct source *source, bool taken);
+void build_end(struct source *source);
 int build_emit(struct source *source, const struct sync_op *op); /* 0, -ENOBUFS, -EINVAL */
-void build_touched(struct source *source, struct sync_bytes path);
+/* Something was renamed: what this generation has taken at and below it and not yet looked at is dirty there.
+ */
+void build_moved(struct source *source, struct sync_bytes from, struct sync_bytes to);
+/* Names came or went in the directory of `path`. */
+void build_parent(struct source *source, struct sync_bytes path);
+/* What is in a directory is looked at as well. 0 or -ENOMEM. */
+int build_walk(struct source *source, struct sync_bytes directory);
 struct sync_bytes build_path(const struct source *source); /* of the item in hand */
+
+enum { ROOT_IS_MISSING = -ENOMEDIUM }; /* of an entry: what the peer has stays */
 
 /* ---- source_entry.c: 0: done; 1: its content is being read; -ENOBUFS: once more with an empty buffer; or
  * another error of this entry. */
 int entry_look(struct source *source, struct sync_bytes path, unsigned flags);
-int entry_delete(struct source *source, struct sync_bytes path);
-int entry_find(struct source *source, struct sync_bytes path);
+int entry_delete(struct source *source, struct sync_bytes path, unsigned flags); /* if it still is gone */
+int entry_remove(struct source *source, struct sync_bytes path, tree_node node);
+int entry_sight(struct source *source, struct sync_bytes path, int *directory, const char **name);
 int entry_put(struct source *source, struct sync_bytes path, struct sync_bytes content);
 int entry_meta(struct source *source, struct sync_bytes path, tree_node node);
+void entry_stat(struct source *source, tree_node node);
 void entry_settle(struct source *source, struct sync_bytes path, tree_node node);
+
+/* ---- source_moves.c */
+/* The place of what source->found shows at `path` is made free of what else the tree has there, and if it was
+ * elsewhere before, it is renamed. 0; -ENOBUFS; -ENOMEM. */
+int moves_make_way(struct source *source, struct sync_bytes path);
+
+/* ---- source_links.c */
+bool links_is_name(struct source *source, struct sync_bytes path, const struct tree_stat *stat);
+void links_leave(struct source *source, const struct tree_stat *stat);
+void links_leave_below(struct source *source, tree_node node, int depth);
+void links_moved_below(struct source *source, tree_node node, int depth);
+bool links_target(struct source *source, struct sync_bytes path, uint8_t *target, size_t *size);
+int links_put(struct source *source, struct sync_bytes path, struct sync_bytes target, tree_node node,
+              unsigned flags);
+void links_said_again(struct source *source, struct sync_bytes path);
 
 /* ---- source_file.c: as above */
 int file_look(struct source *source, struct sync_bytes path, int directory, const char *name, unsigned flags);

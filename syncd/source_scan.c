@@ -10,7 +10,7 @@ void scan_stop(struct source *s)
 {
     walk_clear(&s->scan.walk);
     walk_init(&s->scan.walk);
-    s->scan.running = s->scan.again = s->scan.first = false;
+    s->scan.running = s->scan.again = s->scan.first = s->scan.covered = false;
 }
 
 static void weigh(struct source *s, struct sync_bytes path, const struct sight *sight)
@@ -35,8 +35,12 @@ static void check(struct source *s, struct sync_bytes path, const struct sight *
         source_tell_trouble(s, path, "is a socket, a device or a FIFO: it does not travel");
         return;
     }
-    if (node == 0) {
-        source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT, DIRTY_NOW);
+    if (node == 0 && s->scan.covered) {
+        s->scan.covered_files++;
+        s->scan.covered_bytes += type == SYNC_FILE ? sight->size : 0;
+    } else if (node == 0) {
+        source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT | (type == SYNC_DIRECTORY ? DIRTY_DEEP : 0),
+                    DIRTY_NOW);
         weigh(s, path, sight);
     } else {
         tree_set_mark(s->tree, node, s->scan.mark);
@@ -53,7 +57,7 @@ static void check(struct source *s, struct sync_bytes path, const struct sight *
 static void check_unseen(struct source *s, struct sync_bytes directory)
 {
     uint8_t path[SYNC_PATH_MAX];
-    const tree_node node = tree_find(s->tree, directory);
+    const tree_node node = s->scan.covered ? 0 : tree_find(s->tree, directory);
 
     for (tree_node child = node ? tree_first_child(s->tree, node) : 0; child;
          child = tree_next_sibling(s->tree, child))
@@ -61,6 +65,38 @@ static void check_unseen(struct source *s, struct sync_bytes directory)
             const size_t size = tree_path(s->tree, child, path);
             source_mark(s, (struct sync_bytes){path, size}, DIRTY_NAME, DIRTY_NOW);
         }
+}
+
+/* The mark that a directory which is not in the tree, or one that it is in, has. */
+static struct dirty_entry *cover_of(const struct source *s, struct sync_bytes directory)
+{
+    struct dirty_entry *entry = NULL;
+
+    for (; !entry && directory.size > 0 && tree_find(s->tree, directory) == 0;
+         directory = path_parent(directory))
+        entry = dirty_find(s->dirty, directory);
+    return entry;
+}
+
+/* A directory that is not in the tree will be looked at with all in it, after it is watched: its entries need
+ * no marks of their own, which would take much memory in a first scan. */
+static void check_cover(struct source *s, struct sync_bytes directory)
+{
+    struct dirty_entry *entry = cover_of(s, directory);
+
+    if (entry)
+        entry->flags |= DIRTY_DEEP;
+    s->scan.covered = entry != NULL;
+    s->scan.covered_files = s->scan.covered_bytes = 0;
+}
+
+static void weigh_cover(struct source *s, struct sync_bytes directory)
+{
+    struct dirty_entry *entry = s->scan.covered ? cover_of(s, directory) : NULL;
+
+    if (entry)
+        dirty_weigh(s->dirty, entry, s->scan.covered_files, s->scan.covered_bytes);
+    s->scan.covered = false;
 }
 
 static void check_root(struct source *s, size_t root)
@@ -85,7 +121,7 @@ void scan_begin(struct source *s)
     walk_clear(&s->scan.walk);
     walk_init(&s->scan.walk);
     s->scan.running = true;
-    s->scan.again = false;
+    s->scan.again = s->scan.covered = false;
     s->scan.looked = 0;
     const uint8_t last = tree_mark(s->tree, TREE_TOP); /* of whoever looked last, perhaps another source */
     s->scan.mark = last == 255 ? 1 : (uint8_t)(last + 1);
@@ -111,9 +147,11 @@ static void open_next(struct source *s)
 
     if (r == 0)
         s->scan.running = false;
-    else if (r == 1)
+    else if (r == 1) {
+        source_end_trouble(s, directory);
         watch_directory(s, directory, s->scan.walk.fd);
-    else if (place_is_gone(r))
+        check_cover(s, directory);
+    } else if (place_is_gone(r))
         source_mark(s, directory, DIRTY_NAME, DIRTY_NOW);
     else
         source_tell_trouble(s, directory, strerror(-r));
@@ -129,6 +167,7 @@ static void list_next(struct source *s)
 
     if (r == 0) {
         check_unseen(s, walk_directory(&s->scan.walk));
+        weigh_cover(s, walk_directory(&s->scan.walk));
         return;
     }
     if (r < 0) {

@@ -8,6 +8,8 @@
 #include "common/clock.h"
 #include "syncd/source_inside.h"
 
+enum { READS_MAX = 256 };
+
 static void on_readable(void *userdata, int fd, unsigned events)
 {
     (void)fd;
@@ -115,23 +117,32 @@ static void arrived(struct source *s, struct sync_bytes path, const struct inoti
 {
     struct leaving *l = &s->leaving;
     const struct sync_bytes from = {l->path, l->size};
-    const bool known = l->there && l->cookie == event->cookie && l->directory;
+    const bool known = l->there && l->cookie == event->cookie;
 
-    source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT | DIRTY_DEEP, DIRTY_NOW);
+    if (known) {
+        dirty_rename(s->dirty, from, path);
+        build_moved(s, from, path);
+        source_mark(s, from, DIRTY_NAME, DIRTY_NOW);
+    }
+    source_mark(s, path, DIRTY_NAME | (known ? 0 : DIRTY_CONTENT), DIRTY_NOW);
     if (!event->directory)
         return;
-    dirs_remove(s->dirs, path, drop_watch, s);
-    if (known && !source_excluded(s, path, true)) {
-        dirty_rename(s->dirty, from, path);
-        source_mark(s, from, DIRTY_NAME, DIRTY_NOW);
-        source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT | DIRTY_DEEP, DIRTY_NOW);
-        if (dirs_move(s->dirs, from, path) == 0 && !walk_touches(&s->scan.walk, from) && !s->unsure) {
-            l->there = false;
-            return;
-        }
+    /* Something is still there: it was replaced, or exchanged with what came, and who of the two has which
+     * watch is not to be told. Both are watched anew. */
+    if (dirs_watch(s->dirs, path) != 0) {
+        dirs_remove(s->dirs, path, drop_watch, s);
+        if (known)
+            dirs_remove(s->dirs, from, drop_watch, s);
     }
-    if (!source_excluded(s, path, true))
-        scan_directory(s, path);
+    if (known && !source_excluded(s, path, true) && dirs_move(s->dirs, from, path) == 0 &&
+        !walk_touches(&s->scan.walk, from) && !s->unsure) {
+        l->there = false;
+        return;
+    }
+    if (source_excluded(s, path, true))
+        return;
+    source_mark(s, path, DIRTY_DEEP, DIRTY_NOW); /* of what happened in it not all may have been told */
+    scan_directory(s, path);
 }
 
 /* A name that came into being is complete if it is no file that is being written. */
@@ -149,9 +160,10 @@ static enum dirty_when when_created(struct source *s, struct sync_bytes path)
 
 static void in_directory(struct source *s, struct sync_bytes path, const struct inotify_event_seen *event)
 {
+
     switch (event->what) {
     case INOTIFY_CREATED:
-        source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT,
+        source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT | (event->directory ? DIRTY_DEEP : 0),
                     event->directory ? DIRTY_NOW : when_created(s, path));
         if (event->directory && !source_excluded(s, path, true))
             scan_directory(s, path);
@@ -171,15 +183,32 @@ static void in_directory(struct source *s, struct sync_bytes path, const struct 
         source_mark(s, path, DIRTY_CONTENT, DIRTY_QUIET);
         break;
     case INOTIFY_CLOSED:
-        source_mark(s, path, DIRTY_CONTENT, DIRTY_NOW);
+        source_mark(s, path, DIRTY_CONTENT | DIRTY_READ, DIRTY_NOW);
         break;
     case INOTIFY_ATTRIB:
-        source_mark(s, path, DIRTY_CONTENT, DIRTY_SOFT);
+        source_mark(s, path, 0, DIRTY_SOFT);
         break;
     case INOTIFY_OVERFLOW:
     case INOTIFY_GONE:
         break;
     }
+}
+
+static bool is_own(const char *name)
+{
+    return strncmp(name, ".duet~", 6) == 0;
+}
+
+/* What is excluded changes the time of its directory all the same. Something may have got an excluded name.
+ */
+static void excluded(struct source *s, struct sync_bytes directory, struct sync_bytes path,
+                     const struct inotify_event_seen *event)
+{
+    source_mark(s, directory, 0, DIRTY_QUIET);
+    if (event->directory && event->what == INOTIFY_MOVED_TO)
+        it_left(s);
+    if (tree_find(s->tree, path) != 0)
+        source_mark(s, path, DIRTY_NAME, DIRTY_NOW);
 }
 
 static void above_a_root(struct source *s, const struct inotify_event_seen *event)
@@ -219,16 +248,21 @@ static void on_event(void *userdata, const struct inotify_event_seen *event)
         length += strlen(event->name);
     }
     const struct sync_bytes whole = {path, length};
-    if (length <= SYNC_PATH_MAX && (event->directory || !source_excluded(s, whole, false)))
+    if (length > SYNC_PATH_MAX)
+        return;
+    if (!source_excluded(s, whole, event->directory))
         in_directory(s, whole, event);
+    else if (event->name && event->what <= INOTIFY_MOVED_TO && !is_own(event->name))
+        excluded(s, (struct sync_bytes){path, (size_t)size}, whole, event);
 }
 
+/* Who makes more news than can be read is not waited for: the loop comes back to it. */
 void watch_drain(struct source *s)
 {
-    while (s->inotify && inotify_read(s->inotify, on_event, s) == 1)
+    for (int i = 0; i < READS_MAX && s->inotify && inotify_read(s->inotify, on_event, s) == 1; i++)
         ;
     if (s->inotify)
         it_left(s);
-    s->unsure = s->build.begun || walk_listing(&s->scan.walk);
+    s->unsure = walk_listing(&s->scan.walk);
     source_poke(s);
 }

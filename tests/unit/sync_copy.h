@@ -83,7 +83,9 @@ static int copy_put(struct copy *c, const struct sync_op *op, const char *path)
 
     switch (op->meta.type) {
     case SYNC_DIRECTORY:
-        if (lstat(path, &status) < 0 && mkdir(path, 0700) < 0)
+        if (lstat(path, &status) == 0 && !S_ISDIR(status.st_mode))
+            copy_remove(path);
+        if (mkdir(path, 0700) < 0 && errno != EEXIST)
             return -errno;
         break;
     case SYNC_SYMLINK:

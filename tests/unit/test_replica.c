@@ -193,7 +193,7 @@ static void take_generation(void)
         w.batches[w.batch_count++].size = used;
         digest_add(w.digest, bytes, used);
     } while (r == 1);
-    source_end(w.source, true);
+    source_end(w.source);
     w.counter++;
 }
 

@@ -73,7 +73,6 @@ void exchange_up(void *userdata)
 
     s->up = true;
     s->peer_session = 0;
-    s->down_because[0] = '\0';
     log_info("the peer's syncd is reached");
     exchange_restart(s);
 }
@@ -86,7 +85,6 @@ void exchange_down(void *userdata, const char *why)
         log_warning("the peer's syncd is not reached any more: %s", why);
     s->up = false;
     s->peer_session = 0;
-    text_copy(s->down_because, sizeof s->down_because, why);
     forget_exchange(s);
 }
 

@@ -1,5 +1,6 @@
 #include "syncd/journal.h"
 
+#include "syncd/linux_files.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -46,32 +47,12 @@ static uint64_t padded(uint64_t size)
     return (size + 7) & ~UINT64_C(7);
 }
 
+/* All of it, or it is not there. */
 static int read_at(int fd, void *bytes, size_t size, uint64_t at)
 {
-    for (size_t done = 0; done < size;) {
-        const ssize_t n = pread(fd, (uint8_t *)bytes + done, size - done, (off_t)(at + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            return -ENODATA;
-        done += (size_t)n;
-    }
-    return 0;
-}
+    const long got = file_read(fd, bytes, size, at);
 
-static int write_at(int fd, const void *bytes, size_t size, uint64_t at)
-{
-    for (size_t done = 0; done < size;) {
-        const ssize_t n = pwrite(fd, (const uint8_t *)bytes + done, size - done, (off_t)(at + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        done += (size_t)n;
-    }
-    return 0;
+    return got < 0 ? (int)got : (size_t)got < size ? -ENODATA : 0;
 }
 
 static void start(struct journal *journal, const struct header *header)
@@ -86,7 +67,7 @@ static int write_header(struct journal *journal, uint64_t sequence)
     struct header header = {.magic = magic, .version = VERSION, .sequence = sequence};
 
     header.hash = header_hash(&header);
-    const int r = write_at(journal->fd, &header, sizeof header, 0);
+    const int r = file_write(journal->fd, &header, sizeof header, 0);
     if (r == 0)
         start(journal, &header);
     return r;
@@ -99,7 +80,7 @@ static int make_ready(int fd)
     int r = fstat(fd, &now) < 0 ? -errno : 0;
 
     for (uint64_t at = r == 0 ? (uint64_t)now.st_size : 0; at < JOURNAL_READY && r == 0; at += sizeof zeros)
-        r = write_at(fd, zeros, sizeof zeros, at);
+        r = file_write(fd, zeros, sizeof zeros, at);
     return r;
 }
 
@@ -218,9 +199,9 @@ int journal_append(struct journal *journal, uint32_t kind, const void *bytes, si
     if (size > JOURNAL_RECORD_MAX || kind == 0)
         return -EMSGSIZE;
     header.hash = record_hash(journal->chain, kind, bytes, size);
-    int r = size > 0 ? write_at(journal->fd, bytes, size, journal->end + sizeof header) : 0;
+    int r = size > 0 ? file_write(journal->fd, bytes, size, journal->end + sizeof header) : 0;
     if (r == 0)
-        r = write_at(journal->fd, &header, sizeof header, journal->end);
+        r = file_write(journal->fd, &header, sizeof header, journal->end);
     if (r < 0)
         return r;
     if (record)

@@ -126,6 +126,8 @@ void publish_all(struct syncd *s)
         fill(&s->sets[i], &one);
         add(&all, &one, i);
         add_position(&all, &s->sets[i], i);
+        if (one.text[0] == '\0' && s->link) /* that the peer is not reached is an alarm already */
+            text_copy(one.text, sizeof one.text, link_trouble(s->link));
         bus_publish(s->daemon.bus, &data_set_type, s->sets[i].config->name, &one, NULL);
     }
     if (s->active)

@@ -31,12 +31,15 @@ void sender_reset(struct set *set)
 
 void sender_again(struct set *set, const char *why)
 {
+    struct sync_message abort_message = {.header.kind = SYNC_ABORT};
     const int64_t now = clock_now_ns();
 
     set->failures++;
     set->again_ns = now + backoff_ns(NS_PER_S / 4, set->failures, PAUSES_MOST * NS_PER_S);
     log_info("set %s: is compared again in %.2f s: %s", set->config->name,
              (double)(set->again_ns - now) / 1e9, why);
+    if (set->sending.told)
+        exchange_send(set->syncd, set, &abort_message); /* what it has staged is in nobody's way meanwhile */
     compare_end(set);
     sender_reset(set);
     set->stage = SET_WAITING;

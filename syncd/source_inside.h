@@ -16,7 +16,6 @@ enum {
     SOURCE_RETRY_MS = 20,  /* the first pause before what changed while it was read is read again; doubled */
     SOURCE_RETRY_MOST = 8, /* doublings */
     SOURCE_TROUBLE_MS = 10000, /* what cannot be read at all is tried again */
-    SOURCE_DEPTH_MAX = 64,     /* directories that are put because something in them is */
 };
 
 /* A flag of an item beside those of the dirty set: it was found by listing the directory that it is in. */

@@ -92,8 +92,7 @@ struct receiving {
     struct child *validating, *applying;
     bool apply_again;
     struct sync_generation generation;
-    uint64_t files, bytes, bytes_done; /* as BEGIN announced; done */
-    int64_t began_ns;
+    uint64_t files, bytes;                  /* as BEGIN announced */
     struct pending *pending, **pending_end; /* messages that came while switching or validating */
     size_t pending_count;
 };
@@ -182,7 +181,6 @@ struct syncd {
     bool agreed;                    /* each has answered the other's */
     bool peer_active;
     uint64_t peer_epoch;
-    char down_because[128];
     struct set *peer_sets[SYNC_SETS_MAX]; /* by the peer's number */
 
     uint64_t counter; /* of the last generation made or received */

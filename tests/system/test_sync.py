@@ -205,8 +205,10 @@ def test_L13_verify_and_now(lab):
     done = lab.duet("alpha", "sync", "verify")
     assert done.returncode == 0 and "equal" in done.stdout, done.stdout + done.stderr
     assert lab.duet("beta", "sync", "now").returncode == 0
-    with open(lab.data("beta", "files/a/file-7"), "a") as file:
-        file.write("changed behind its back")
+    with open(lab.data("beta", "files/a/b/big"), "r+b") as file:  # behind its back, and not a byte longer
+        first = file.read(1)
+        file.seek(0)
+        file.write(bytes([first[0] ^ 1]))
     done = lab.duet("alpha", "sync", "verify", "files")
     assert done.returncode == 1 and "NOT equal" in done.stdout, done.stdout + done.stderr
 

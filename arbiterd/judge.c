@@ -121,7 +121,7 @@ bool data_stale(const struct arbiter *a)
 }
 
 /* Just started: syncd will tell in a moment. */
-static bool data_awaited(const struct arbiter *a)
+bool data_awaited(const struct arbiter *a)
 {
     return a->set.sync_sets > 0 && !a->data_heard && a->now - a->started < a->set.claim_time;
 }

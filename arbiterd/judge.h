@@ -28,6 +28,7 @@ int64_t services_doubtful(const struct arbiter *a);
 /* R14. */
 bool data_whole(const struct arbiter *arbiter);
 bool data_stale(const struct arbiter *arbiter);
+bool data_awaited(const struct arbiter *arbiter);
 bool data_drained(const struct arbiter *arbiter);
 
 bool watchdog_missing(const struct arbiter *a); /* it is not armed, as far as superviserd has said */

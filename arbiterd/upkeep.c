@@ -2,13 +2,20 @@
 
 #include "arbiterd/judge.h"
 
+/* Just started: its own daemons will tell in a moment how fit it is. A word before that would decide the
+ * contest without them. An offer is taken as it comes. */
+static bool is_awaiting(const struct arbiter *a)
+{
+    return a->peer.offer == OFFER_NONE && (watchdog_awaited(a) || data_awaited(a));
+}
+
 static void update_preference(struct arbiter *a)
 {
     if (phase_serves(a->phase) && a->phase != PHASE_OFFERING)
         a->prefers = PREFERS_SELF;
     else if (a->offer != OFFER_NONE)
         a->prefers = PREFERS_PEER;
-    else if (!peer_linked(a) || !channels_known(a))
+    else if (!peer_linked(a) || !channels_known(a) || is_awaiting(a))
         a->prefers = PREFERS_NONE;
     else
         a->prefers = self_preferred(a) ? PREFERS_SELF : PREFERS_PEER;

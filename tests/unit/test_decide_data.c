@@ -144,6 +144,28 @@ static void test_R14_newer_data_wins_the_contest(void **state)
     assert_int_equal(w.role.prefers, PREFERS_SELF);
 }
 
+static void test_R14_who_has_not_heard_of_its_own_data_agrees_to_nothing(void **state)
+{
+    (void)state;
+    meet_beta(true, 4, 8);
+    assert_int_equal(w.role.prefers, PREFERS_NONE);
+    data_is(4, 9);
+    pass(MS(20), true);
+    assert_int_equal(w.role.prefers, PREFERS_SELF);
+}
+
+static void test_R10_who_has_not_heard_of_its_watchdog_agrees_to_nothing(void **state)
+{
+    (void)state;
+    w.arbiter.set.watchdog_required = true;
+    data_is(4, 10);
+    meet_beta(true, 4, 9);
+    assert_int_equal(w.role.prefers, PREFERS_NONE);
+    step((struct arbiter_event){.kind = EVENT_WATCHDOG, .watchdog_armed = true});
+    pass(MS(20), true);
+    assert_int_equal(w.role.prefers, PREFERS_SELF);
+}
+
 static void test_R14_of_two_without_any_data_one_serves(void **state)
 {
     (void)state;
@@ -221,6 +243,8 @@ int main(void)
         ON(test_R14_a_node_with_stale_data_waits_for_the_other_at_a_cold_start, begin_old),
         ON(test_R14_a_node_with_current_data_does_not_wait, begin_old),
         ON(test_R14_newer_data_wins_the_contest, begin_old),
+        ON(test_R14_who_has_not_heard_of_its_own_data_agrees_to_nothing, begin_old),
+        ON(test_R10_who_has_not_heard_of_its_watchdog_agrees_to_nothing, begin_old),
         ON(test_R14_of_two_without_any_data_one_serves, begin_old),
         ON(test_R14_the_whole_and_the_epoch_are_durable, begin_old),
         ON(test_R13_a_switch_waits_until_the_peer_has_the_data, begin_new),

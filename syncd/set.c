@@ -108,6 +108,17 @@ static void on_snapshot_failed(void *userdata, const char *text)
     publish_soon(set);
 }
 
+/* Passive: what lies there is now as whole as it can be made. */
+static void on_settled(void *userdata, const char *text)
+{
+    struct set *set = userdata;
+
+    if (text)
+        log_warning("set %s: %s", set->config->name, text);
+    set->source_open = true;
+    source_set_mode(set->source, SOURCE_LEARN);
+}
+
 /* ----------------------------------------------------------------------- opening */
 
 static bool is_database(const struct set *set)
@@ -224,7 +235,7 @@ static void name_paths(struct set *set)
 
 static int set_open(struct set *set)
 {
-    static const struct snapshot_events events = {on_snapshot, on_snapshot_failed};
+    static const struct snapshot_events events = {on_snapshot, on_snapshot_failed, on_settled};
     struct syncd *s = set->syncd;
 
     name_paths(set);
@@ -334,32 +345,21 @@ static void take_position(struct set *set)
     set_add_lineage(set, s->epoch);
 }
 
-/* What a service left in a -wal or -journal goes into the database itself, so that what may be kept aside is
- * whole. */
-static void fold_database(const struct set *set)
-{
-    const int folded = set->config->sqlite[0] != '\0' ? snapshot_fold(set->config->sqlite) : 0;
-
-    if (folded < 0 && folded != -ENOENT)
-        log_warning("set %s: cannot fold the write-ahead log of %s into it: %s", set->config->name,
-                    set->config->sqlite, strerror(-folded));
-}
-
 void set_role(struct set *set)
 {
     struct syncd *s = set->syncd;
 
     receiver_finish(set);
     set->learned = set->all_new = false;
-    set->source_open = !set->snapshot || !s->active;
-    if (set->snapshot && s->active)
-        snapshot_start(set->snapshot);
-    else if (set->snapshot)
-        snapshot_stop(set->snapshot);
+    set->source_open = !set->snapshot; /* of a database: when there is a copy, or it has settled */
     if (s->active)
         take_position(set);
-    else
-        fold_database(set);
+    if (set->snapshot && s->active)
+        snapshot_start(set->snapshot);
+    else if (set->snapshot) {
+        snapshot_stop(set->snapshot);
+        snapshot_settle(set->snapshot);
+    }
     source_free(set->source);
     set->source = NULL;
     if (open_source(set) < 0) {

@@ -35,8 +35,10 @@ struct snapshot {
     int64_t began_ns, earliest_ns; /* the copy under way; the pace allows the next one */
     int64_t failures;
 
-    /* The copy under way. */
-    bool running;
+    bool settle_due; /* the role was given up, and the thread is still busy with something else */
+
+    /* The copy under way, or the settling. */
+    bool running, settling;
     pthread_t thread;
     atomic_bool cancelled;
     int done; /* eventfd, written to by the thread as its last act */
@@ -136,6 +138,21 @@ static void finish(struct snapshot *snapshot, int r, const char *error)
         snapshot->events->made(snapshot->userdata);
 }
 
+static void begin_settling(struct snapshot *snapshot);
+
+static void settled(struct snapshot *snapshot)
+{
+    const bool wanted = !snapshot->active && !snapshot->settle_due;
+
+    snapshot->running = snapshot->settling = false;
+    if (!wanted)
+        set_timer(snapshot);
+    else
+        snapshot->events->settled(snapshot->userdata, snapshot->result < 0 && snapshot->result != -ECANCELED
+                                                          ? snapshot->error
+                                                          : NULL);
+}
+
 static void on_done(void *userdata, int fd, unsigned events)
 {
     struct snapshot *snapshot = userdata;
@@ -145,7 +162,12 @@ static void on_done(void *userdata, int fd, unsigned events)
     if (read(fd, &count, sizeof count) != (ssize_t)sizeof count)
         return;
     pthread_join(snapshot->thread, NULL);
-    finish(snapshot, snapshot->result < 0 ? snapshot->result : 1, snapshot->error);
+    if (snapshot->settling)
+        settled(snapshot);
+    else
+        finish(snapshot, snapshot->result < 0 ? snapshot->result : 1, snapshot->error);
+    if (snapshot->settle_due)
+        begin_settling(snapshot);
 }
 
 static void on_dumped(void *userdata, int r, const char *error)
@@ -167,7 +189,8 @@ static void *run(void *userdata)
         .database = snapshot->set->sqlite, .to = snapshot->to, .cancelled = &snapshot->cancelled};
     const uint64_t one = 1;
 
-    snapshot->result = sqlite_copy(&job, snapshot->error);
+    snapshot->result =
+        snapshot->settling ? sqlite_settle(&job, snapshot->error) : sqlite_copy(&job, snapshot->error);
     while (write(snapshot->done, &one, sizeof one) < 0 && errno == EINTR)
         ;
     return NULL;
@@ -203,9 +226,26 @@ static void begin_copy(struct snapshot *snapshot, int64_t now_ns)
     }
 }
 
+static void begin_settling(struct snapshot *snapshot)
+{
+    snapshot->settle_due = false;
+    snapshot->running = snapshot->settling = true;
+    snapshot->result = is_dump(snapshot) ? 0 : start_thread(snapshot);
+    if (is_dump(snapshot) || snapshot->result < 0) {
+        snprintf(snapshot->error, sizeof snapshot->error, "cannot look at the database: %s",
+                 strerror(-snapshot->result));
+        settled(snapshot);
+    }
+}
+
 static void on_due(void *userdata, int64_t now_ns)
 {
     struct snapshot *snapshot = userdata;
+
+    if (snapshot->settle_due && !snapshot->running) {
+        begin_settling(snapshot);
+        return;
+    }
     const int64_t due = due_ns(snapshot);
 
     if (due == 0)
@@ -277,9 +317,11 @@ void snapshot_start(struct snapshot *snapshot)
     if (snapshot->active)
         return;
     snapshot->active = snapshot->urgent = true;
-    snapshot->untaken = false;
+    snapshot->untaken = snapshot->settle_due = false;
+    if (snapshot->settling)
+        atomic_store(&snapshot->cancelled, true);
     snapshot->failures = 0;
-    snapshot->void_copy = snapshot->running;
+    snapshot->void_copy = snapshot->running && !snapshot->settling;
     snapshot->first_ns = snapshot->last_ns = now;
     if (snapshot->spot)
         spot_watch(snapshot->spot);
@@ -300,6 +342,12 @@ void snapshot_stop(struct snapshot *snapshot)
     }
     atomic_store(&snapshot->cancelled, true); /* heard of in on_done() */
     tell_trouble(snapshot, NULL);
+}
+
+void snapshot_settle(struct snapshot *snapshot)
+{
+    snapshot->settle_due = true; /* at once, or when a copy that was cancelled has ended */
+    loop_set_timer(snapshot->timer, clock_now_ns());
 }
 
 void snapshot_taken(struct snapshot *snapshot)

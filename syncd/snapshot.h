@@ -21,6 +21,8 @@ struct snapshot_events {
     /* A new copy lies at the path given to snapshot_new(); the next one waits for snapshot_taken(). */
     void (*made)(void *userdata);
     void (*failed)(void *userdata, const char *text); /* tried again; text NULL: that is over */
+    /* After snapshot_settle(); `text`: what a person should know of, or NULL. */
+    void (*settled)(void *userdata, const char *text);
 };
 
 /* `to`: path of the copy; its directory must be there, and on this node alone (`to`.new is used as well).
@@ -36,7 +38,7 @@ void snapshot_now(struct snapshot *snapshot);   /* at once, whatever the pace (d
  * by snapshot_now(), or failing. */
 int64_t snapshot_oldest_ns(const struct snapshot *snapshot);
 
-/* The passive node, before it puts a new database file there: folds a leftover -wal or hot -journal into the
- * old one, so that what is kept aside as a conflict is whole. 0; -EUCLEAN (it is no database, or damaged),
- * -EBUSY (locked for five seconds), or another negative errno. Blocks for as long as SQLite does. */
-int snapshot_fold(const char *database);
+/* This node gave the role up (snapshot_stop() was called): its database is brought to the last copy, if it is
+ * that database still, in a thread (sqlite_settle() says how and what is waited for); then `settled`. Of a
+ * dump, at the next turn. snapshot_start() ends it. */
+void snapshot_settle(struct snapshot *snapshot);

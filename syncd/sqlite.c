@@ -14,7 +14,7 @@
 #include "common/clock.h"
 #include "syncd/snapshot.h"
 
-enum { WAL_AT = 18, STEP_PAGES = 512, CHUNK = 1 << 20, IN_MEMORY_MAX = 32 << 20, FOLD_TIMEOUT_MS = 5000 };
+enum { WAL_AT = 18, IS_WAL = 2, STEP_PAGES = 512, CHUNK = 1 << 20, IN_MEMORY_MAX = 32 << 20 };
 
 /* How long to wait for the end of a transaction of others before the copy begins all the same, and how long
  * for a lock. */
@@ -140,7 +140,8 @@ static bool seems_wal(sqlite3 *db)
     uint8_t header[WAL_AT + 1];
     sqlite3_file *file = file_of(db);
 
-    return file && file->pMethods->xRead(file, header, sizeof header, 0) == SQLITE_OK && header[WAL_AT] == 2;
+    return file && file->pMethods->xRead(file, header, sizeof header, 0) == SQLITE_OK &&
+           header[WAL_AT] == IS_WAL;
 }
 
 /* Memory for the bytes of a database in rollback mode, all touched before the lock is taken. */
@@ -237,6 +238,19 @@ static int open_target(struct copy *copy, const char *path, sqlite3 **db)
     return code == SQLITE_OK ? 0 : fail(copy, code, "cannot write", path);
 }
 
+/* Whoever opens the copy after a takeover is to find it in the mode that its maker chose: SQLite keeps that
+ * in the header (https://www.sqlite.org/fileformat.html, 1.3.3), and the backup API makes it a rollback
+ * journal. */
+static int set_wal(struct copy *copy)
+{
+    static const uint8_t versions[2] = {IS_WAL, IS_WAL};
+    int fd AUTO_CLOSE = open(copy->temporary, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd < 0 || pwrite(fd, versions, sizeof versions, WAL_AT) != (ssize_t)sizeof versions)
+        return fail_errno(copy, "cannot write", copy->temporary);
+    return 0;
+}
+
 static int copy_by_backup(struct copy *copy)
 {
     sqlite3 *to = NULL;
@@ -247,7 +261,7 @@ static int copy_by_backup(struct copy *copy)
     const int code = sqlite3_close(to);
     if (r == 0 && code != SQLITE_OK)
         r = fail(copy, code, "cannot write", copy->temporary);
-    return r;
+    return r == 0 && copy->pages > 0 ? set_wal(copy) : r;
 }
 
 static int write_all(struct copy *copy, int fd, const uint8_t *bytes, int64_t size)
@@ -377,33 +391,4 @@ int sqlite_copy(const struct sqlite_job *job, char error[static SQLITE_ERROR_MAX
     if (r < 0)
         unlink(copy.temporary);
     return r;
-}
-
-/* ---------------------------------------------------------------- folding */
-
-static bool is_beside(const char *database, const char *suffix)
-{
-    char path[PATH_MAX];
-    struct stat st;
-
-    return (size_t)snprintf(path, sizeof path, "%s%s", database, suffix) < sizeof path &&
-           stat(path, &st) == 0 && st.st_size > 0;
-}
-
-int snapshot_fold(const char *database)
-{
-    sqlite3 *db = NULL;
-    int64_t version;
-
-    if (!is_beside(database, "-wal") && !is_beside(database, "-journal"))
-        return 0;
-    int code = sqlite3_open_v2(database, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-    if (code == SQLITE_OK) {
-        sqlite3_busy_timeout(db, FOLD_TIMEOUT_MS);
-        code = ask_number(db, "PRAGMA schema_version", &version); /* a hot journal is rolled back */
-    }
-    if (code == SQLITE_OK)
-        code = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    const int end = sqlite3_close(db);
-    return errno_of(code == SQLITE_OK ? end : code);
 }

@@ -20,3 +20,10 @@ enum { SQLITE_ERROR_MAX = 512 };
  * -ECANCELED, -EUCLEAN (it is no database, or damaged), -EBUSY (locked for ten seconds), or another negative
  * errno; with `error` in words. */
 int sqlite_copy(const struct sqlite_job *job, char error[static SQLITE_ERROR_MAX]);
+
+/* This node gave the role up: the database is brought to the bytes and the mtime of the last copy at `to`, if
+ * it is the same database still (they differ in nothing but what SQLite counts in the header). Waits for
+ * those who have it open in WAL mode, ten seconds at most, and folds a leftover -wal or hot -journal into it,
+ * so that what may have to be kept aside is whole. The copy is removed. 1: it is the copy now; 0: it is
+ * another, or there was no copy or no database; or as sqlite_copy(). */
+int sqlite_settle(const struct sqlite_job *job, char error[static SQLITE_ERROR_MAX]);

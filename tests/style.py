@@ -35,7 +35,7 @@ PURE_OWN = re.compile(r"^(text_copy|backoff_ns|heartbeat_\w+|field_is_measure|ne
 DOORS = {
     "zmq.h": {"common/bus.c", "common/loop.c", "syncd/gate.c", "syncd/link.c", "syncd/plug.c"},
     "jansson.h": {"proto/codec.c", "cli/"},
-    "sqlite3.h": {"syncd/sqlite.c"},
+    "sqlite3.h": {"syncd/sqlite.c", "syncd/sqlite_settle.c"},
     "confuse.h": {"common/config"},
     "netlink/": {"heartbeatd/linux_", "takeoverd/linux_"},
     "linux/": {"heartbeatd/linux_", "takeoverd/linux_", "superviserd/linux_", "syncd/linux_", "common/linux_", "cli/linux_"},

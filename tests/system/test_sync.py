@@ -1,8 +1,10 @@
 """L13: files and databases of the active node are on the passive one all the time."""
+import contextlib
 import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -117,7 +119,6 @@ def test_L13_a_takeover_serves_with_what_was_acknowledged_and_keeps_the_rest_asi
 
 def test_L13_sqlite_is_consistent_while_written(lab):
     lab.write_config(extra=lab.sync_set("db", sqlite='"%s"' % lab.path("users.db"), max_delay="200ms"))
-    import sqlite3
     database = sqlite3.connect(lab.data("alpha", "users.db"), isolation_level=None)
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, twice INTEGER, filler TEXT)")
@@ -143,6 +144,62 @@ def test_L13_sqlite_is_consistent_while_written(lab):
         with sqlite3.connect("file:%s?mode=ro" % copy, uri=True) as look:
             return look.execute("SELECT count(*) FROM t").fetchone() == (n,)
     lab.wait_for(all_there, 20, "the last row is there")
+
+
+def rows_of(path):
+    with contextlib.closing(sqlite3.connect("file:%s?mode=ro" % path, uri=True, timeout=5)) as look:
+        assert look.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return look.execute("SELECT count(*) FROM t").fetchone()[0]
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_L13_a_database_changes_sides_and_nothing_is_kept_aside(lab, mode):
+    lab.write_config(extra=lab.sync_set("db", sqlite='"%s"' % lab.path("users.db"), max_delay="100ms"))
+    with contextlib.closing(sqlite3.connect(lab.data("alpha", "users.db"), isolation_level=None)) as database:
+        assert database.execute("PRAGMA journal_mode=%s" % mode).fetchone() == (mode,)
+        database.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, filler TEXT)")
+    lab.start_pair(first="alpha")
+    rows = 0
+    for active in ("alpha", "beta", "alpha"):
+        lab.wait_settled(active=active)
+        lab.wait_current()
+        # As a service would have it: open while this node serves, and closed only after the role has gone.
+        with contextlib.closing(sqlite3.connect(lab.data(active, "users.db"), isolation_level=None, timeout=5)) as database:
+            assert database.execute("PRAGMA journal_mode").fetchone() == (mode,)
+            for _ in range(30):
+                database.execute("INSERT INTO t (filler) VALUES (?)", ("x" * 700,))
+            rows += 30
+            lab.wait_for(lambda: os.path.exists(lab.data(other(active), "users.db")) and
+                         rows_of(lab.data(other(active), "users.db")) == rows, 20, "the rows are there")
+            lab.wait_current()
+            lab.wait_ready()
+            done = lab.duet(active, "switch")
+            assert done.returncode == 0, done.stderr
+            lab.wait_settled(active=other(active))
+    lab.wait_current()
+    assert rows_of(lab.data("alpha", "users.db")) == rows_of(lab.data("beta", "users.db")) == rows
+    for node in NODES:
+        assert lab.sync(node, "db")["conflicts"] == 0
+        assert not os.path.exists(os.path.join(lab.dir, node, "state/conflicts/db"))
+
+
+def test_L13_what_a_database_got_too_late_is_kept_aside(lab):
+    lab.write_config(extra=lab.sync_set("db", sqlite='"%s"' % lab.path("users.db"), max_delay="100ms"))
+    with contextlib.closing(sqlite3.connect(lab.data("alpha", "users.db"), isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, filler TEXT)")
+        lab.start_pair(first="alpha")
+        lab.wait_current()
+        lab.wait_ready()
+        assert lab.duet("alpha", "switch").returncode == 0
+        lab.wait_settled(active="beta")
+        database.execute("INSERT INTO t (filler) VALUES ('written by who had lost the role')")
+    with contextlib.closing(sqlite3.connect(lab.data("beta", "users.db"), isolation_level=None)) as database:
+        database.execute("INSERT INTO t (filler) VALUES ('written by who serves')")
+    kept = lab.wait_for(lambda: lab.sync("alpha", "db") and lab.sync("alpha", "db")["conflict_dir"], 20, "where it was kept")
+    found = subprocess.run(["grep", "-rl", "who had lost the role", kept], capture_output=True, text=True).stdout
+    assert "users.db" in found
+    lab.wait_for(lambda: rows_of(lab.data("alpha", "users.db")) == 1, 20, "alpha has beta's")
 
 
 def test_L13_a_killed_syncd_goes_on(lab):

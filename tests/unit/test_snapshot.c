@@ -665,36 +665,6 @@ static void test_dumps(void **state)
     unlink(source);
 }
 
-/* ---- the passive node */
-
-static void test_fold(void **state)
-{
-    static const char *const modes[] = {"WAL", "DELETE"};
-    char path[PATH_MAX], beside[PATH_MAX];
-    struct stat st;
-
-    (void)state;
-    path_of("db", path);
-    assert_int_equal(snapshot_fold(path), 0); /* there is none */
-    for (size_t i = 0; i < ARRAY_LENGTH(modes); i++) {
-        make_database(path, modes[i], 100);
-        leave_hot(path);
-        path_of(i == 0 ? "db-wal" : "db-journal", beside);
-        assert_int_equal(stat(beside, &st), 0);
-        assert_true(st.st_size > 0);
-        assert_int_equal(snapshot_fold(path), 0);
-        assert_true(stat(beside, &st) < 0 || st.st_size == 0);
-        assert_int_equal(check_copy(path), 20); /* the file alone is whole */
-        assert_int_equal(snapshot_fold(path), 0);
-        remove_database(path);
-    }
-    write_garbage(path, "this is no database, and long enough to be read", 47);
-    path_of("db-wal", beside);
-    write_garbage(beside, "garbage", 7);
-    assert_true(snapshot_fold(path) < 0);
-    remove_database(path);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -708,7 +678,6 @@ int main(void)
         cmocka_unit_test(test_the_next_one_waits_until_it_is_taken),
         cmocka_unit_test(test_reading_changes_nothing),
         cmocka_unit_test(test_dumps),
-        cmocka_unit_test(test_fold),
     };
 
     return cmocka_run_group_tests(tests, make_directory, remove_directory);

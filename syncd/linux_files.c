@@ -29,6 +29,11 @@ int file_write(int fd, const void *bytes, size_t size, uint64_t offset)
     return 0;
 }
 
+void file_write_out(int fd, uint64_t offset, uint64_t size)
+{
+    (void)sync_file_range(fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
+}
+
 long file_read(int fd, void *bytes, size_t size, uint64_t offset)
 {
     size_t done = 0;

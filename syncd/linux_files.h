@@ -17,6 +17,8 @@ int entry_move(int from, const char *name, int to, const char *to_name);
 int entry_erase(int directory, const char *name);
 
 int file_write(int fd, const void *bytes, size_t size, uint64_t offset);
+/* The disk begins with what lies there, so that making it durable later takes less long; promises nothing. */
+void file_write_out(int fd, uint64_t offset, uint64_t size);
 /* Fewer bytes than asked for, at the end of the file: their number. */
 long file_read(int fd, void *bytes, size_t size, uint64_t offset);
 /* Zeros, given back to the file system where it can. */

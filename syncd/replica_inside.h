@@ -78,6 +78,7 @@ struct incoming {
     int fd; /* of the staging file; -1: a patch, whose blocks go into the journal */
     uint32_t op, block, root;
     uint64_t size, position;
+    uint64_t written_out; /* up to there the disk has begun */
     struct staged *staged;
     size_t hashed; /* blocks */
     bool aligned;  /* all so far came in whole blocks */

@@ -6,6 +6,8 @@
 
 #include "syncd/replica_inside.h"
 
+enum { WRITE_OUT = 8 << 20 }; /* the disk is busy while the rest of a file comes */
+
 int buffer_reserve(struct buffer *buffer, size_t more)
 {
     if (buffer->room - buffer->used >= more)
@@ -189,7 +191,13 @@ static int incoming_block(struct replica *r, const struct sync_op *op)
     if (op->kind == SYNC_OP_HOLE)
         return 0; /* it is one already */
     const int w = file_write(in->fd, op->content.at, op->content.size, op->offset);
-    return w < 0 ? replica_fail(r, w, "cannot write to a staging file: %s", strerror(-w)) : 0;
+    if (w < 0)
+        return replica_fail(r, w, "cannot write to a staging file: %s", strerror(-w));
+    if (in->position - in->written_out >= WRITE_OUT) {
+        file_write_out(in->fd, in->written_out, in->position - in->written_out);
+        in->written_out = in->position;
+    }
+    return 0;
 }
 
 /* Not all came in whole blocks: from the file itself. */

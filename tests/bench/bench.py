@@ -13,7 +13,7 @@ from lab.lab import Lab
 from lab.network import ACTIVE, NODES
 from lab.pair import other
 from lab.tools import Tool, tool_path
-from sync import bench_sync
+from sync import CASES, bench_sync
 
 PORT = 7000
 EVERY_US = 200
@@ -174,9 +174,10 @@ def main():
     parser = argparse.ArgumentParser(prog="tests/bench/run")
     parser.add_argument("names", nargs="*", choices=[[], *BENCHES], metavar="NAME", help=", ".join(BENCHES))
     parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--case", action="append", choices=CASES, help="only these cases of sync (may be repeated)")
     options = parser.parse_args()
     for name in options.names or BENCHES:
-        BENCHES[name](options.times)
+        BENCHES[name](options.times, *([options.case] if name == "sync" else []))
 
 
 if __name__ == "__main__":

@@ -222,7 +222,8 @@ def first_big(who, lab, size=1 << 30):
 
 
 def save_small(who, lab, n):
-    text = ("%08d" % n) * 128
+    # rsync looks at size and whole seconds: a file of the same size, saved twice in a second, it would not see.
+    text = ("%08d" % n) * (128 + n % 16)
     begun = time.monotonic()
     with open(who.source("saved"), "w") as out:
         out.write(text)
@@ -291,14 +292,16 @@ def made(kind, **options):
 KINDS = [(Duet, {}), (Rsync, {}), (Rsync, {"fsync": True}), (Lsyncd, {})]
 
 
-def bench_sync(times):
-    print("sync: from the active to the passive node, over the reserved line, on ext4 in an image; %d times each" % times)
+def case_first_small(times):
     for kind, options in KINDS:
         values = []
         for _ in range(times if not options else min(times, 2)):
             with made(kind, **options) as (lab, who):
                 values.append(first_small(who, lab))
         show("first sync, 10,000 files", who.name, values)
+
+
+def case_first_big(times):
     for kind, options in KINDS[:2]:
         values = []
         for _ in range(times):
@@ -307,6 +310,9 @@ def bench_sync(times):
                 values.append(first_big(who, lab))
                 note = "   CPU %.1f s" % (cpu_s(who.processes()) - cpu) if who.processes() else ""
         show("first sync, one file of 1 GiB", who.name, values, note=note)
+
+
+def case_saved(times):
     for kind, options in KINDS:
         with made(kind, **options) as (lab, who):
             first_small(who, lab, 1000)
@@ -314,18 +320,27 @@ def bench_sync(times):
             values = [save_small(who, lab, n) for n in range(30 * times if kind is Duet else 10 * times) if not time.sleep(0.02)]
             show("1 KiB saved, 1,000 beside it", who.name, values,
                  note="   p99 %.1f" % sorted(values)[int(len(values) * 0.99) - 1])
+
+
+def case_patch(times):
     for kind, options in KINDS[:2]:
         with made(kind, **options) as (lab, who):
             first_big(who, lab)
             who.settle()
             pairs = [patch_big(who, lab, n) for n in range(times)]
             show("4 KiB changed in 1 GiB", who.name, [p[0] for p in pairs], note="   %.0f kB" % (statistics.median([p[1] for p in pairs]) / 1e3))
+
+
+def case_rename(times):
     for kind, options in KINDS[:2]:
         with made(kind, **options) as (lab, who):
             first_small(who, lab)
             who.settle()
             pairs = [rename_directory(who, lab, n) for n in range(times)]
             show("directory of 10,000 renamed", who.name, [p[0] for p in pairs], note="   %.0f kB" % (statistics.median([p[1] for p in pairs]) / 1e3))
+
+
+def case_reconnect(times):
     with made(Duet) as (lab, who):
         first_small(who, lab, 100_000)
         who.settle()
@@ -344,3 +359,14 @@ def bench_sync(times):
             who.run()
             values.append((time.monotonic() - begun) * 1000)
         show("nothing changed, 100,000", "rsync", values)
+
+
+CASES = {"first-small": case_first_small, "first-big": case_first_big, "saved": case_saved, "patch": case_patch,
+         "rename": case_rename, "reconnect": case_reconnect}
+
+
+def bench_sync(times, wanted=None):
+    print("sync: from the active to the passive node, over the reserved line, on ext4 in an image; %d times each" % times)
+    for name, case in CASES.items():
+        if not wanted or name in wanted:
+            case(times)

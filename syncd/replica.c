@@ -409,6 +409,7 @@ void replica_close(struct replica *r)
     restore_free(r);
     buffer_free(&r->kept);
     buffer_free(&r->old_blocks);
+    buffer_free(&r->groups);
     close_areas(r);
     free(r->areas);
     beneath_free(r->beneath);

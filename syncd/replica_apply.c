@@ -118,27 +118,67 @@ static int put_attributes(struct replica *r, int fd, const struct sync_meta *met
     return attributes_put(fd, &attributes, fresh, false);
 }
 
-static int put_file(struct replica *r, const struct sync_op *op)
+static int create(int directory, const char *name)
+{
+    static const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+    int fd = openat(directory, name, flags, 0600);
+
+    return fd < 0 ? -errno : fd;
+}
+
+static int create_anew(int directory, const char *name)
+{
+    const int fd = create(directory, name);
+
+    if (fd != -EEXIST)
+        return fd;
+    return unlinkat(directory, name, 0) < 0 ? -errno : create(directory, name);
+}
+
+static int fill_file(struct replica *r, int fd, const struct sync_op *op)
+{
+    const int done = file_write(fd, op->content.at, op->content.size, 0);
+
+    return done < 0 ? done : put_attributes(r, fd, &op->meta, true);
+}
+
+/* In a first sync nobody can have a whole set yet, and what is cut off is done again from the journal: a file
+ * that is not there is made in its place, which spares a rename for each. */
+static int make_in_place(struct replica *r, const struct sync_op *op, const struct place *place)
+{
+    if (!r->current.partial || r->public.whole || r->options.database)
+        return -EEXIST;
+    AUTO_CLOSE int fd = create(place->directory, place->name);
+    return fd < 0 ? fd : fill_file(r, fd, op);
+}
+
+static int make_and_install(struct replica *r, const struct sync_op *op, struct place *place)
 {
     static const char name[] = "t-put";
-    struct place place;
     struct area *area = replica_area(r, op->path);
-    int done = area ? find(r, op->path, &place) : replica_fail(r, -EIO, "there is no staging area");
+
+    if (!area)
+        return replica_fail(r, -EIO, "there is no staging area");
+    AUTO_CLOSE int fd = create_anew(area_directory(area), name);
+    if (fd < 0)
+        return fd;
+    const int done = fill_file(r, fd, op);
+    if (done < 0)
+        return done;
+    drop_database_rest(r, place);
+    return apply_install(r, op->path, place, area_directory(area), name, &op->hash);
+}
+
+static int put_file(struct replica *r, const struct sync_op *op)
+{
+    struct place place;
+    int done = find(r, op->path, &place);
 
     if (done < 0)
         return done;
-    unlinkat(area_directory(area), name, 0);
-    AUTO_CLOSE int fd =
-        openat(area_directory(area), name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return failed(r, -errno, op->path, "make");
-    done = file_write(fd, op->content.at, op->content.size, 0);
-    if (done == 0)
-        done = put_attributes(r, fd, &op->meta, true);
-    if (done == 0)
-        drop_database_rest(r, &place);
-    if (done == 0)
-        done = apply_install(r, op->path, &place, area_directory(area), name, &op->hash);
+    done = make_in_place(r, op, &place);
+    if (done == -EEXIST)
+        done = make_and_install(r, op, &place);
     if (done < 0)
         return failed(r, done, op->path, "put");
     return apply_settle(r, op->path, &op->meta, op->content.size, &op->hash, &place);

@@ -17,7 +17,14 @@
 #include "common/statefile.h"
 #include "syncd/replica_inside.h"
 
-enum { GROUP_OPERATIONS = 1, GROUP_OBJECT = 2, DEPTH_MAX = 128, CHANGES_MAX = 1 << 20, BLOCKS_MAX = 1 << 17 };
+enum {
+    GROUP_OPERATIONS = 1,
+    GROUP_OBJECT = 2,
+    DEPTH_MAX = 128,
+    CHANGES_MAX = 1 << 20,
+    BLOCKS_MAX = 1 << 17,
+    GROUPS_MAX = 1 << 16, /* bytes of groups that are written together */
+};
 
 struct header {
     struct sync_generation generation, before;
@@ -60,13 +67,29 @@ void history_begin(struct replica *r)
     r->history_at = 0;
 }
 
-void history_end(struct replica *r)
+static void shut(struct replica *r)
 {
     if (r->undo >= 0)
         close(r->undo);
     if (r->history >= 0)
         close(r->history);
     r->undo = r->history = -1;
+    r->groups.used = 0;
+}
+
+static int write_groups(struct replica *r)
+{
+    const int written = write_all(r->undo, r->groups.bytes, r->groups.used);
+
+    r->groups.used = 0;
+    return written;
+}
+
+void history_end(struct replica *r)
+{
+    if (r->undo >= 0 && r->groups.used > 0 && write_groups(r) < 0)
+        history_give_up(r);
+    shut(r);
 }
 
 /* What cannot be kept makes the whole generation one that cannot be rolled back over. */
@@ -74,7 +97,7 @@ void history_give_up(struct replica *r)
 {
     char name[PATH_MAX], *last;
 
-    history_end(r);
+    shut(r);
     directory_name(r, r->current.generation, name, sizeof name);
     last = strrchr(name, '/');
     *last = '\0';
@@ -90,8 +113,14 @@ static void write_group(struct replica *r, uint32_t kind, const void *bytes, siz
     const struct group group = {kind, (uint32_t)size};
 
     r->history_at++;
-    if (r->history_at > CHANGES_MAX || write_all(r->undo, &group, sizeof group) < 0 ||
-        write_all(r->undo, bytes, size) < 0)
+    if (r->history_at > CHANGES_MAX || buffer_reserve(&r->groups, sizeof group + size) < 0) {
+        history_give_up(r);
+        return;
+    }
+    memcpy(r->groups.bytes + r->groups.used, &group, sizeof group);
+    memcpy(r->groups.bytes + r->groups.used + sizeof group, bytes, size);
+    r->groups.used += sizeof group + size;
+    if (r->groups.used >= GROUPS_MAX && write_groups(r) < 0)
         history_give_up(r);
 }
 

@@ -164,6 +164,7 @@ struct replica {
     int lock;
     char aside[PATH_MAX]; /* directory for what is kept aside in this generation */
     int history, undo;    /* directory and file of this generation's; -1: nothing is kept */
+    struct buffer groups;        /* of the history, not yet written */
     struct restoring_state *restoring;
     struct buffer old_blocks; /* packed, of the file that is being patched in place */
     uint32_t history_at;

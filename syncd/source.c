@@ -7,6 +7,8 @@
 #include "syncd/exclude.h"
 #include "syncd/source_inside.h"
 
+enum { LEARN_MOST = 1 << 16 }; /* marks of a scan that is to teach the tree */
+
 struct sync_bytes source_root_path(char text[static 8], size_t root)
 {
     const int size = snprintf(text, 8, "%zu", root);
@@ -135,6 +137,14 @@ static bool learn_step(struct source *s)
     return true;
 }
 
+/* The tree learns between two directories what was found so far, so that the marks of a scan that knows
+ * nothing yet do not take more memory than the tree itself. */
+static bool learns_first(const struct source *s)
+{
+    return s->mode == SOURCE_LEARN && s->scan.running &&
+           (s->build.begun || dirty_count(s->dirty) >= LEARN_MOST);
+}
+
 static void on_step(void *userdata, int64_t now_ns)
 {
     struct source *s = userdata;
@@ -144,7 +154,7 @@ static void on_step(void *userdata, int64_t now_ns)
         return;
     if (s->scan.again && !s->scan.running)
         scan_begin(s);
-    bool more = scan_step(s);
+    bool more = learns_first(s) ? learn_step(s) : scan_step(s);
     if (!more)
         watch_drain(s);
     if (!more && s->mode == SOURCE_LEARN)

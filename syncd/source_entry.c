@@ -78,7 +78,9 @@ void entry_settle(struct source *s, struct sync_bytes path, tree_node node)
     node = node ? node : tree_find(s->tree, path);
     if (node)
         tree_get(s->tree, node, &known);
-    tree_put(s->tree, path, &s->found.entry, NULL);
+    const int put = tree_put(s->tree, path, &s->found.entry, &node);
+    if (put == 0 && s->mode == SOURCE_LEARN)
+        tree_set_mark(s->tree, node, s->scan.mark); /* the scan may be in the middle of its directory */
     if (known.stat.inode != 0 && known.type != SYNC_DIRECTORY &&
         known.stat.inode != s->found.entry.stat.inode)
         links_leave(s, &known.stat);

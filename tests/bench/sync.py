@@ -30,15 +30,16 @@ def show(case, who, values, unit="ms", note=""):
 class Disks:
     """The data directories of both nodes on an ext4 of their own."""
 
-    def __init__(self, lab):
-        self.lab = lab
+    def __init__(self, lab, inodes=None):
+        self.lab, self.inodes = lab, inodes
         self.image = os.path.join(lab.dir, "image")
         self.mount = os.path.join(lab.dir, "disk")
 
     def __enter__(self):
         with open(self.image, "wb") as image:
             image.truncate(IMAGE_BYTES)
-        subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.image], check=True)
+        inodes = ["-N", str(self.inodes)] if self.inodes else []
+        subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", *inodes, self.image], check=True)
         os.makedirs(self.mount)
         subprocess.run(["mount", "-o", "loop", self.image, self.mount], check=True)
         for node in ("alpha", "beta"):
@@ -280,8 +281,8 @@ def reconnect(lab, who):
 
 
 @contextlib.contextmanager
-def made(kind, **options):
-    with SyncLab() as lab, Disks(lab):
+def made(kind, inodes=None, **options):
+    with SyncLab() as lab, Disks(lab, inodes):
         who = kind(lab, **options)
         try:
             yield lab, who
@@ -292,24 +293,32 @@ def made(kind, **options):
 KINDS = [(Duet, {}), (Rsync, {}), (Rsync, {"fsync": True}), (Lsyncd, {})]
 
 
-def case_first_small(times):
-    for kind, options in KINDS:
-        values = []
-        for _ in range(times if not options else min(times, 2)):
+def in_turn(kinds, times, measure):
+    """Each in turn, so that what the machine does meanwhile is everybody's; {name: values}."""
+    values = {}
+    for _ in range(times):
+        for kind, options in kinds:
             with made(kind, **options) as (lab, who):
-                values.append(first_small(who, lab))
-        show("first sync, 10,000 files", who.name, values)
+                values.setdefault(who.name, []).append(measure(who, lab))
+    return values
+
+
+def case_first_small(times):
+    for name, values in in_turn(KINDS, times, first_small).items():
+        show("10,000 new files", name, values)
 
 
 def case_first_big(times):
-    for kind, options in KINDS[:2]:
-        values = []
-        for _ in range(times):
-            with made(kind, **options) as (lab, who):
-                cpu = cpu_s(who.processes())
-                values.append(first_big(who, lab))
-                note = "   CPU %.1f s" % (cpu_s(who.processes()) - cpu) if who.processes() else ""
-        show("first sync, one file of 1 GiB", who.name, values, note=note)
+    spent = []
+
+    def measure(who, lab):
+        cpu = cpu_s(who.processes())
+        took = first_big(who, lab)
+        if who.processes():
+            spent.append(cpu_s(who.processes()) - cpu)
+        return took
+    for name, values in in_turn(KINDS[:3], times, measure).items():
+        show("one new file of 1 GiB", name, values, note="   CPU of both %.1f s" % statistics.median(spent) if name == "duet" else "")
 
 
 def case_saved(times):
@@ -361,8 +370,34 @@ def case_reconnect(times):
         show("nothing changed, 100,000", "rsync", values)
 
 
+def empty_files(top, number):
+    for i in range(number // 1000):
+        directory = os.path.join(top, "d%d" % (i // 100), "d%d" % i)
+        os.makedirs(directory)
+        for k in range(1000):
+            os.close(os.open(os.path.join(directory, "file-%d" % (i * 1000 + k)), os.O_CREAT | os.O_WRONLY, 0o644))
+
+
+def case_many(times):
+    """Empty files, so that what is measured is the index."""
+    for number in (100_000, 1_000_000):
+        with made(Duet, inodes=3_000_000) as (lab, who):
+            empty_files(lab.data("alpha", "aside"), number)
+            os.sync()
+            begun = time.monotonic()
+            os.rename(lab.data("alpha", "aside"), who.source("tree"))
+            lab.wait_for(lambda: all((lab.sync(n, "files") or {}).get("entries", 0) > number and lab.is_current(n) for n in ("alpha", "beta")),
+                         900, "all is there")
+            show("%d empty files" % number, "duet", [(time.monotonic() - begun) * 1000],
+                 note="   PSS %.0f and %.0f MiB" % tuple(pss_mib(pid) for pid in who.processes()))
+            pairs = [reconnect(lab, who) for _ in range(min(times, 3))]
+            show("restart of both, %d unchanged" % number, "duet", [p[0] for p in pairs],
+                 note="   %.1f kB; PSS %.0f and %.0f MiB" % (statistics.median([p[1] for p in pairs]) / 1e3,
+                                                            *(pss_mib(pid) for pid in who.processes())))
+
+
 CASES = {"first-small": case_first_small, "first-big": case_first_big, "saved": case_saved, "patch": case_patch,
-         "rename": case_rename, "reconnect": case_reconnect}
+         "rename": case_rename, "reconnect": case_reconnect, "many": case_many}
 
 
 def bench_sync(times, wanted=None):

@@ -104,6 +104,13 @@ struct restoring {
     size_t raw_size;
 };
 
+/* The tree as it was last written to the disk, and as it was last seen. */
+struct saved_tree {
+    struct sync_hash hash, seen;
+    bool known;
+    int64_t at_ns, seen_ns, cost_ns;
+};
+
 struct set {
     struct syncd *syncd;
     const struct config_sync *config;
@@ -125,7 +132,7 @@ struct set {
     bool learned;     /* the scan that the role began with has ended */
     bool known;       /* the tree was brought up to the disk since the start */
     bool source_open; /* there is something to read: of a database, a first snapshot */
-    int64_t tree_saved_ns;
+    struct saved_tree saved_tree;
 
     /* what the peer told */
     bool peer_told;
@@ -204,7 +211,7 @@ void sets_close(struct syncd *syncd);
 void set_role(struct set *set);
 /* The set's data went through this epoch, and those that the peer told of. */
 void set_add_lineage(struct set *set, uint64_t epoch);
-void set_save_tree(struct set *set, int64_t now_ns, bool always);
+void set_save_tree(struct set *set, bool always);
 /* Text for the log, the topic and people; empty: over. Logged once. */
 PRINTF_LIKE(2, 3) void set_trouble(struct set *set, const char *format, ...);
 

@@ -23,6 +23,7 @@ struct dial {
 };
 
 static const int64_t pause_first_ns = 10 * NS_PER_MS, pause_most_ns = NS_PER_S;
+static const int64_t fresh_ns = 100 * NS_PER_MS; /* an attempt that has not yet lost a packet */
 
 /* ------------------------------------------------------------- end of one */
 
@@ -168,6 +169,18 @@ static void on_timer(void *userdata, int64_t now_ns)
         begin_attempt(dial, now_ns);
     else if (dial->state == DIAL_TRIES)
         end_attempt(dial, "the peer does not answer");
+}
+
+void dial_hurry(struct dial *dial)
+{
+    const int64_t now = clock_now_ns();
+
+    if (dial->state == DIAL_UP || (dial->state == DIAL_TRIES && now - dial->began_ns < fresh_ns))
+        return;
+    if (dial->state == DIAL_TRIES)
+        end_attempt(dial, "it was begun before the line came back");
+    dial->nth = 0;
+    loop_set_timer(dial->timer, now);
 }
 
 int dial_open(const struct end_setup *setup, struct dial **dial)

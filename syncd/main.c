@@ -105,6 +105,20 @@ static void on_role(void *userdata, const struct bus_message *message)
     publish_all(s);
 }
 
+/* heartbeatd knows within a heartbeat that the line is back; TCP would wait for its next attempt. */
+static void on_path(void *userdata, const struct bus_message *message)
+{
+    struct syncd *s = userdata;
+    const struct path_message *path = message->body;
+    const bool works = path->state == PATH_STATE_UP;
+
+    if (!message->name || strcmp(message->name, "reserved") != 0)
+        return;
+    if (works && !s->line_works && !s->up)
+        link_hurry(s->link);
+    s->line_works = works;
+}
+
 static void on_room(void *userdata)
 {
     syncd_work_soon(userdata);
@@ -137,6 +151,8 @@ static int open_own(struct syncd *s)
         r = bus_subscribe(s->daemon.bus, &role_type, "arbiterd", on_role, s);
     if (r == 0)
         r = link_open(loop, s->daemon.config, &events, s, &s->link);
+    if (r == 0)
+        r = bus_subscribe(s->daemon.bus, &path_type, "heartbeatd", on_path, s);
     if (r < 0)
         return r;
     bus_on_command(s->daemon.bus, orders_command, s);

@@ -183,6 +183,7 @@ struct syncd {
     bool role_known, active, draining;
     uint64_t epoch;
 
+    bool line_works;                /* as heartbeatd says */
     bool up;                        /* the link */
     uint64_t session, peer_session; /* of the HELLOs; 0 = none yet */
     bool agreed;                    /* each has answered the other's */

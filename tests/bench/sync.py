@@ -268,16 +268,33 @@ def rename_directory(who, lab, n):
     return (time.monotonic() - begun) * 1000, wire_bytes(lab) - before
 
 
-def reconnect(lab, who):
-    """Both are killed; from the moment when both run again until both say that they are current."""
-    for node in ("alpha", "beta"):
-        pid = lab.daemon_pid(node, "syncd")
-        os.kill(pid, 9)
+def heartbeats_per_s(lab, seconds=2):
+    """What the reserved line carries when nothing is synchronised."""
+    before = wire_bytes(lab)
+    time.sleep(seconds)
+    return (wire_bytes(lab) - before) / seconds
+
+
+def reconnect(lab, disturb, rate):
+    """From the end of `disturb` until both say that they are current: milliseconds, and bytes without heartbeats."""
+    disturb()
     before = wire_bytes(lab)
     begun = time.monotonic()
     lab.bus.forget("alpha"), lab.bus.forget("beta")
-    lab.wait_for(lambda: all(lab.is_current(node) for node in ("alpha", "beta")), 60, "current again")
-    return (time.monotonic() - begun) * 1000, wire_bytes(lab) - before
+    lab.wait_for(lambda: all(lab.is_current(node) for node in ("alpha", "beta")), 600, "current again")
+    took = time.monotonic() - begun
+    return took * 1000, max(0, wire_bytes(lab) - before - rate * took)
+
+
+def kill_both(lab):
+    for node in ("alpha", "beta"):
+        os.kill(lab.daemon_pid(node, "syncd"), 9)
+
+
+def cut_line(lab):
+    lab.network.ip("alpha", "link set reserved down")
+    lab.wait_for(lambda: not any((lab.sync(node) or {}).get("connected") for node in ("alpha", "beta")), 60, "not connected")
+    lab.network.ip("alpha", "link set reserved up")
 
 
 @contextlib.contextmanager
@@ -349,17 +366,24 @@ def case_rename(times):
             show("directory of 10,000 renamed", who.name, [p[0] for p in pairs], note="   %.0f kB" % (statistics.median([p[1] for p in pairs]) / 1e3))
 
 
+def show_reconnect(case, lab, disturb, times, who, pause_s):
+    rate = heartbeats_per_s(lab)
+    pairs = []
+    for _ in range(times):
+        pairs.append(reconnect(lab, lambda: disturb(lab), rate))
+        time.sleep(pause_s)
+    show(case, "duet", [p[0] for p in pairs],
+         note="   %.1f kB; PSS %.0f and %.0f MiB" % (statistics.median([p[1] for p in pairs]) / 1e3,
+                                                    *(pss_mib(pid) for pid in who.processes())))
+
+
 def case_reconnect(times):
     with made(Duet) as (lab, who):
         first_small(who, lab, 100_000)
         who.settle()
-        memory = [pss_mib(pid) for pid in who.processes()]
-        pairs = []
-        for _ in range(times):
-            pairs.append(reconnect(lab, who))
-            time.sleep(1)
-        show("restart, 100,000 unchanged", "duet", [p[0] for p in pairs],
-             note="   %.1f kB; PSS %.0f and %.0f MiB" % (statistics.median([p[1] for p in pairs]) / 1e3, *memory))
+        show_reconnect("line cut, 100,000 unchanged", lab, cut_line, times, who, 1)
+        time.sleep(6)
+        show_reconnect("both killed, 100,000 unchanged", lab, kill_both, times, who, 6)
     with made(Rsync) as (lab, who):
         first_small(who, lab, 100_000)
         values = []
@@ -390,10 +414,8 @@ def case_many(times):
                          900, "all is there")
             show("%d empty files" % number, "duet", [(time.monotonic() - begun) * 1000],
                  note="   PSS %.0f and %.0f MiB" % tuple(pss_mib(pid) for pid in who.processes()))
-            pairs = [reconnect(lab, who) for _ in range(min(times, 3))]
-            show("restart of both, %d unchanged" % number, "duet", [p[0] for p in pairs],
-                 note="   %.1f kB; PSS %.0f and %.0f MiB" % (statistics.median([p[1] for p in pairs]) / 1e3,
-                                                            *(pss_mib(pid) for pid in who.processes())))
+            time.sleep(10)
+            show_reconnect("both killed, %d unchanged" % number, lab, kill_both, min(times, 3), who, 10)
 
 
 CASES = {"first-small": case_first_small, "first-big": case_first_big, "saved": case_saved, "patch": case_patch,

@@ -159,14 +159,22 @@ int replica_settle(struct replica *r)
     return synced < 0 ? synced : write_position(r, false);
 }
 
-int replica_checkpoint(struct replica *r)
+int replica_begin_anew(struct replica *r)
 {
-    int done = replica_settle(r);
+    int done = write_position(r, false);
 
     if (done == 0 && (done = journal_reset(r->journal, journal_sequence(r->journal) + 1)) < 0)
         return replica_fail(r, done, "cannot begin the journal anew: %s", strerror(-done));
     r->journal_bytes = 0;
+    r->moved = false;
     return done;
+}
+
+int replica_checkpoint(struct replica *r)
+{
+    const int synced = sync_roots(r);
+
+    return synced < 0 ? synced : replica_begin_anew(r);
 }
 
 int replica_set_position(struct replica *r, struct sync_generation generation, bool whole, bool quick)
@@ -401,6 +409,7 @@ void replica_close(struct replica *r)
 {
     if (!r)
         return;
+    rest_end(r);
     replica_abort(r);
     if (r->journal && r->journal_bytes > 0 && r->phase == REPLICA_IDLE)
         replica_checkpoint(r);

@@ -162,9 +162,12 @@ struct replica {
     struct patching patching;
     struct paths touched; /* directories whose time is to be set again */
     int lock;
-    char aside[PATH_MAX]; /* directory for what is kept aside in this generation */
-    int history, undo;    /* directory and file of this generation's; -1: nothing is kept */
-    struct buffer groups;        /* of the history, not yet written */
+    char aside[PATH_MAX];  /* directory for what is kept aside in this generation */
+    int history, undo;     /* directory and file of this generation's; -1: nothing is kept */
+    struct buffer groups;  /* of the history, not yet written */
+    struct rest *rest;     /* the file systems are being made durable */
+    uint64_t rest_bytes;   /* of the journal, as last seen */
+    int64_t rest_since_ns; /* since when they are the same */
     struct restoring_state *restoring;
     struct buffer old_blocks; /* packed, of the file that is being patched in place */
     uint32_t history_at;
@@ -175,9 +178,13 @@ PRINTF_LIKE(3, 4) int replica_fail(struct replica *r, int error, const char *for
 /* ---- replica.c */
 int replica_log_event(struct replica *r, enum record_kind kind, const struct event *event, bool durable);
 int replica_checkpoint(struct replica *r); /* the file systems hold everything: the journal begins anew */
+int replica_begin_anew(struct replica *r); /* … as the caller has seen to */
 int replica_settle(struct replica *r);     /* … up to the present generation; the journal stays */
 struct area *replica_area(struct replica *r, struct sync_bytes path); /* of its root, opened; NULL */
 void replica_forget(struct replica *r); /* what the generation at hand has in memory */
+
+/* ---- replica_rest.c */
+void rest_end(struct replica *r);
 
 /* ---- replica_switch.c */
 int walker_add(struct walker *walker, const struct journal_record *record);

@@ -263,7 +263,8 @@ bool restore_work(struct set *set);
 /* receiver.c */
 void receiver_apply_command(struct set *set);
 void receiver_reset(struct set *set);
-void receiver_finish(struct set *set); /* before this node serves */
+void receiver_finish(struct set *set);               /* before this node serves */
+void receiver_rest(struct set *set, int64_t now_ns); /* each second */
 void receiver_message(struct set *set, const struct sync_message *message, const uint8_t *bytes, size_t size);
 bool receiver_work(struct set *set, int64_t now_ns);
 void receiver_answer(struct set *set, const struct sync_message *message); /* ASK */

@@ -467,6 +467,49 @@ static void test_what_came_last_stays_after_a_crash(void **state)
     }
 }
 
+/* The third number in it is another one with each new beginning. */
+static uint64_t beginning_of_journal(void)
+{
+    uint64_t numbers[3];
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/journal", w.state);
+    int fd AUTO_CLOSE = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(read(fd, numbers, sizeof numbers), sizeof numbers);
+    return numbers[2];
+}
+
+static void rest_at(int64_t second)
+{
+    assert_int_equal(replica_rest(w.replica, second * NS_PER_S), 0);
+    turn(50 * NS_PER_MS); /* of what goes on in the background */
+}
+
+/* When nothing comes for a while the journal begins anew, and a crash has nothing to apply again; what comes
+ * in the middle of it is not lost with the old journal. */
+static void test_it_rests(void **state)
+{
+    (void)state;
+    look_through(w.source, SOURCE_FOLLOW);
+    put("one", "the first", 9);
+    carry();
+    const uint64_t before = beginning_of_journal();
+    rest_at(100);
+    rest_at(101); /* not yet */
+    rest_at(103); /* begins */
+    put("two", "came meanwhile", 14);
+    carry();
+    rest_at(104); /* ends, and is of no use any more */
+    rest_at(105);
+    assert_int_equal(beginning_of_journal(), before);
+    rest_at(108);
+    rest_at(109);
+    assert_int_not_equal(beginning_of_journal(), before);
+    die_and_recover();
+    assert_same();
+}
+
 int main(void)
 {
 #define WITH(test) cmocka_unit_test_setup_teardown(test, begin, end)
@@ -476,6 +519,7 @@ int main(void)
         WITH(test_a_generation_that_ends_early_leaves_nothing),
         WITH(test_a_refused_generation_leaves_nothing),
         WITH(test_what_came_last_stays_after_a_crash),
+        WITH(test_it_rests),
         WITH(test_killed_at_any_moment_it_has_a_whole_generation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

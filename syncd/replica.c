@@ -237,6 +237,7 @@ void replica_forget(struct replica *r)
     r->incoming = (struct incoming){.fd = -1};
     r->kept.used = 0;
     r->aside[0] = '\0';
+    times_clear(r);
 }
 
 void replica_abort(struct replica *r)
@@ -266,10 +267,12 @@ int replica_refuse(struct replica *r)
 /* ---------------------------------------------------------------------------- recovery */
 
 /* All of a generation that was committed, once more. */
-static void redo(struct replica *r)
+static int redo(struct replica *r)
 {
-    int done;
+    int done = r->times_record.size > 0 ? times_read(r, &r->times_record) : 0;
 
+    if (done < 0)
+        return done;
     r->phase = REPLICA_DURABLE;
     do
         done = replica_switch(r);
@@ -282,6 +285,7 @@ static void redo(struct replica *r)
         log_notice("set %s: generation %" PRIu64 ".%" PRIu64 " was applied (again) after a crash",
                    r->options.set->name, r->current.generation.epoch, r->current.generation.counter);
     replica_forget(r);
+    return 0;
 }
 
 static int take_event(struct replica *r, const struct journal_record *record, struct event *event)
@@ -314,16 +318,20 @@ static int recover_record(struct replica *r, const struct journal_record *record
     switch ((enum record_kind)record->kind) {
     case RECORD_BEGIN:
         replica_forget(r);
+        r->times_record.size = 0;
         return take_event(r, record, &r->current);
     case RECORD_OPERATIONS:
         return walker_add(&r->walker, record);
     case RECORD_INODES:
         return take_inodes(r, record);
+    case RECORD_TIMES:
+        r->times_record = *record;
+        return 0;
     case RECORD_COMMIT:
     case RECORD_GO:
         done = take_event(r, record, &r->current);
         if (done == 0 && is_wanted(r, (enum record_kind)record->kind))
-            redo(r);
+            done = redo(r);
         return done;
     case RECORD_REFUSED:
         replica_forget(r);
@@ -419,6 +427,7 @@ void replica_close(struct replica *r)
     buffer_free(&r->kept);
     buffer_free(&r->old_blocks);
     buffer_free(&r->groups);
+    buffer_free(&r->times);
     close_areas(r);
     free(r->areas);
     beneath_free(r->beneath);

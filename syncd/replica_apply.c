@@ -40,6 +40,31 @@ static const char *owner_text(struct sync_bytes name, uint32_t number, char text
     return text;
 }
 
+static const int64_t time_unknown = INT64_MIN;
+
+/* After a crash the tree may have nothing of what is above, and is needed for the times of directories. */
+static void put_parents(struct replica *r, struct sync_bytes path)
+{
+    const struct sync_bytes parent = path_parent(path);
+
+    if (parent.size > 0 && tree_find(r->options.tree, parent) == 0)
+        apply_know(r, parent, time_unknown);
+}
+
+void apply_know(struct replica *r, struct sync_bytes directory, int64_t mtime_ns)
+{
+    const tree_node node = tree_find(r->options.tree, directory);
+    struct tree_entry entry = {
+        .type = SYNC_DIRECTORY, .mtime_ns = time_unknown, .owner = "#0", .group = "#0"};
+
+    put_parents(r, directory);
+    if (node)
+        tree_get(r->options.tree, node, &entry);
+    entry.mtime_ns = mtime_ns;
+    if (entry.type == SYNC_DIRECTORY && (!node || mtime_ns != time_unknown))
+        tree_put(r->options.tree, directory, &entry, NULL);
+}
+
 /* The tree says what the sender said; where it is on the disk, this node knows. */
 int apply_settle(struct replica *r, struct sync_bytes path, const struct sync_meta *meta, uint64_t size,
                  const struct sync_hash *content, const struct place *place)
@@ -70,6 +95,8 @@ int apply_settle(struct replica *r, struct sync_bytes path, const struct sync_me
         if (known.type != meta->type)
             tree_remove(tree, node);
     }
+    if (r->redo)
+        put_parents(r, path);
     const int put = tree_put(tree, path, &entry, NULL);
     if (put < 0 && !r->redo)
         return failed(r, put == -ENOENT ? -ESTALE : put, path, "note");
@@ -406,7 +433,8 @@ int apply_times(struct replica *r)
         memcpy(last, path.at, path.size);
         last_size = path.size;
         tree_get(r->options.tree, node, &entry);
-        if (entry.type != SYNC_DIRECTORY || beneath_find(r->beneath, path, &place) < 0)
+        if (entry.type != SYNC_DIRECTORY || entry.mtime_ns == time_unknown ||
+            beneath_find(r->beneath, path, &place) < 0)
             continue;
         attributes_set_time(place.directory, place.name, entry.mtime_ns);
         if (look_at(place.directory, place.name, &look) == 0)

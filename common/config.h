@@ -108,6 +108,7 @@ struct config_sync {
     struct config_strings paths, exclude, validate, apply;
     char sqlite[PATH_MAX];
     struct config_strings dump, restore; /* what writes a copy to its output; what reads it from its input */
+    bool privileged;                     /* setuid and setgid bits, and security.* attributes, travel, too */
     int64_t max_delay;                   /* of a dump: how often one is made, as nothing tells of changes */
     int keep;
 };

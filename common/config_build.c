@@ -493,6 +493,7 @@ static void build_sync(struct reader *reader, cfg_t *section, struct config_sync
     sync->max_delay = sync->dump.count > 0 ? 60 * NS_PER_S : NS_PER_S;
     sync->keep = 3;
     config_take_duration(reader, section, "max-delay", NS_PER_MS, &sync->max_delay);
+    config_take_bool(reader, section, "privileged", &sync->privileged);
     config_take_int(reader, section, "keep", 1, 1000, &sync->keep);
 }
 

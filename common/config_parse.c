@@ -176,6 +176,7 @@ static const cfg_opt_t sync_options[] = {LINE,
                                          LIST("validate"),
                                          LIST("apply"),
                                          SCALAR("max-delay"),
+                                         SCALAR("privileged"),
                                          SCALAR("keep")};
 static const cfg_opt_t hook_options[] = {LINE,           SCALAR("on"),   LIST("command"), SCALAR("timeout"),
                                          SCALAR("user"), SCALAR("group")};

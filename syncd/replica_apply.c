@@ -140,9 +140,9 @@ static void drop_database_rest(const struct replica *r, const struct place *plac
 
 static int put_attributes(struct replica *r, int fd, const struct sync_meta *meta, bool fresh)
 {
-    const struct attributes attributes = attributes_of(&r->owners, meta, false);
+    const struct attributes attributes = attributes_of(&r->owners, meta, r->options.set->privileged);
 
-    return attributes_put(fd, &attributes, fresh, false);
+    return attributes_put(fd, &attributes, fresh, r->options.set->privileged);
 }
 
 static int create(int directory, const char *name)
@@ -256,7 +256,7 @@ static int put_symlink(struct replica *r, const struct sync_op *op)
     unlinkat(area_directory(area), name, 0);
     done = symlinkat(target, area_directory(area), name) < 0 ? -errno : 0;
     if (done == 0) {
-        const struct attributes attributes = attributes_of(&r->owners, &op->meta, false);
+        const struct attributes attributes = attributes_of(&r->owners, &op->meta, r->options.set->privileged);
         done = attributes_put_symlink(area_directory(area), name, &attributes);
     }
     if (done == 0)
@@ -313,12 +313,12 @@ static int change_meta(struct replica *r, const struct sync_op *op)
     if (done < 0)
         return done;
     if (op->meta.type == SYNC_SYMLINK) {
-        const struct attributes attributes = attributes_of(&r->owners, &op->meta, false);
+        const struct attributes attributes = attributes_of(&r->owners, &op->meta, r->options.set->privileged);
         done = attributes_put_symlink(place.directory, place.name, &attributes);
     } else {
         AUTO_CLOSE int fd =
             openat(place.directory, place.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        done = fd < 0 ? -errno : put_attributes(r, fd, &op->meta, false);
+        done = fd < 0 ? -errno : put_attributes(r, fd, &op->meta, r->options.set->privileged);
     }
     if (done < 0)
         return failed(r, done == -ENOENT ? -ESTALE : done, op->path, "change");

@@ -16,6 +16,11 @@ struct sync_bytes source_root_path(char text[static 8], size_t root)
     return (struct sync_bytes){(const uint8_t *)text, (size_t)size};
 }
 
+uint16_t source_mode(const struct source *s, const struct sight *sight)
+{
+    return (uint16_t)(sight->mode & (s->options.set->privileged ? 07777 : 01777));
+}
+
 /* ---------------------------------------------------------------------- trouble */
 
 void source_tell_trouble(struct source *s, struct sync_bytes path, const char *text)

@@ -20,7 +20,7 @@ static int look_meta(struct source *s, int directory, const char *name)
 {
     struct found *f = &s->found;
     const struct sight *sight = &f->sight;
-    const int r = xattrs_read(-1, directory, name, &s->xattrs);
+    const int r = xattrs_read(-1, directory, name, s->options.set->privileged, &s->xattrs);
 
     if (r < 0)
         return r;
@@ -28,7 +28,7 @@ static int look_meta(struct source *s, int directory, const char *name)
     f->type = sight_type(sight);
     f->entry = (struct tree_entry){
         .type = f->type,
-        .mode = f->type == SYNC_SYMLINK ? 0777 : sight->mode & 07777,
+        .mode = f->type == SYNC_SYMLINK ? 0777 : source_mode(s, sight),
         .mtime_ns = sight->mtime_ns,
         .uid = sight->uid,
         .gid = sight->gid,

@@ -355,6 +355,8 @@ static int open_parts(struct replica *r)
         r->state = open(o->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         done = r->state < 0 ? -errno : 0;
     }
+    /* There from the start: who wants to read a whole generation may come before the first one does. */
+    r->lock = open(o->switch_lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (done == 0)
         done = beneath_new(o->roots, o->root_count, &r->beneath);
     r->areas = calloc(o->root_count, sizeof *r->areas);

@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -97,8 +96,6 @@ static int lock(struct replica *r)
 {
     static const struct timespec pause = {.tv_nsec = 2000000};
 
-    if (r->lock < 0)
-        r->lock = open(r->options.switch_lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (r->lock < 0 || flock(r->lock, LOCK_EX | LOCK_NB) == 0)
         return 0; /* without the file there is nobody who could hold it */
     nanosleep(&pause, NULL);

@@ -350,6 +350,7 @@ void set_role(struct set *set)
     struct syncd *s = set->syncd;
 
     receiver_finish(set);
+    sender_begin_role(set);
     set->learned = set->all_new = false;
     set->source_open = !set->snapshot; /* of a database: when there is a copy, or it has settled */
     if (s->active)

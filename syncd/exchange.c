@@ -53,6 +53,7 @@ static void forget_exchange(struct syncd *s)
         compare_end(set);
         sender_reset(set);
         receiver_reset(set);
+        receiver_doubt(set);
         publish_soon(set);
     }
 }
@@ -273,9 +274,11 @@ static void on_set(struct syncd *s, const struct sync_message *m)
 void exchange_tell_lag(struct set *set)
 {
     struct sync_message m = {.header.kind = SYNC_LAG};
+
+    if (!sender_is_sure(set))
+        return; /* what the peer last heard still is the case, as far as anybody knows */
     const struct source_lag lag = source_lag(set->source);
     const int64_t oldest = sender_oldest_ns(set);
-
     m.lag.files = lag.files;
     m.lag.bytes = lag.bytes;
     m.lag.age_us = oldest > 0 ? (uint64_t)((clock_now_ns() - oldest) / NS_PER_US) + 1 : 0;

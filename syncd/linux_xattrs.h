@@ -1,5 +1,5 @@
-/* xattrs: the extended attributes of an entry as they travel: user.* and the ACLs, `privileged` security.* as well,
- * sorted by name. */
+/* xattrs: the extended attributes of an entry as they travel: user.* and the ACLs, `privileged` security.* as
+ * well, sorted by name. */
 #pragma once
 #include "proto/sync.h"
 

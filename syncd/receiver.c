@@ -14,6 +14,7 @@
 
 struct pending {
     struct pending *next;
+    int64_t arrived_ns;
     size_t size;
     uint8_t bytes[];
 };
@@ -62,6 +63,12 @@ void receiver_reset(struct set *set)
     r->begun = r->failed = r->restore = false;
     set->restoring.on = false;
     set->answer_due = false;
+}
+
+void receiver_doubt(struct set *set)
+{
+    if (set->behind_since_ns == 0)
+        set->behind_since_ns = set->as_of_ns;
 }
 
 static void answer(struct set *set, enum sync_fate fate, const char *text)
@@ -268,12 +275,12 @@ static void switched(struct set *set)
 
 static void on_lag(struct set *set, const struct sync_message *m)
 {
-    const int64_t now = clock_now_ns();
+    const int64_t told_ns = set->arrived_ns;
 
     set->behind_files = m->lag.files;
     set->behind_bytes = m->lag.bytes;
-    set->behind_since_ns = m->lag.age_us > 0 ? now - (int64_t)m->lag.age_us * NS_PER_US : 0;
-    set->as_of_ns = m->lag.age_us > 0 ? set->behind_since_ns : now;
+    set->behind_since_ns = m->lag.age_us > 0 ? told_ns - (int64_t)m->lag.age_us * NS_PER_US : 0;
+    set->as_of_ns = m->lag.age_us > 0 ? set->behind_since_ns : told_ns;
     publish_soon(set);
 }
 
@@ -315,6 +322,7 @@ void receiver_message(struct set *set, const struct sync_message *m, const uint8
 {
     struct receiving *r = &set->receiving;
 
+    set->arrived_ns = clock_now_ns();
     if (!is_busy(r) && !r->pending) {
         take(set, m);
         return;
@@ -326,7 +334,7 @@ void receiver_message(struct set *set, const struct sync_message *m, const uint8
         answer(set, SYNC_AGAIN, "too many messages waited");
         return;
     }
-    *pending = (struct pending){.size = size};
+    *pending = (struct pending){.arrived_ns = set->arrived_ns, .size = size};
     memcpy(pending->bytes, bytes, size);
     if (!r->pending)
         r->pending_end = &r->pending;
@@ -345,6 +353,7 @@ static void take_pending(struct set *set)
     if (!r->pending)
         r->pending_end = &r->pending;
     r->pending_count--;
+    set->arrived_ns = first->arrived_ns;
     if (sync_parse(first->bytes, first->size, &m) == 0)
         take(set, &m);
     free(first);

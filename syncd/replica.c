@@ -330,14 +330,41 @@ static int recover_record(struct replica *r, const struct journal_record *record
     case RECORD_COMMIT:
     case RECORD_GO:
         done = take_event(r, record, &r->current);
-        if (done == 0 && is_wanted(r, (enum record_kind)record->kind))
-            done = redo(r);
+        r->redo_due = done == 0 && is_wanted(r, (enum record_kind)record->kind);
         return done;
+    case RECORD_APPLIED:
+        return 0;
     case RECORD_REFUSED:
         replica_forget(r);
         return 0;
     }
     return -EUCLEAN;
+}
+
+/* It was applied since the machine started: all of it is there. */
+static bool was_applied(const struct replica *r, const struct journal_record *next)
+{
+    struct applied applied;
+
+    return next && next->kind == RECORD_APPLIED && next->size == sizeof applied && r->boot_id[0] != '\0' &&
+           journal_read(r->journal, next, (uint8_t *)&applied) == 0 &&
+           memcmp(applied.boot_id, r->boot_id, sizeof applied.boot_id) == 0 &&
+           sync_generation_compare(applied.generation, r->current.generation) == 0;
+}
+
+/* The generation that was committed, as the record that follows it (NULL: none) says. */
+static int finish_due(struct replica *r, const struct journal_record *next)
+{
+    const bool due = r->redo_due;
+
+    r->redo_due = false;
+    if (due && was_applied(r, next)) {
+        replica_arrive(r);
+        r->tree_hash = r->current.tree;
+    } else if (due) {
+        return redo(r);
+    }
+    return 0;
 }
 
 static int recover(struct replica *r)
@@ -346,13 +373,22 @@ static int recover(struct replica *r)
     int next, done = 0;
     bool any = false;
 
+    /* Several generations one after the other are a mixture in between, if the disk has a later one already.
+     */
+    while (replica_lock(r) == 1)
+        ;
     r->redo = true;
     while (done == 0 && (next = journal_next(r->journal, &record)) == 1) {
         any = true;
-        done = recover_record(r, &record);
+        done = finish_due(r, &record);
+        if (done == 0)
+            done = recover_record(r, &record);
     }
+    if (done == 0)
+        done = finish_due(r, NULL);
     replica_forget(r);
     r->redo = false;
+    replica_unlock(r);
     r->phase = REPLICA_IDLE;
     if (any)
         sweep_areas(r);
@@ -371,6 +407,10 @@ static int open_parts(struct replica *r)
         r->state = open(o->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         done = r->state < 0 ? -errno : 0;
     }
+    /* There from the start: who wants to read a whole generation may come before the first one does. */
+    if (sys_boot_id(r->boot_id) < 0)
+        r->boot_id[0] = '\0';
+    r->lock = open(o->switch_lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (done == 0)
         done = beneath_new(o->roots, o->root_count, &r->beneath);
     r->areas = calloc(o->root_count, sizeof *r->areas);

@@ -106,6 +106,18 @@ int apply_settle(struct replica *r, struct sync_bytes path, const struct sync_me
 
 /* --------------------------------------------------------------------------- whole files */
 
+/* A database is not the same with the journal of the one before. */
+static void drop_database_rest(const struct replica *r, const struct place *place)
+{
+    static const char *const rests[] = {"-wal", "-shm", "-journal"};
+    char name[SYNC_NAME_MAX + 16];
+
+    for (size_t i = 0; r->options.database && i < ARRAY_LENGTH(rests); i++) {
+        snprintf(name, sizeof name, "%s%s", place->name, rests[i]);
+        unlinkat(place->directory, name, 0);
+    }
+}
+
 /* What is ready in the staging area takes its place. */
 int apply_install(struct replica *r, struct sync_bytes path, struct place *place, int from, const char *name,
                   const struct sync_hash *content)
@@ -120,22 +132,12 @@ int apply_install(struct replica *r, struct sync_bytes path, struct place *place
             done = entry_erase(place->directory, place->name);
     }
     if (done == 0)
+        drop_database_rest(r, place);
+    if (done == 0)
         done = renameat(from, name, place->directory, place->name) < 0 ? -errno : 0;
     if (done == -EXDEV)
         done = entry_move(from, name, place->directory, place->name);
     return done;
-}
-
-/* A database is not the same with the journal of the one before. */
-static void drop_database_rest(const struct replica *r, const struct place *place)
-{
-    static const char *const rests[] = {"-wal", "-shm", "-journal"};
-    char name[SYNC_NAME_MAX + 16];
-
-    for (size_t i = 0; r->options.database && i < ARRAY_LENGTH(rests); i++) {
-        snprintf(name, sizeof name, "%s%s", place->name, rests[i]);
-        unlinkat(place->directory, name, 0);
-    }
 }
 
 static int put_attributes(struct replica *r, int fd, const struct sync_meta *meta, bool fresh)
@@ -192,7 +194,6 @@ static int make_and_install(struct replica *r, const struct sync_op *op, struct 
     const int done = fill_file(r, fd, op);
     if (done < 0)
         return done;
-    drop_database_rest(r, place);
     return apply_install(r, op->path, place, area_directory(area), name, &op->hash);
 }
 

@@ -15,7 +15,7 @@
 enum { DEPTH_MAX = 128 };
 
 /* Its ctime may have changed by what happened to another name of it. */
-static bool is_as_known(const struct replica *r, struct sync_bytes path, const struct look *look)
+bool aside_is_as_known(const struct replica *r, struct sync_bytes path, const struct look *look)
 {
     const tree_node node = tree_find(r->options.tree, path);
     struct tree_entry entry;
@@ -65,7 +65,7 @@ static bool is_changed_below(struct replica *r, int directory, const char *name,
             changed = tree_find(r->options.tree, one) == 0 ||
                       is_changed_below(r, dirfd(listing), entry->d_name, one, depth + 1);
         else
-            changed = !is_as_known(r, one, &look);
+            changed = !aside_is_as_known(r, one, &look);
     }
     if (listing)
         closedir(listing);
@@ -132,7 +132,7 @@ int aside_keep(struct replica *r, struct sync_bytes path, const struct place *pl
         if (!r->diverged && !is_changed_below(r, place->directory, place->name, path, 0))
             return 0;
     } else if (S_ISREG(look.mode) || S_ISLNK(look.mode)) {
-        const bool known = is_as_known(r, path, &look);
+        const bool known = aside_is_as_known(r, path, &look);
         if ((known && !r->diverged) || (known && has_content(r, path, content)))
             return 0;
     }

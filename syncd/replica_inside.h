@@ -13,6 +13,7 @@
 #include <limits.h>
 #include <sodium.h>
 
+#include "common/sys.h"
 #include "syncd/area.h"
 #include "syncd/attributes.h"
 #include "syncd/journal.h"
@@ -36,7 +37,8 @@ enum record_kind {
     RECORD_COMMIT,
     RECORD_GO,
     RECORD_REFUSED,
-    RECORD_TIMES
+    RECORD_TIMES,
+    RECORD_APPLIED, /* the one before it; counts only in the boot in which it was written */
 };
 
 /* The bytes of BEGIN, COMMIT, GO and REFUSED. */
@@ -44,6 +46,11 @@ struct event {
     struct sync_generation generation;
     struct sync_hash tree;
     uint8_t partial, whole;
+};
+
+struct applied {
+    struct sync_generation generation;
+    char boot_id[SYS_BOOT_ID_MAX];
 };
 
 struct buffer {
@@ -140,6 +147,9 @@ struct replica {
     uint64_t journal_bytes;
     enum replica_phase phase;
     bool diverged, redo;
+    bool redo_due; /* recovery: a generation was committed, and the record after it tells whether it was
+                      applied */
+    char boot_id[SYS_BOOT_ID_MAX];
     struct replica *view_of; /* this is only a view, for `validate`, of what that one is about to switch to */
     struct replica_state public;
     struct sync_hash tree_hash; /* of public.generation */
@@ -202,6 +212,10 @@ void walker_clear(struct walker *walker);
 int walker_next(struct replica *r, struct sync_op *op); /* 1; 0 after the last one; or a negative errno */
 int replica_apply_all(struct replica *r);               /* of the walker; 1: more; 0; or an error */
 
+void replica_arrive(struct replica *r); /* the generation at hand is the present one */
+void replica_unlock(struct replica *r); /* generations may be read again */
+int replica_lock(struct replica *r);    /* 0; 1: somebody reads a whole generation just now */
+
 /* ---- replica_redo.c */
 int redo_begin(struct replica *r);
 void redo_end(struct replica *r);
@@ -244,5 +258,7 @@ void history_prune(struct replica *r);
 void restore_free(struct replica *r);
 
 /* ---- replica_aside.c: before what is at `place` goes: `content` is what comes, or NULL. */
+/* It is what the tree says, and was not written to since. */
+bool aside_is_as_known(const struct replica *r, struct sync_bytes path, const struct look *look);
 int aside_keep(struct replica *r, struct sync_bytes path, const struct place *place,
                const struct sync_hash *content);

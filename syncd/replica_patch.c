@@ -100,6 +100,28 @@ static int open_copy(struct replica *r, const struct place *place)
     return p->fd < 0 ? -errno : file_copy(old, p->fd);
 }
 
+/* The blocks that are not in the patch are not read: they are as they were when the tree was made, or the
+ * result would be a mixture. A service that still writes to the database of a node which has just become
+ * passive is the usual one to change that. After a crash the tree may be of another time. */
+static int check_base(const struct replica *r, struct sync_bytes path, const struct place *place)
+{
+    struct look look;
+    const int done = look_at(place->directory, place->name, &look);
+
+    return done < 0 || r->redo || aside_is_as_known(r, path, &look) ? done : -ESTALE;
+}
+
+/* Where its blocks are written to: its own place, or a copy. */
+static int open_target(struct replica *r, const struct place *place)
+{
+    struct patching *p = &r->patching;
+
+    if (!p->in_place)
+        return open_copy(r, place);
+    p->fd = openat(place->directory, place->name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    return p->fd < 0 ? -errno : 0;
+}
+
 int patch_open(struct replica *r, const struct sync_op *op)
 {
     struct patching *p = &r->patching;
@@ -129,12 +151,10 @@ int patch_open(struct replica *r, const struct sync_op *op)
     p->in_place = done == 0 && !r->options.database && look.size >= IN_PLACE_MIN && look.links == 1;
     if (done == 0 && !p->in_place)
         history_keep(r, op->path, false, 0);
-    if (done == 0 && p->in_place) {
-        p->fd = openat(place.directory, place.name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-        done = p->fd < 0 ? -errno : 0;
-    } else if (done == 0) {
-        done = open_copy(r, &place);
-    }
+    if (done == 0)
+        done = open_target(r, &place);
+    if (done == 0) /* after the copy, which takes its time */
+        done = check_base(r, op->path, &place);
     if (done == 0 && p->in_place && look.size > op->size)
         history_give_up(r); /* what is cut off would have to come after what is written */
     if (done == 0 && ftruncate(p->fd, (off_t)op->size) < 0)

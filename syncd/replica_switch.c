@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -92,30 +91,46 @@ int replica_apply_all(struct replica *r)
     return 1;
 }
 
-/* 0; 1: somebody reads a whole generation just now. */
-static int lock(struct replica *r)
+int replica_lock(struct replica *r)
 {
     static const struct timespec pause = {.tv_nsec = 2000000};
 
-    if (r->lock < 0)
-        r->lock = open(r->options.switch_lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (r->lock < 0 || flock(r->lock, LOCK_EX | LOCK_NB) == 0)
         return 0; /* without the file there is nobody who could hold it */
     nanosleep(&pause, NULL);
     return 1;
 }
 
-static void unlock(struct replica *r)
+void replica_unlock(struct replica *r)
 {
     if (r->lock >= 0)
         flock(r->lock, LOCK_UN);
+}
+
+/* Death of this process leaves what was written to the files, the end of the machine may not: after that, the
+ * journal is applied once more. Not durable, since who dies without it does no more than is needed. */
+static int note_applied(struct replica *r)
+{
+    struct applied applied = {.generation = r->current.generation};
+
+    text_copy(applied.boot_id, sizeof applied.boot_id, r->boot_id);
+    r->journal_bytes += sizeof applied;
+    return journal_append(r->journal, RECORD_APPLIED, &applied, sizeof applied, NULL);
+}
+
+void replica_arrive(struct replica *r)
+{
+    r->public.generation = r->current.generation;
+    r->public.whole = r->current.whole || (r->public.whole && !r->current.partial);
+    r->received = true;
 }
 
 static int end_switch(struct replica *r, int done)
 {
     patch_drop(r);
     apply_times(r);
-    unlock(r);
+    if (!r->redo)
+        replica_unlock(r);
     history_end(r);
     r->phase = REPLICA_IDLE;
     if (done < 0) {
@@ -124,10 +139,10 @@ static int end_switch(struct replica *r, int done)
         replica_checkpoint(r);
         return done;
     }
-    r->public.generation = r->current.generation;
-    r->public.whole = r->current.whole || (r->public.whole && !r->current.partial);
+    replica_arrive(r);
     r->tree_hash = tree_root_hash(r->options.tree);
-    r->received = true;
+    if (!r->redo)
+        note_applied(r); /* else it is only done again */
     if (!r->redo && !r->current.partial)
         history_prune(r);
     if (r->current.partial || r->redo || hash_equal(&r->tree_hash, &r->current.tree))
@@ -143,7 +158,7 @@ int replica_switch(struct replica *r)
             if (going < 0)
                 return end_switch(r, going);
         }
-        if (lock(r) == 1)
+        if (replica_lock(r) == 1)
             return 1;
         r->walker.next = 0;
         r->walker.op = 0;

@@ -15,10 +15,22 @@ enum { PAUSES_MOST = 60 };
 
 static const int64_t position_every_ns = NS_PER_S;
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+void sender_begin_role(struct set *set)
+{
+    set->sending.lacking_since_ns = set->syncd->active ? clock_now_ns() : 0;
+    set->sending.unsure = set->syncd->active;
+}
+
 void sender_reset(struct set *set)
 {
     struct sending *g = &set->sending;
 
+    g->lacking_since_ns = sender_oldest_ns(set); /* what was under way may be lost */
     if (set->stage == SET_SENDING)
         source_end(set->source);
     set->snapshot_waits = set->snapshot_waits || g->with_snapshot;
@@ -57,6 +69,13 @@ void sender_check(struct set *set, int64_t now_ns)
     }
 }
 
+/* The peer has all that was found by comparing. */
+static void lacks_nothing(struct set *set)
+{
+    set->sending.lacking_since_ns = 0;
+    set->sending.unsure = false;
+}
+
 void sender_compared(struct set *set)
 {
     const struct replica_state own = replica_state(set->replica);
@@ -68,6 +87,8 @@ void sender_compared(struct set *set)
     compare_conclude(set);
     compare_end(set);
     set->stage = SET_READY;
+    if (same)
+        lacks_nothing(set);
     /* Even if nothing differs the peer is to know that it has the data of this epoch. */
     set->sending.first = !same || sync_generation_compare(set->peer_generation, own.generation) < 0;
     set->sending.partial = !set->peer_whole;
@@ -180,6 +201,8 @@ static int begin(struct set *set, int64_t now_ns)
     g->oldest_ns = lag.oldest_ns;
     g->urgent = false;
     g->with_snapshot = set->snapshot_waits;
+    if (g->with_snapshot) /* the changes are older than the copy that they are in */
+        g->oldest_ns = earlier(g->oldest_ns, snapshot_oldest_ns(set->snapshot));
     set->snapshot_waits = false;
     g->last = false;
     g->raw_size = g->part_bytes = 0;
@@ -278,8 +301,10 @@ static void note_applied(struct set *set, const struct sync_log_entry *entry, bo
     set->peer_generation = entry->generation;
     set->failures = 0;
     set->refused = false;
-    if (whole)
+    if (whole) {
         set_trouble(set, "%s", "");
+        lacks_nothing(set);
+    }
     if (now - set->position_saved_ns >= position_every_ns) {
         set->position_saved_ns = now;
         replica_set_position(set->replica, entry->generation, replica_state(set->replica).whole, true);
@@ -343,16 +368,16 @@ void sender_ack(struct set *set, const struct sync_message *m)
 int64_t sender_oldest_ns(const struct set *set)
 {
     const struct sending *g = &set->sending;
-    const struct source_lag lag = source_lag(set->source);
-    int64_t oldest = lag.oldest_ns;
+    int64_t oldest = earlier(source_lag(set->source).oldest_ns, g->lacking_since_ns);
 
-    if (set->stage == SET_SENDING && g->oldest_ns > 0 && (oldest == 0 || g->oldest_ns < oldest))
-        oldest = g->oldest_ns;
+    if (set->stage == SET_SENDING)
+        oldest = earlier(oldest, g->oldest_ns);
     for (int i = 0; i < g->unanswered; i++)
-        if (g->sent[i].oldest_ns > 0 && (oldest == 0 || g->sent[i].oldest_ns < oldest))
-            oldest = g->sent[i].oldest_ns;
-    if (set->snapshot && snapshot_oldest_ns(set->snapshot) > 0)
-        oldest =
-            oldest == 0 ? snapshot_oldest_ns(set->snapshot) : MIN(oldest, snapshot_oldest_ns(set->snapshot));
-    return oldest;
+        oldest = earlier(oldest, g->sent[i].oldest_ns);
+    return set->snapshot ? earlier(oldest, snapshot_oldest_ns(set->snapshot)) : oldest;
+}
+
+bool sender_is_sure(const struct set *set)
+{
+    return !set->sending.unsure && set->stage != SET_UNREADY && set->stage != SET_COMPARING;
 }

@@ -77,13 +77,15 @@ static void on_trouble(void *userdata, const char *path, const char *text)
 {
     struct set *set = userdata;
     static struct log_limit limit;
+    char other[PATH_MAX];
 
     if (text && log_allowed(&limit, 10))
         log_warning("set %s: %s: %s", set->config->name, path, text);
+    if (!text && (text = source_trouble(set->source, other, sizeof other)) != NULL)
+        path = other;
+    set->untaken[0] = '\0';
     if (text)
-        snprintf(set->untaken, sizeof set->untaken, "%.100s: %.80s", path, text);
-    else
-        set->untaken[0] = '\0';
+        snprintf(set->untaken, sizeof set->untaken, "%.90s: %.98s", path, text);
     publish_soon(set);
 }
 
@@ -374,7 +376,9 @@ void set_role(struct set *set)
     struct syncd *s = set->syncd;
 
     receiver_finish(set);
+    sender_begin_role(set);
     set->learned = set->all_new = false;
+    set->untaken[0] = '\0';            /* of another source */
     set->source_open = !set->snapshot; /* of a database: when there is a copy, or it has settled */
     if (s->active)
         take_position(set);

@@ -31,7 +31,7 @@ struct snapshot {
     bool void_copy;                /* the one under way was begun before the last start */
     bool troubled;                 /* told as failed */
     int64_t first_ns, last_ns;     /* changes that came after the last copy was begun; 0: none */
-    int64_t in_copy_ns;            /* the first change of the copy under way; 0: none */
+    int64_t in_copy_ns;            /* the first change of the copy under way, or not yet read; 0: none */
     int64_t began_ns, earliest_ns; /* the copy under way; the pace allows the next one */
     int64_t failures;
 
@@ -129,7 +129,8 @@ static void finish(struct snapshot *snapshot, int r, const char *error)
             snapshot->earliest_ns = MAX(snapshot->earliest_ns, snapshot->began_ns + snapshot->set->max_delay);
         snapshot->untaken = r > 0;
     }
-    snapshot->in_copy_ns = 0;
+    if (r <= 0) /* else it waits until the copy is taken */
+        snapshot->in_copy_ns = 0;
     if (is_dump(snapshot) && snapshot->first_ns == 0)
         snapshot->first_ns = snapshot->last_ns = now;
     set_timer(snapshot);
@@ -353,6 +354,8 @@ void snapshot_settle(struct snapshot *snapshot)
 void snapshot_taken(struct snapshot *snapshot)
 {
     snapshot->untaken = false;
+    if (!snapshot->running)
+        snapshot->in_copy_ns = 0;
     set_timer(snapshot);
 }
 

@@ -34,8 +34,8 @@ void snapshot_start(struct snapshot *snapshot); /* active: watch, and make one n
 void snapshot_stop(struct snapshot *snapshot);
 void snapshot_taken(struct snapshot *snapshot); /* the copy was read */
 void snapshot_now(struct snapshot *snapshot);   /* at once, whatever the pace (drain) */
-/* Since when a change waits that is in no copy; 0 = none. Of a dump: since when one is under way, asked for
- * by snapshot_now(), or failing. */
+/* Since when a change waits that is in no copy, or in one that was not taken; 0 = none. Of a dump: since when
+ * one is under way, asked for by snapshot_now(), or failing. */
 int64_t snapshot_oldest_ns(const struct snapshot *snapshot);
 
 /* This node gave the role up (snapshot_stop() was called): its database is brought to the last copy, if it is

@@ -36,6 +36,7 @@ void source_tell_trouble(struct source *s, struct sync_bytes path, const char *t
     if (!trouble)
         return;
     trouble->size = path.size;
+    text_copy(trouble->text, sizeof trouble->text, text);
     memcpy(trouble->path, path.at, path.size);
     trouble->next = s->troubles;
     s->troubles = trouble;
@@ -57,6 +58,16 @@ void source_end_trouble(struct source *s, struct sync_bytes path)
         s->events.trouble(s->userdata, name, NULL);
         return;
     }
+}
+
+const char *source_trouble(const struct source *s, char *path, size_t size)
+{
+    const struct trouble *trouble = s->troubles;
+
+    if (!trouble)
+        return NULL;
+    places_print(s->places, (struct sync_bytes){trouble->path, trouble->size}, path, size);
+    return trouble->text;
 }
 
 static void forget_troubles(struct source *s)
@@ -178,6 +189,8 @@ static void on_rescan(void *userdata, int64_t now_ns)
     struct source *s = userdata;
 
     if (s->mode == SOURCE_FOLLOW && s->unwatched) {
+        if (!s->inotify)
+            watch_start(s);
         if (!s->scan.running)
             scan_begin(s);
         loop_set_timer(s->step_timer, 1);
@@ -261,8 +274,8 @@ void source_set_mode(struct source *s, enum source_mode mode)
     s->build.quiet = false;
     if (mode == SOURCE_OFF)
         return;
-    if (mode == SOURCE_FOLLOW && s->options.watch && watch_start(s) < 0)
-        s->unwatched = true;
+    if (mode == SOURCE_FOLLOW && s->options.watch)
+        watch_start(s); /* if it cannot, what changes is found by looking, and that is told */
     scan_begin(s);
     s->scan.first = true;
     loop_set_timer(s->step_timer, 1);

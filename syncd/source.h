@@ -44,7 +44,7 @@ struct source_lag {
 struct source_events {
     void (*ready)(void *userdata); /* something may be due, or the scan has ended; at most once a turn */
     /* An entry that does not travel, and why (a socket, permission denied, changes faster than it can be read
-     * …); text NULL: that is over. */
+     * …); text NULL: one of them is over. */
     void (*trouble)(void *userdata, const char *path, const char *text);
 };
 
@@ -67,6 +67,9 @@ void source_surplus(struct source *source, struct sync_bytes path);
 /* The peer holds this content there, in blocks of this size: the base for the next patch. */
 int source_peer_blocks(struct source *source, struct sync_bytes path, uint32_t block,
                        const struct sync_hash *blocks, size_t count);
+
+/* One of the entries that are in trouble now: its path, and why; NULL: none is. */
+const char *source_trouble(const struct source *source, char *path, size_t size);
 
 struct source_lag source_lag(const struct source *source);
 /* When the next generation is due: 0 nothing waits; a point in time, maybe past. `urgent`: all that waits is

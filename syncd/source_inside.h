@@ -96,6 +96,7 @@ struct peer_blocks {
 
 struct trouble {
     struct trouble *next;
+    char text[96];
     size_t size;
     uint8_t path[];
 };
@@ -115,6 +116,7 @@ struct source {
     uint8_t target[SYNC_PATH_MAX + 1], small[SYNC_INLINE_MAX];
 
     struct {
+        bool unwatched;             /* something that it came to could not be watched */
         bool running, again, first; /* first: the scan that the mode began with has not ended */
         struct walk walk;
         uint8_t mark;
@@ -131,7 +133,7 @@ struct source {
      * there before, and is not to take the new watch along. */
     bool unsure;
     int above[64];  /* watches of the directories that the roots are in, by root */
-    bool unwatched; /* there are too few watches: looks at everything again, now and then */
+    bool unwatched; /* not all is watched: looks at everything again, now and then, and tries to watch it */
     struct loop_source *inotify_source, *step_timer, *due_timer, *rescan_timer;
     bool told;
 
@@ -164,6 +166,8 @@ int watch_start(struct source *source);
 void watch_stop(struct source *source);
 void watch_directory(struct source *source, struct sync_bytes path, int fd);
 void watch_drain(struct source *source);
+void watch_scanned(
+    struct source *source); /* everything was looked at, and watched as far as that is possible */
 
 /* ---- source_build.c */
 void build_init(struct source *source);

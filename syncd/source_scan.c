@@ -122,7 +122,7 @@ void scan_begin(struct source *s)
     walk_clear(&s->scan.walk);
     walk_init(&s->scan.walk);
     s->scan.running = true;
-    s->scan.again = s->scan.covered = false;
+    s->scan.again = s->scan.covered = s->scan.unwatched = false;
     s->scan.looked = 0;
     const uint8_t last = tree_mark(s->tree, TREE_TOP); /* of whoever looked last, perhaps another source */
     s->scan.mark = last == 255 ? 1 : (uint8_t)(last + 1);
@@ -146,9 +146,10 @@ static void open_next(struct source *s)
     const int r = walk_open(&s->scan.walk, s->places);
     const struct sync_bytes directory = walk_directory(&s->scan.walk);
 
-    if (r == 0)
+    if (r == 0) {
         s->scan.running = false;
-    else if (r == 1) {
+        watch_scanned(s);
+    } else if (r == 1) {
         source_end_trouble(s, directory);
         watch_directory(s, directory, s->scan.walk.fd);
         check_cover(s, directory);

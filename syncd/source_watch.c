@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "syncd/source_inside.h"
 
 enum { READS_MAX = 256 };
@@ -17,16 +18,29 @@ static void on_readable(void *userdata, int fd, unsigned events)
     watch_drain(userdata);
 }
 
-/* There are too few watches: from now on everything is looked at, again and again. */
-static void give_up_watching(struct source *s, struct sync_bytes path, int error)
+/* Under this name it is told that not all is watched: it is no path of an entry, so it ends for no entry's
+ * sake.
+ */
+static const struct sync_bytes all_of_it = {.at = (const uint8_t *)"0/", .size = 2};
+
+static const char *why_unwatched(int error)
+{
+    switch (error) {
+    case -ENOSPC:
+        return "too few inotify watches: raise fs.inotify.max_user_watches; till then all is looked at";
+    case -EMFILE:
+        return "too few inotify instances: raise fs.inotify.max_user_instances; till then all is looked at";
+    default:
+        return strerror(-error);
+    }
+}
+
+/* From now on everything is looked at, again and again, until all of it can be watched. */
+static void give_up_watching(struct source *s, int error)
 {
     if (!s->unwatched)
-        source_tell_trouble(
-            s, path,
-            error == -ENOSPC ? "there are too few inotify watches: raise fs.inotify.max_user_watches; until "
-                               "then everything is looked at again each max-delay"
-                             : strerror(-error));
-    s->unwatched = true;
+        source_tell_trouble(s, all_of_it, why_unwatched(error));
+    s->unwatched = s->scan.unwatched = true;
     loop_set_timer(s->rescan_timer, clock_now_ns() + MAX(s->options.set->max_delay, NS_PER_S));
 }
 
@@ -37,6 +51,8 @@ static void watch_above(struct source *s)
         const int fd = places_open_above(s->places, i);
         const int watch = fd < 0 ? fd : inotify_add(s->inotify, fd);
         s->above[i] = MAX(watch, 0);
+        if (fd >= 0 && watch < 0)
+            give_up_watching(s, watch);
         if (fd >= 0)
             close(fd);
     }
@@ -52,7 +68,7 @@ int watch_start(struct source *s)
         r = loop_add_fd(s->options.loop, inotify_fd(s->inotify), EPOLLIN, on_readable, s, &s->inotify_source);
     if (r < 0) {
         watch_stop(s);
-        loop_set_timer(s->rescan_timer, clock_now_ns() + NS_PER_S);
+        give_up_watching(s, r);
         return r;
     }
     watch_above(s);
@@ -78,9 +94,17 @@ void watch_directory(struct source *s, struct sync_bytes path, int fd)
         return;
     const int watch = inotify_add(s->inotify, fd);
     if (watch < 0)
-        give_up_watching(s, path, watch);
+        give_up_watching(s, watch);
     else if (dirs_set(s->dirs, path, watch) < 0)
-        give_up_watching(s, path, -ENOMEM);
+        give_up_watching(s, -ENOMEM);
+}
+
+void watch_scanned(struct source *s)
+{
+    if (!s->unwatched || !s->inotify || s->scan.unwatched)
+        return;
+    s->unwatched = false;
+    source_end_trouble(s, all_of_it);
 }
 
 /* ---------------------------------------------------------------------- events */
@@ -223,12 +247,18 @@ static void above_a_root(struct source *s, const struct inotify_event_seen *even
 
 static void on_event(void *userdata, const struct inotify_event_seen *event)
 {
+    static struct log_limit limit;
     struct source *s = userdata;
     uint8_t path[SYNC_PATH_MAX + SYNC_NAME_MAX + 2];
 
     if (s->leaving.there && !(event->what == INOTIFY_MOVED_TO && event->cookie == s->leaving.cookie))
         it_left(s);
     if (event->what == INOTIFY_OVERFLOW) {
+        if (log_allowed(&limit, 3))
+            log_notice(
+                "set %s: more changed at once than the kernel keeps (fs.inotify.max_queued_events): all of "
+                "it is looked at",
+                s->options.set->name);
         s->scan.again = true;
         source_poke(s);
         return;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 
 enum { PLACES = 2, BUFFER = 16384 };
 
@@ -24,7 +25,7 @@ struct spot {
     spot_changed *changed;
     void *userdata;
     int fd;
-    bool active;
+    bool active, blind; /* blind: it is there, and cannot be watched */
     struct loop_source *source, *timer;
     struct place places[PLACES];
 };
@@ -109,6 +110,12 @@ static bool watch_place(struct spot *spot, struct place *place, const char *path
     text_copy(directory, MIN(sizeof directory, (size_t)(slash - path) + 1), path);
     text_copy(place->name, sizeof place->name, slash + 1);
     place->watch = inotify_add_watch(spot->fd, slash == path ? "/" : directory, looked_for);
+    if (place->watch < 0 && errno != ENOENT) {
+        if (!spot->blind)
+            log_warning("%s cannot be watched: %s; it is copied every second instead%s", directory,
+                        strerror(errno), errno == ENOSPC ? "; raise fs.inotify.max_user_watches" : "");
+        spot->blind = true;
+    }
     return place->watch >= 0;
 }
 
@@ -118,6 +125,7 @@ void spot_watch(struct spot *spot)
 
     spot->active = true;
     const bool there = watch_place(spot, &spot->places[0], spot->database);
+    spot->blind = spot->blind && !there;
     if (realpath(spot->database, real) && strcmp(real, spot->database) != 0)
         watch_place(spot, &spot->places[1], real);
     else
@@ -133,8 +141,9 @@ static void on_timer(void *userdata, int64_t now_ns)
     (void)now_ns;
     if (!spot->active)
         return;
+    const bool was_blind = spot->blind;
     spot_watch(spot);
-    if (spot->places[0].watch >= 0)
+    if (spot->places[0].watch >= 0 || was_blind || spot->blind)
         spot->changed(spot->userdata);
 }
 

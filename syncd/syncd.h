@@ -62,7 +62,9 @@ struct sending {
     bool with_snapshot;                /* it reads the latest snapshot; the next one may then be made */
     bool last;                         /* no more operations will follow in this generation */
     int64_t oldest_ns;                 /* since when the oldest change in it waited */
-    uint8_t *raw;                      /* SYNC_RAW_MAX: operations not yet sent, for want of credit */
+    int64_t lacking_since_ns; /* the peer may lack changes from then on, which comparing finds; 0: none */
+    bool unsure;              /* nobody knows since when: it was before this role began */
+    uint8_t *raw;             /* SYNC_RAW_MAX: operations not yet sent, for want of credit */
     size_t raw_size;
     int unanswered;
     struct sent sent[UNANSWERED_MAX + 1]; /* the oldest first */
@@ -162,6 +164,7 @@ struct set {
     uint64_t done_bytes;                 /* of the generation under way */
     int64_t began_ns;                    /* when it began; 0 = none */
     int64_t as_of_ns;                    /* passive: the active node's changes up to then are here */
+    int64_t arrived_ns;                  /* passive: the message in hand */
     uint64_t behind_files, behind_bytes; /* passive: as the active node last told */
     int64_t behind_since_ns;
     char trouble[192]; /* the latest that a person should know of; empty: none */
@@ -242,13 +245,15 @@ void compare_conclude(struct set *set); /* what differs is dirty */
 void compare_end(struct set *set);      /* forgets what is under way */
 
 /* sender.c */
-void sender_reset(struct set *set); /* the exchange began anew */
+void sender_begin_role(struct set *set); /* what the peer has is not known before the first comparison */
+void sender_reset(struct set *set);      /* the exchange began anew */
 void sender_compared(struct set *set);
 bool sender_work(struct set *set, int64_t now_ns); /* one step; true: there is more to do at once */
 int64_t sender_due_ns(const struct set *set);      /* 0: nothing waits */
 void sender_ack(struct set *set, const struct sync_message *message);
 /* Since when the oldest change waits that the peer has not applied; 0 = none. */
 int64_t sender_oldest_ns(const struct set *set);
+bool sender_is_sure(const struct set *set); /* the peer lacks nothing that is older than that */
 /* Once a second: an answer that does not come for two minutes was lost. */
 void sender_check(struct set *set, int64_t now_ns);
 void sender_again(struct set *set, const char *why); /* compare again, after a pause that grows */
@@ -263,6 +268,8 @@ bool restore_work(struct set *set);
 /* receiver.c */
 void receiver_apply_command(struct set *set);
 void receiver_reset(struct set *set);
+void receiver_doubt(
+    struct set *set); /* the active node was not heard: what it has changed since is not known */
 void receiver_finish(struct set *set);               /* before this node serves */
 void receiver_rest(struct set *set, int64_t now_ns); /* each second */
 void receiver_message(struct set *set, const struct sync_message *message, const uint8_t *bytes, size_t size);

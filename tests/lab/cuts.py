@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import time
+import uuid
 
 IMAGE_BYTES, GENERATIONS, PIECE = 160 << 20, 60, 4096
 WRITE, FLUSH, MARK = 1, 2, 3
@@ -109,6 +110,14 @@ def recover(disk, point, source, validate, what):
     return lines[0].split()[2]
 
 
+def start_anew(work):
+    """After a power cut the machine starts, and has another boot id."""
+    boot_id = os.path.join(work, "boot_id")
+    with open(boot_id, "w") as file:
+        file.write("%s\n" % uuid.uuid4())
+    subprocess.run(["mount", "--bind", boot_id, "/proc/sys/kernel/random/boot_id"], check=True)
+
+
 def run(work, cuts, seed, validate):
     rng = random.Random(seed)
     image, base, log = (os.path.join(work, name) for name in ("image", "base", "log"))
@@ -122,6 +131,7 @@ def run(work, cuts, seed, validate):
     with recorded(image, log, fuse) as device, mounted(device, point):
         subprocess.run([tool_path("cuts"), "give", source, point, os.path.join(fuse, "mark"), str(GENERATIONS),
                         str(rng.randrange(1 << 20)), *validate], check=True)
+    start_anew(work)
     all_records = list(records(log))
     first = next(i for i, record in enumerate(all_records) if record[0] == MARK)
     disk, found = Disk(base, work), set()

@@ -143,6 +143,7 @@ struct config {
         bool required;
     } watchdog;
     char snmp_config[PATH_MAX];
+    char snmp_base[128]; /* where DUET-MIB lies; empty: where the MIB says */
     char monitor_listen[128];
 
     char hash[17]; /* of the file's bytes, in hex: both nodes must show the same */

@@ -534,13 +534,33 @@ static void build_watchdog(struct reader *reader)
     }
 }
 
+/* An object identifier in numbers: at least two, the first 0 to 2 (RFC 2578, 3.6). */
+static void take_base(struct reader *reader, cfg_t *snmp)
+{
+    const struct value base = config_value_of(snmp, "base-oid");
+    char *text = reader->config->snmp_base;
+    unsigned first, second;
+    int used = 0;
+
+    config_take_text(reader, snmp, "base-oid", text, sizeof reader->config->snmp_base);
+    if (text[0] != '\0' &&
+        (sscanf(text, "%u.%u%n", &first, &second, &used) != 2 || first > 2 ||
+         second > 39 * (1 + 2 * (first == 2)) || strspn(text, ".0123456789") != strlen(text) ||
+         strstr(text, "..") || text[strlen(text) - 1] == '.'))
+        config_refuse(reader, base.line,
+                      "base-oid = \"%s\" is not an object identifier in numbers, such as 1.3.6.1.4.1.99999.1",
+                      text);
+}
+
 static void build_outside(struct reader *reader)
 {
     struct config *config = reader->config;
     cfg_t *snmp = single_section(reader, "snmp"), *monitor = single_section(reader, "monitor");
 
-    if (snmp)
+    if (snmp) {
         config_take_path(reader, snmp, "config", config->snmp_config, sizeof config->snmp_config);
+        take_base(reader, snmp);
+    }
     if (!monitor)
         return;
     const struct value listen = config_value_of(monitor, "listen");

@@ -1,0 +1,43 @@
+#include "trapd/mib.h"
+
+const char *const mib_notifications[MIB_NOTIFICATIONS] = {
+    [MIB_SERVICE_STARTED] = "duetServiceStarted",
+    [MIB_SERVICE_FAILED] = "duetServiceFailed",
+    [MIB_ROLE_CHANGED] = "duetRoleChanged",
+    [MIB_TAKEOVER] = "duetTakeover",
+    [MIB_PEER_LOST] = "duetPeerLost",
+    [MIB_PEER_BACK] = "duetPeerBack",
+    [MIB_NETWORK_FAULT] = "duetNetworkFault",
+    [MIB_NETWORK_BACK] = "duetNetworkBack",
+    [MIB_SYNC_BEHIND] = "duetSyncBehind",
+    [MIB_SYNC_CURRENT] = "duetSyncCurrent",
+    [MIB_NODE_NOT_READY] = "duetNodeNotReady",
+    [MIB_NODE_READY] = "duetNodeReady",
+    [MIB_DUAL_ACTIVE] = "duetDualActive",
+    [MIB_DAEMON_FAILED] = "duetDaemonFailed",
+    [MIB_DAEMON_BACK] = "duetDaemonBack",
+    [MIB_WATCHDOG_REBOOT] = "duetWatchdogReboot",
+};
+
+const struct mib_object_entry mib_objects[MIB_OBJECTS] = {
+    [MIB_NODE_NAME] = {"duetNodeName", {1, 1, 1}, 3, MIB_TEXT},
+    [MIB_ROLE] = {"duetRole", {1, 1, 3}, 3, MIB_INTEGER},
+    [MIB_EPOCH] = {"duetEpoch", {1, 1, 5}, 3, MIB_UNSIGNED},
+    [MIB_REASON] = {"duetReason", {1, 1, 7}, 3, MIB_TEXT},
+    [MIB_NOT_READY] = {"duetNotReady", {1, 1, 9}, 3, MIB_TEXT},
+    [MIB_PEER_NAME] = {"duetPeerName", {1, 2, 1}, 3, MIB_TEXT},
+    [MIB_CHANNEL_DEVICE] = {"duetChannelDevice", {1, 4, 1, 2}, 4, MIB_TEXT},
+    [MIB_CHANNEL_CARRIER] = {"duetChannelCarrier", {1, 4, 1, 3}, 4, MIB_INTEGER},
+    [MIB_SERVICE_PID] = {"duetServicePid", {1, 7, 1, 3}, 4, MIB_INTEGER},
+    [MIB_SERVICE_RESTARTS] = {"duetServiceRestarts", {1, 7, 1, 4}, 4, MIB_UNSIGNED},
+    [MIB_SYNC_STATE] = {"duetSyncState", {1, 8, 1, 2}, 4, MIB_INTEGER},
+    [MIB_SYNC_BEHIND_FILES] = {"duetSyncBehindFiles", {1, 8, 1, 3}, 4, MIB_UNSIGNED},
+    [MIB_SYNC_BEHIND_FOR] = {"duetSyncBehindFor", {1, 8, 1, 5}, 4, MIB_UNSIGNED},
+    [MIB_EVENT_NUMBER] = {"duetEventNumber", {1, 11, 1}, 3, MIB_UNSIGNED},
+    [MIB_EVENT_TIME] = {"duetEventTime", {1, 11, 2}, 3, MIB_TEXT},
+    [MIB_EVENT_AGE] = {"duetEventAge", {1, 11, 3}, 3, MIB_UNSIGNED},
+    [MIB_EVENT_HELD_BACK] = {"duetEventHeldBack", {1, 11, 4}, 3, MIB_UNSIGNED},
+    [MIB_EVENT_OLD_ROLE] = {"duetEventOldRole", {1, 11, 5}, 3, MIB_INTEGER},
+    [MIB_EVENT_TEXT] = {"duetEventText", {1, 11, 6}, 3, MIB_TEXT},
+    [MIB_EVENT_SUBJECT] = {"duetEventSubject", {1, 11, 7}, 3, MIB_TEXT},
+};

@@ -46,16 +46,20 @@ static int on_log(int major, int minor, void *message, void *userdata)
     return 0;
 }
 
+/* The library reads its own state in such lines; it adds one to the boots, and begins with 1 if the id is not
+ * the old one. */
 static void set_engine(const uint8_t engine_id[SESSION_ENGINE_ID_BYTES], uint32_t boots)
 {
-    char line[64 + 2 * SESSION_ENGINE_ID_BYTES];
-    int used = snprintf(line, sizeof line, "exactEngineID 0x");
+    char id[2 * SESSION_ENGINE_ID_BYTES + 1], line[64 + sizeof id];
 
     for (size_t i = 0; i < SESSION_ENGINE_ID_BYTES; i++)
-        used += snprintf(line + used, sizeof line - (size_t)used, "%02x", engine_id[i]);
-    netsnmp_config(line);
-    snprintf(line, sizeof line, "engineBoots %u", boots - 1); /* it adds one */
-    netsnmp_config(line);
+        snprintf(id + 2 * i, 3, "%02x", engine_id[i]);
+    snprintf(line, sizeof line, "exactEngineID 0x%s", id);
+    netsnmp_config_remember(line);
+    snprintf(line, sizeof line, "oldEngineID 0x%s", id);
+    netsnmp_config_remember(line);
+    snprintf(line, sizeof line, "engineBoots %u", boots - 1);
+    netsnmp_config_remember(line);
 }
 
 int session_setup(const uint8_t engine_id[SESSION_ENGINE_ID_BYTES], uint32_t boots, const char *base)
@@ -69,8 +73,8 @@ int session_setup(const uint8_t engine_id[SESSION_ENGINE_ID_BYTES], uint32_t boo
     snmp_disable_log();
     snmp_enable_calllog();
     snmp_register_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_LOGGING, on_log, NULL);
-    init_snmp("duet-trapd");
     set_engine(engine_id, boots);
+    init_snmp("duet-trapd");
     self.base_size = OID_MAX;
     if (!read_objid(base, self.base, &self.base_size) || self.base_size > OID_MAX / 2)
         return -EINVAL;

@@ -23,7 +23,6 @@ struct dial {
 };
 
 static const int64_t pause_first_ns = 10 * NS_PER_MS, pause_most_ns = NS_PER_S;
-static const int64_t fresh_ns = 100 * NS_PER_MS; /* an attempt that has not yet lost a packet */
 
 /* ------------------------------------------------------------- end of one */
 
@@ -175,10 +174,10 @@ void dial_hurry(struct dial *dial)
 {
     const int64_t now = clock_now_ns();
 
-    if (dial->state == DIAL_UP || (dial->state == DIAL_TRIES && now - dial->began_ns < fresh_ns))
+    if (dial->state == DIAL_UP)
         return;
-    if (dial->state == DIAL_TRIES)
-        end_attempt(dial, "it was begun before the line came back");
+    end_attempt(dial, "it was begun before the line came back"); /* its first packet is lost, and is sent
+                                                                    again a second later */
     dial->nth = 0;
     loop_set_timer(dial->timer, now);
 }

@@ -12,13 +12,13 @@
 
 #include "cli/handover.h"
 #include "cli/lines.h"
-#include "cli/model.h"
 #include "cli/program.h"
 #include "cli/reaper.h"
 #include "cli/respawn.h"
 #include "cli/text.h"
 #include "common/clock.h"
 #include "common/liveness.h"
+#include "common/model.h"
 #include "common/statefile.h"
 #include "common/sys.h"
 

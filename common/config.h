@@ -22,6 +22,13 @@ enum {
     CONFIG_KEY_BYTES = 32,
 };
 
+/* An object identifier. */
+enum { CONFIG_OID_MAX = 32 };
+struct config_oid {
+    size_t count; /* 0: none */
+    uint32_t arcs[CONFIG_OID_MAX];
+};
+
 enum config_profile { PROFILE_LAN, PROFILE_FAST, PROFILE_WAN };
 enum config_fault_action { FAULT_REBOOT, FAULT_DEMOTE, FAULT_IGNORE };
 enum config_mode { MODE_EXCHANGE, MODE_OVERLAY };
@@ -143,7 +150,8 @@ struct config {
         bool required;
     } watchdog;
     char snmp_config[PATH_MAX];
-    char snmp_base[128]; /* where DUET-MIB lies; empty: where the MIB says */
+    char snmp_agentx[128];       /* where snmpd takes subagents, in Net-SNMP's words; empty: no tables */
+    struct config_oid snmp_base; /* where DUET-MIB is hung; none: where the MIB itself says */
     char monitor_listen[128];
 
     char hash[17]; /* of the file's bytes, in hex: both nodes must show the same */

@@ -534,33 +534,36 @@ static void build_watchdog(struct reader *reader)
     }
 }
 
-/* An object identifier in numbers: at least two, the first 0 to 2 (RFC 2578, 3.6). */
-static void take_base(struct reader *reader, cfg_t *snmp)
+/* Net-SNMP would take almost any word for a name to be looked up, which takes its time. */
+static bool is_agentx_address(const char *text)
 {
-    const struct value base = config_value_of(snmp, "base-oid");
-    char *text = reader->config->snmp_base;
-    unsigned first, second;
-    int used = 0;
-
-    config_take_text(reader, snmp, "base-oid", text, sizeof reader->config->snmp_base);
-    if (text[0] != '\0' &&
-        (sscanf(text, "%u.%u%n", &first, &second, &used) != 2 || first > 2 ||
-         second > 39 * (1 + 2 * (first == 2)) || strspn(text, ".0123456789") != strlen(text) ||
-         strstr(text, "..") || text[strlen(text) - 1] == '.'))
-        config_refuse(reader, base.line,
-                      "base-oid = \"%s\" is not an object identifier in numbers, such as 1.3.6.1.4.1.99999.1",
-                      text);
+    return text[0] == '/' || strncmp(text, "unix:/", 6) == 0 || strncmp(text, "tcp:", 4) == 0 ||
+           strncmp(text, "tcp6:", 5) == 0;
 }
 
-static void build_outside(struct reader *reader)
+static void build_snmp(struct reader *reader)
 {
     struct config *config = reader->config;
-    cfg_t *snmp = single_section(reader, "snmp"), *monitor = single_section(reader, "monitor");
+    cfg_t *snmp = single_section(reader, "snmp");
 
-    if (snmp) {
-        config_take_path(reader, snmp, "config", config->snmp_config, sizeof config->snmp_config);
-        take_base(reader, snmp);
-    }
+    if (!snmp)
+        return;
+    const struct value agentx = config_value_of(snmp, "agentx");
+    config_take_path(reader, snmp, "config", config->snmp_config, sizeof config->snmp_config);
+    config_take_oid(reader, snmp, "base-oid", &config->snmp_base);
+    config_take_text(reader, snmp, "agentx", config->snmp_agentx, sizeof config->snmp_agentx);
+    if (agentx.text && agentx.text[0] != '\0' && !is_agentx_address(agentx.text))
+        config_refuse(reader, agentx.line,
+                      "agentx \"%s\" is no address of snmpd's; write its agentXSocket, such as "
+                      "\"unix:/var/agentx/master\" or \"tcp:127.0.0.1:705\"",
+                      agentx.text);
+}
+
+static void build_monitor(struct reader *reader)
+{
+    struct config *config = reader->config;
+    cfg_t *monitor = single_section(reader, "monitor");
+
     if (!monitor)
         return;
     const struct value listen = config_value_of(monitor, "listen");
@@ -602,7 +605,8 @@ void config_build(struct reader *reader)
     if (build_nodes(reader))
         build_named_parts(reader);
     build_watchdog(reader);
-    build_outside(reader);
+    build_snmp(reader);
+    build_monitor(reader);
     if (timers_sound) /* else every default in the place of a wrong timer would be blamed, too */
         config_check_timers(reader, cluster);
     if (reader->out_of_memory)

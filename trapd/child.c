@@ -28,10 +28,9 @@ static int reply(const struct session *session, uint32_t number, int result, con
 static int open_session(const struct child_setup *setup, struct session **session,
                         char error[static SESSION_ERROR_MAX])
 {
-    int r = session_setup(setup->engine_id, setup->boots, setup->base);
+    int r = 0;
 
-    if (r < 0)
-        snprintf(error, SESSION_ERROR_MAX, "base-oid is not an object identifier");
+    session_setup(setup->engine_id, setup->boots, &setup->base);
     for (size_t i = 0; i < setup->user_count && r == 0; i++)
         r = session_add_user(setup->users[i], error);
     return r < 0 ? r : session_new(&setup->directive, session, error);
@@ -92,7 +91,7 @@ int child_check(const char *file)
         return EXIT_FAILURE;
     (void)!freopen("/dev/null", "w",
                    stderr); /* some of the library's words go there, and say less than ours */
-    session_setup(engine_id, 1, MIB_BASE);
+    session_setup(engine_id, 1, &(struct config_oid){0});
     for (size_t i = 0; i < directives.user_count; i++)
         if (session_add_user(directives.users[i].text, error) < 0)
             on_problem(&check, directives.users[i].line, error);

@@ -11,7 +11,7 @@ struct child_setup {
     char users[DIRECTIVE_USERS_MAX][DIRECTIVE_BYTES_MAX];
     uint8_t engine_id[SESSION_ENGINE_ID_BYTES];
     uint32_t boots;
-    char base[128];
+    struct config_oid base; /* where DUET-MIB lies; none: where the MIB says */
 };
 
 /* Answers the setup (number 0), and then each event. */

@@ -50,7 +50,7 @@ static void tell_restart(struct watch *watch, const char *reason)
         snprintf(text, sizeof text,
                  "this machine has started again without having been stopped: its watchdog, its power or its "
                  "kernel; see `duet blackbox --boot -1`");
-    watch_restarted(watch, reason[0] ? reason : "not stopped", text, clock_now_ns());
+    watch_restarted(watch, text, clock_now_ns());
 }
 
 static void take_past(struct memory *memory, struct watch *watch, const char *text)

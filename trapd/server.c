@@ -93,7 +93,8 @@ static void notify(struct server *s, struct event *event)
 
     event->number = number == 0 ? 1 : number;
     text_copy(event->node, sizeof event->node, s->daemon->node);
-    log_info("notification %" PRIu32 " %s: %s", event->number, mib_notifications[event->kind], event->text);
+    log_info("notification %" PRIu32 " %s: %s", event->number, mib_notifications[event->kind].node.name,
+             event->text);
     sinks_send(s->sinks, event);
     if (backlog_set_number(s->backlog, event->number) < 0)
         log_warning("the number of the last notification cannot be written");
@@ -298,10 +299,8 @@ static int open_backlog(struct server *s)
 
 static int open_sinks(struct server *s)
 {
-    const char *base = s->daemon->config->snmp_base[0] ? s->daemon->config->snmp_base : MIB_BASE;
-
-    return sinks_new(s->daemon->loop, s->backlog, s->memory.engine_id, s->memory.boots, base, publish_soon, s,
-                     &s->sinks);
+    return sinks_new(s->daemon->loop, s->backlog, s->memory.engine_id, s->memory.boots,
+                     &s->daemon->config->snmp_base, publish_soon, s, &s->sinks);
 }
 
 /* What this node told before, and what has become of it since. */

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "trapd/carrier.h"
+#include "trapd/moment.h"
 
 enum { OID_MAX = 128, TRAP_PORT = 162 };
 
@@ -62,7 +63,8 @@ static void set_engine(const uint8_t engine_id[SESSION_ENGINE_ID_BYTES], uint32_
     netsnmp_config_remember(line);
 }
 
-int session_setup(const uint8_t engine_id[SESSION_ENGINE_ID_BYTES], uint32_t boots, const char *base)
+void session_setup(const uint8_t engine_id[SESSION_ENGINE_ID_BYTES], uint32_t boots,
+                   const struct config_oid *base)
 {
     /* Nothing but what the configuration of duet names is read, and nothing is written. */
     netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DONT_READ_CONFIGS, 1);
@@ -75,10 +77,9 @@ int session_setup(const uint8_t engine_id[SESSION_ENGINE_ID_BYTES], uint32_t boo
     snmp_register_callback(SNMP_CALLBACK_LIBRARY, SNMP_CALLBACK_LOGGING, on_log, NULL);
     set_engine(engine_id, boots);
     init_snmp("duet-trapd");
-    self.base_size = OID_MAX;
-    if (!read_objid(base, self.base, &self.base_size) || self.base_size > OID_MAX / 2)
-        return -EINVAL;
-    return 0;
+    self.base_size = base->count > 0 ? MIN(base->count, OID_MAX / 2u) : MIB_BASE_LENGTH;
+    for (size_t i = 0; i < self.base_size; i++)
+        self.base[i] = base->count > 0 ? base->arcs[i] : mib_base[i];
 }
 
 static int complain(char error[static SESSION_ERROR_MAX], const char *text)
@@ -248,96 +249,94 @@ static void shut(struct session *session)
 
 /* --------------------------------------------------------------------------------- PDUs */
 
-static size_t object_oid(const struct mib_object_entry *object, bool indexed, const char *subject,
-                         oid name[static OID_MAX])
+static size_t object_oid(enum mib_object object, oid name[static OID_MAX])
 {
+    const struct mib_node *node = &mib_objects[object];
     size_t size = self.base_size;
 
     memcpy(name, self.base, size * sizeof *name);
-    for (size_t i = 0; i < object->length; i++)
-        name[size++] = object->path[i];
-    if (!indexed) {
-        name[size++] = 0;
-        return size;
-    }
-    const size_t length = strnlen(subject, 31);
-    name[size++] = length; /* a string of any length comes with it (RFC 2578, 7.7) */
-    for (size_t i = 0; i < length; i++)
-        name[size++] = (uint8_t)subject[i];
+    for (size_t i = 0; i < node->length; i++)
+        name[size++] = node->arcs[i];
+    name[size++] = 0;
     return size;
 }
 
-static void add_value(netsnmp_pdu *pdu, const struct event *event, const struct event_value *value)
+static void add_octets(netsnmp_pdu *pdu, enum mib_object object, const void *bytes, size_t size)
 {
-    const struct mib_object_entry *object = &mib_objects[value->object];
     oid name[OID_MAX];
-    const size_t size = object_oid(object, value->indexed, event->subject, name);
 
-    if (object->syntax == MIB_TEXT) {
-        snmp_pdu_add_variable(pdu, name, size, ASN_OCTET_STR, value->text, strlen(value->text));
-    } else if (object->syntax == MIB_INTEGER) {
-        const long number = (long)MIN(value->number, INT32_MAX);
-        snmp_pdu_add_variable(pdu, name, size, ASN_INTEGER, &number, sizeof number);
-    } else {
-        const u_long number = (u_long)(MAX(value->number, 0) & UINT32_MAX);
-        snmp_pdu_add_variable(pdu, name, size, ASN_UNSIGNED, &number, sizeof number);
-    }
+    snmp_pdu_add_variable(pdu, name, object_oid(object, name), ASN_OCTET_STR, bytes, size);
 }
 
-static void add_text(netsnmp_pdu *pdu, const struct event *event, enum mib_object object, const char *text)
+static void add_number(netsnmp_pdu *pdu, enum mib_object object, int64_t number)
 {
-    struct event_value value = {.object = object};
-
-    text_copy(value.text, sizeof value.text, text);
-    add_value(pdu, event, &value);
-}
-
-static void add_number(netsnmp_pdu *pdu, const struct event *event, enum mib_object object, int64_t number)
-{
-    const struct event_value value = {.object = object, .number = number};
-
-    add_value(pdu, event, &value);
-}
-
-/* DateAndTime (RFC 2579), in UTC. */
-static void add_time(netsnmp_pdu *pdu, const struct event *event)
-{
-    const time_t seconds = (time_t)(event->wall_ns / NS_PER_S);
-    struct tm parts;
     oid name[OID_MAX];
-    const size_t size = object_oid(&mib_objects[MIB_EVENT_TIME], false, "", name);
+    const size_t size = object_oid(object, name);
+    const long integer = (long)MIN(number, INT32_MAX);
+    const u_long plain = (u_long)MIN(MAX(number, 0), UINT32_MAX);
 
-    gmtime_r(&seconds, &parts);
-    const unsigned year = (unsigned)parts.tm_year + 1900;
-    const uint8_t bytes[11] = {(uint8_t)(year >> 8),
-                               (uint8_t)year,
-                               (uint8_t)(parts.tm_mon + 1),
-                               (uint8_t)parts.tm_mday,
-                               (uint8_t)parts.tm_hour,
-                               (uint8_t)parts.tm_min,
-                               (uint8_t)parts.tm_sec,
-                               (uint8_t)(event->wall_ns % NS_PER_S / (100 * NS_PER_MS)),
-                               '+',
-                               0,
-                               0};
-    snmp_pdu_add_variable(pdu, name, size, ASN_OCTET_STR, bytes, sizeof bytes);
+    if (mib_objects[object].kind == MIB_KIND_INTEGER)
+        snmp_pdu_add_variable(pdu, name, size, ASN_INTEGER, &integer, sizeof integer);
+    else
+        snmp_pdu_add_variable(pdu, name, size, ASN_UNSIGNED, &plain, sizeof plain);
 }
 
-static void add_all(netsnmp_pdu *pdu, const struct event *event)
+static int64_t age_ms(const struct event *event)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    const int64_t age_ms = (now.tv_sec * NS_PER_S + now.tv_nsec - event->wall_ns) / NS_PER_MS;
-    add_text(pdu, event, MIB_NODE_NAME, event->node);
-    add_number(pdu, event, MIB_EVENT_NUMBER, event->number);
-    add_time(pdu, event);
-    add_number(pdu, event, MIB_EVENT_AGE, MAX(age_ms, 0));
-    add_number(pdu, event, MIB_EVENT_HELD_BACK, event->held_back);
-    add_text(pdu, event, MIB_EVENT_SUBJECT, event->subject);
-    add_text(pdu, event, MIB_EVENT_TEXT, event->text);
-    for (size_t i = 0; i < event->value_count; i++)
-        add_value(pdu, event, &event->values[i]);
+    return MAX((now.tv_sec * NS_PER_S + now.tv_nsec - event->wall_ns) / NS_PER_MS, 0);
+}
+
+static void add_value(netsnmp_pdu *pdu, enum mib_object object, const struct event *event)
+{
+    const struct event_value *value = NULL;
+
+    for (size_t i = 0; i < event->value_count && !value; i++)
+        value = event->values[i].object == object ? &event->values[i] : NULL;
+    if (mib_objects[object].kind != MIB_KIND_OCTETS)
+        add_number(pdu, object, value ? value->number : 0);
+    else
+        add_octets(pdu, object, value ? value->text : "", value ? strlen(value->text) : 0);
+}
+
+static void add_object(netsnmp_pdu *pdu, enum mib_object object, const struct event *event)
+{
+    uint8_t moment[MOMENT_OCTETS];
+
+    switch (object) {
+    case MIB_NOTIFY_NODE:
+        add_octets(pdu, object, event->node, strlen(event->node));
+        break;
+    case MIB_NOTIFY_NUMBER:
+        add_number(pdu, object, event->number);
+        break;
+    case MIB_NOTIFY_TIME:
+        moment_octets(event->wall_ns, moment);
+        add_octets(pdu, object, moment, sizeof moment);
+        break;
+    case MIB_NOTIFY_AGE:
+        add_number(pdu, object, age_ms(event));
+        break;
+    case MIB_NOTIFY_SUPPRESSED:
+        add_number(pdu, object, event->held_back);
+        break;
+    case MIB_NOTIFY_TEXT:
+        add_octets(pdu, object, event->text, strlen(event->text));
+        break;
+    default:
+        add_value(pdu, object, event);
+    }
+}
+
+/* What the MIB lists, in its order. */
+static void add_all(netsnmp_pdu *pdu, const struct event *event)
+{
+    const struct mib_trap *trap = &mib_notifications[event->kind];
+
+    for (size_t i = 0; i < trap->object_count; i++)
+        add_object(pdu, (enum mib_object)trap->objects[i], event);
 }
 
 /* In hundredths of a second since the machine started, when it happened; of what was before that, 0. */
@@ -355,7 +354,7 @@ static netsnmp_pdu *make_trap1(const struct session *session, const struct event
     pdu->enterprise = snmp_duplicate_objid(self.base, self.base_size);
     pdu->enterprise_length = self.base_size;
     pdu->trap_type = SNMP_TRAP_ENTERPRISESPECIFIC;
-    pdu->specific_type = event->kind;
+    pdu->specific_type = (long)event_kind_number(event);
     pdu->time = uptime_of(event);
     memcpy(pdu->agent_addr, session->carrier.ipv4, sizeof session->carrier.ipv4);
     return pdu;
@@ -371,7 +370,7 @@ static netsnmp_pdu *make_trap2(const struct session *session, const struct event
         return NULL;
     memcpy(kind, self.base, self.base_size * sizeof *kind);
     kind[self.base_size] = 0;
-    kind[self.base_size + 1] = event->kind;
+    kind[self.base_size + 1] = event_kind_number(event);
     snmp_pdu_add_variable(pdu, sys_uptime, OID_LENGTH(sys_uptime), ASN_TIMETICKS, &uptime, sizeof uptime);
     snmp_pdu_add_variable(pdu, trap_oid, OID_LENGTH(trap_oid), ASN_OBJECT_ID, kind,
                           (self.base_size + 2) * sizeof *kind);

@@ -2,6 +2,7 @@
  * process of its own, and so nobody waits for a sink but itself (child.h). SNMPv1 traps are made as RFC 3584,
  * 3 says. */
 #pragma once
+#include "common/config.h"
 #include "trapd/directives.h"
 #include "trapd/event.h"
 
@@ -10,8 +11,9 @@ enum { SESSION_ERROR_MAX = 320, SESSION_ENGINE_ID_BYTES = 17 };
 enum session_kind { SESSION_TRAP1 = 1, SESSION_TRAP2, SESSION_INFORM }; /* as duetSinkKind */
 
 /* Once a process. `engine_id` and `boots` are this node's, for SNMPv3 (RFC 3411, 5). `base`: where DUET-MIB
- * lies, in numbers. 0, or -EINVAL (`base`). */
-int session_setup(const uint8_t engine_id[SESSION_ENGINE_ID_BYTES], uint32_t boots, const char *base);
+ * lies; none: where the MIB says. */
+void session_setup(const uint8_t engine_id[SESSION_ENGINE_ID_BYTES], uint32_t boots,
+                   const struct config_oid *base);
 /* 0, or -EINVAL with `error`. */
 int session_add_user(const char *text, char error[static SESSION_ERROR_MAX]);
 

@@ -310,7 +310,7 @@ int sinks_configure(struct sinks *sinks, const struct directives *directives)
 /* ---------------------------------------------------------------------------- the rest */
 
 int sinks_new(struct loop *loop, struct backlog *backlog, const uint8_t engine_id[SESSION_ENGINE_ID_BYTES],
-              uint32_t boots, const char *base, void (*changed)(void *userdata), void *userdata,
+              uint32_t boots, const struct config_oid *base, void (*changed)(void *userdata), void *userdata,
               struct sinks **sinks)
 {
     struct sinks *made = calloc(1, sizeof *made);
@@ -323,7 +323,7 @@ int sinks_new(struct loop *loop, struct backlog *backlog, const uint8_t engine_i
     }
     setup->boots = boots;
     memcpy(setup->engine_id, engine_id, SESSION_ENGINE_ID_BYTES);
-    text_copy(setup->base, sizeof setup->base, base);
+    setup->base = *base;
     *made = (struct sinks){
         .loop = loop, .backlog = backlog, .setup = setup, .changed = changed, .userdata = userdata};
     *sinks = made;

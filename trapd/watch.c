@@ -13,9 +13,9 @@ static const int64_t silent_for_ns = 3500 * NS_PER_MS;
 
 /* ------------------------------------------------------------------------ making events */
 
-PRINTF_LIKE(5, 6)
-static struct event *happened(struct watch *watch, enum mib_notification kind, const char *subject,
-                              int64_t at_ns, const char *format, ...)
+PRINTF_LIKE(4, 5)
+static struct event *happened(struct watch *watch, enum mib_notification kind, int64_t at_ns,
+                              const char *format, ...)
 {
     static struct event nowhere;
     va_list arguments;
@@ -24,37 +24,35 @@ static struct event *happened(struct watch *watch, enum mib_notification kind, c
 
     watch->lost += event == &nowhere;
     *event = (struct event){.kind = kind, .at_ns = at_ns};
-    text_copy(event->subject, sizeof event->subject, subject);
     va_start(arguments, format);
     vsnprintf(event->text, sizeof event->text, format, arguments);
     va_end(arguments);
     return event;
 }
 
-static struct event_value *add(struct event *event, enum mib_object object, bool indexed)
+static struct event_value *add(struct event *event, enum mib_object object)
 {
     struct event_value *value = &event->values[event->value_count++];
 
-    *value = (struct event_value){.object = object, .indexed = indexed};
+    *value = (struct event_value){.object = object};
     return value;
 }
 
-static void add_number(struct event *event, enum mib_object object, bool indexed, int64_t number)
+static void add_number(struct event *event, enum mib_object object, int64_t number)
 {
-    add(event, object, indexed)->number = number;
+    add(event, object)->number = number;
 }
 
-static void add_text(struct event *event, enum mib_object object, bool indexed, const char *text)
+static void add_text(struct event *event, enum mib_object object, const char *text)
 {
-    struct event_value *value = add(event, object, indexed);
+    struct event_value *value = add(event, object);
 
     text_copy(value->text, sizeof value->text, text);
 }
 
-/* PairRole of the MIB. */
-static int64_t role_number(bool known, enum role role)
+static int64_t role_number(enum role role)
 {
-    return !known ? 0 : role == ROLE_ACTIVE ? 2 : 1;
+    return role == ROLE_ACTIVE ? MIB_VALUE_ROLE_ACTIVE : MIB_VALUE_ROLE_PASSIVE;
 }
 
 size_t watch_take(struct watch *watch, const struct event **events)
@@ -72,35 +70,29 @@ static void tell_role(struct watch *watch, const struct role_message *role, int6
 {
     const char *const names[] = {[ROLE_PASSIVE] = "passive", [ROLE_ACTIVE] = "active"};
     struct event *event =
-        happened(watch, MIB_ROLE_CHANGED, "", at_ns, "%s instead of %s, epoch %" PRId64 ": %.100s",
+        happened(watch, MIB_TRAP_ROLE_CHANGED, at_ns, "%s instead of %s, epoch %" PRId64 ": %.100s",
                  names[role->role], names[watch->role], role->epoch, role->reason);
 
-    add_number(event, MIB_EVENT_OLD_ROLE, false, role_number(true, watch->role));
-    add_number(event, MIB_ROLE, false, role_number(true, role->role));
-    add_number(event, MIB_EPOCH, false, role->epoch);
-    add_text(event, MIB_REASON, false, role->reason);
+    add_number(event, MIB_NOTIFY_OLD_ROLE, role_number(watch->role));
+    add_number(event, MIB_NOTIFY_NEW_ROLE, role_number(role->role));
+    add_number(event, MIB_NOTIFY_EPOCH, role->epoch);
+    add_text(event, MIB_NOTIFY_REASON, role->reason);
     if (role->role != ROLE_ACTIVE || strncmp(role->rule, "R3", 2) != 0)
         return;
-    event = happened(watch, MIB_TAKEOVER, watch->peer, at_ns,
+    event = happened(watch, MIB_TRAP_TAKEOVER, at_ns,
                      "the role was taken from a peer that is gone, epoch %" PRId64, role->epoch);
-    add_number(event, MIB_EPOCH, false, role->epoch);
-    add_text(event, MIB_REASON, false, role->reason);
-    add_text(event, MIB_PEER_NAME, false, watch->peer);
+    add_number(event, MIB_NOTIFY_EPOCH, role->epoch);
+    add_text(event, MIB_NOTIFY_REASON, role->reason);
+    add_text(event, MIB_NOTIFY_PEER, watch->peer);
 }
 
 static void tell_ready(struct watch *watch, bool ready, int64_t at_ns)
 {
-    struct event *event;
-
     watch->not_ready_told = !ready;
-    if (ready) {
-        event = happened(watch, MIB_NODE_READY, "", at_ns, "ready");
-        add_number(event, MIB_ROLE, false, role_number(watch->role_known, watch->role));
-        return;
-    }
-    event = happened(watch, MIB_NODE_NOT_READY, "", at_ns, "not ready: %.150s", watch->not_ready);
-    add_number(event, MIB_ROLE, false, role_number(watch->role_known, watch->role));
-    add_text(event, MIB_NOT_READY, false, watch->not_ready);
+    if (ready)
+        happened(watch, MIB_TRAP_READY, at_ns, "ready");
+    else
+        happened(watch, MIB_TRAP_NOT_READY, at_ns, "not ready: %.150s", watch->not_ready);
 }
 
 void watch_role(struct watch *watch, const struct role_message *role, int64_t at_ns)
@@ -144,16 +136,16 @@ void watch_service(struct watch *watch, const char *name, const struct service_m
     if (!known)
         return;
     if (service->pid != 0 && service->pid != known->pid) {
-        event = happened(watch, MIB_SERVICE_STARTED, name, at_ns, "%s was started: process %" PRId64, name,
+        event = happened(watch, MIB_TRAP_SERVICE_STARTED, at_ns, "%s was started: process %" PRId64, name,
                          service->pid);
-        add_number(event, MIB_SERVICE_PID, true, service->pid);
-        add_number(event, MIB_SERVICE_RESTARTS, true, service->restarts);
+        add_text(event, MIB_NOTIFY_SERVICE, name);
+        add_number(event, MIB_NOTIFY_PID, service->pid);
         known->pid = service->pid;
     }
     if (service->state == SERVICE_STATE_FAILED && known->state != SERVICE_STATE_FAILED) {
-        event =
-            happened(watch, MIB_SERVICE_FAILED, name, at_ns, "%s stays down: %.140s", name, service->text);
-        add_number(event, MIB_SERVICE_RESTARTS, true, service->restarts);
+        event = happened(watch, MIB_TRAP_SERVICE_FAILED, at_ns, "%s stays down: %.140s", name, service->text);
+        add_text(event, MIB_NOTIFY_SERVICE, name);
+        add_text(event, MIB_NOTIFY_ON_FAILURE, service->on_failure);
     }
     known->state = service->state;
     known->restarts = service->restarts;
@@ -184,11 +176,11 @@ void watch_link(struct watch *watch, const char *name, const struct link_message
         return;
     known->faulty = faulty;
     struct event *event =
-        faulty ? happened(watch, MIB_NETWORK_FAULT, name, at_ns, "%s (%s) does not work: %s", name,
+        faulty ? happened(watch, MIB_TRAP_NETWORK_FAULT, at_ns, "%s (%s) does not work: %s", name,
                           link->device, link->carrier ? "a router is silent" : "no carrier")
-               : happened(watch, MIB_NETWORK_BACK, name, at_ns, "%s (%s) works again", name, link->device);
-    add_text(event, MIB_CHANNEL_DEVICE, true, link->device);
-    add_number(event, MIB_CHANNEL_CARRIER, true, mib_truth(link->carrier));
+               : happened(watch, MIB_TRAP_NETWORK_BACK, at_ns, "%s (%s) works again", name, link->device);
+    add_text(event, MIB_NOTIFY_DEVICE, link->device);
+    add_text(event, MIB_NOTIFY_CHANNEL, name);
 }
 
 /* -------------------------------------------------------------------------------- data */
@@ -206,18 +198,6 @@ static struct watched_set *set_of(struct watch *watch, const char *name)
     return made;
 }
 
-/* PairSyncState of the MIB. */
-static int64_t sync_number(enum sync_state state)
-{
-    static const int64_t numbers[] = {[SYNC_STATE_OFF] = 1,
-                                      [SYNC_STATE_DISCONNECTED] = 2,
-                                      [SYNC_STATE_INITIAL] = 3,
-                                      [SYNC_STATE_BEHIND] = 4,
-                                      [SYNC_STATE_CURRENT] = 5};
-
-    return numbers[state];
-}
-
 static void tell_behind(struct watch *watch, struct watched_set *set, int64_t at_ns)
 {
     static const char *const words[] = {[SYNC_STATE_OFF] = "off",
@@ -225,14 +205,13 @@ static void tell_behind(struct watch *watch, struct watched_set *set, int64_t at
                                         [SYNC_STATE_INITIAL] = "in its first sync",
                                         [SYNC_STATE_BEHIND] = "behind",
                                         [SYNC_STATE_CURRENT] = "current"};
-    const int64_t for_ms = set->behind_since_ns > 0 ? (at_ns - set->behind_since_ns) / NS_PER_MS : 0;
-    struct event *event = happened(watch, MIB_SYNC_BEHIND, set->name, at_ns,
-                                   "the passive node is %s with %s: %" PRId64 " entries", words[set->state],
-                                   set->name, set->behind_files);
+    struct event *event =
+        happened(watch, MIB_TRAP_SYNC_BEHIND, at_ns, "the passive node is %s with %s: %" PRId64 " entries",
+                 words[set->state], set->name, set->behind_files);
 
-    add_number(event, MIB_SYNC_STATE, true, sync_number(set->state));
-    add_number(event, MIB_SYNC_BEHIND_FILES, true, set->behind_files);
-    add_number(event, MIB_SYNC_BEHIND_FOR, true, MAX(for_ms, 0));
+    add_text(event, MIB_NOTIFY_SET, set->name);
+    add_number(event, MIB_NOTIFY_BEHIND_FILES, set->behind_files);
+    add_number(event, MIB_NOTIFY_BEHIND_KBYTES, (set->behind_bytes + 1023) / 1024);
     set->told = true;
 }
 
@@ -247,9 +226,9 @@ static void check_sets(struct watch *watch, int64_t at_ns)
         if (watch->sync_behind && behind && !set->told)
             tell_behind(watch, set, at_ns);
         if (set->told && !behind) {
-            struct event *event = happened(watch, MIB_SYNC_CURRENT, set->name, at_ns,
+            struct event *event = happened(watch, MIB_TRAP_SYNC_CURRENT, at_ns,
                                            "the passive node has all of %s again", set->name);
-            add_number(event, MIB_SYNC_STATE, true, sync_number(set->state));
+            add_text(event, MIB_NOTIFY_SET, set->name);
             set->told = false;
         }
     }
@@ -264,7 +243,7 @@ void watch_set(struct watch *watch, const char *name, const struct data_set_mess
     set->known = true;
     set->state = message->state;
     set->behind_files = message->behind_files;
-    set->behind_since_ns = message->behind_since_ns;
+    set->behind_bytes = message->behind_bytes;
     check_sets(watch, at_ns);
 }
 
@@ -273,10 +252,10 @@ void watch_set(struct watch *watch, const char *name, const struct data_set_mess
 static void tell_peer(struct watch *watch, bool lost, int64_t at_ns)
 {
     struct event *event =
-        lost ? happened(watch, MIB_PEER_LOST, watch->peer, at_ns, "%s is not heard on any path", watch->peer)
-             : happened(watch, MIB_PEER_BACK, watch->peer, at_ns, "%s is heard again", watch->peer);
+        lost ? happened(watch, MIB_TRAP_PEER_LOST, at_ns, "%s is not heard on any path", watch->peer)
+             : happened(watch, MIB_TRAP_PEER_BACK, at_ns, "%s is heard again", watch->peer);
 
-    add_text(event, MIB_PEER_NAME, false, watch->peer);
+    add_text(event, MIB_NOTIFY_PEER, watch->peer);
 }
 
 void watch_alarm(struct watch *watch, const char *name, const struct alarm_message *alarm, int64_t at_ns)
@@ -287,10 +266,10 @@ void watch_alarm(struct watch *watch, const char *name, const struct alarm_messa
     } else if (strcmp(name, "dual-active") == 0 && alarm->active != watch->dual_active) {
         watch->dual_active = alarm->active;
         if (alarm->active) {
-            struct event *event = happened(watch, MIB_DUAL_ACTIVE, watch->peer, at_ns,
+            struct event *event = happened(watch, MIB_TRAP_DUAL_ACTIVE, at_ns,
                                            "both nodes serve, this one with epoch %" PRId64, watch->epoch);
-            add_number(event, MIB_EPOCH, false, watch->epoch);
-            add_text(event, MIB_PEER_NAME, false, watch->peer);
+            add_number(event, MIB_NOTIFY_EPOCH, watch->epoch);
+            add_text(event, MIB_NOTIFY_PEER, watch->peer);
         }
     } else if (strcmp(name, "sync-behind") == 0) {
         watch->sync_behind = alarm->active;
@@ -299,6 +278,12 @@ void watch_alarm(struct watch *watch, const char *name, const struct alarm_messa
 }
 
 /* ----------------------------------------------------------------------------- daemons */
+
+static void tell_daemon(struct event *event, const char *name, int64_t pid)
+{
+    add_text(event, MIB_NOTIFY_DAEMON, name);
+    add_number(event, MIB_NOTIFY_PID, pid);
+}
 
 static struct watched_daemon *daemon_of(struct watch *watch, const char *name)
 {
@@ -321,12 +306,15 @@ void watch_daemon(struct watch *watch, const char *name, const struct daemon_mes
         return;
     const bool replaced = daemon->pid != 0 && daemon->pid != message->pid;
     if (replaced && !daemon->failed && !daemon->stopping) {
-        happened(watch, MIB_DAEMON_FAILED, name, at_ns, "%s: process %" PRId64 " has ended", name,
-                 daemon->pid);
+        tell_daemon(happened(watch, MIB_TRAP_DAEMON_FAILED, at_ns, "%s: process %" PRId64 " has ended", name,
+                             daemon->pid),
+                    name, daemon->pid);
         daemon->failed = true;
     }
     if (daemon->failed)
-        happened(watch, MIB_DAEMON_BACK, name, at_ns, "%s lives: process %" PRId64, name, message->pid);
+        tell_daemon(
+            happened(watch, MIB_TRAP_DAEMON_BACK, at_ns, "%s lives: process %" PRId64, name, message->pid),
+            name, message->pid);
     *daemon = (struct watched_daemon){.pid = message->pid, .heard_ns = at_ns, .stopping = message->stopping};
     text_copy(daemon->name, sizeof daemon->name, name);
 }
@@ -338,11 +326,9 @@ void watch_reboot(struct watch *watch, const struct reboot_message *reboot)
     text_copy(watch->reboot_reason, sizeof watch->reboot_reason, under_way ? reboot->reason : "");
 }
 
-void watch_restarted(struct watch *watch, const char *reason, const char *text, int64_t at_ns)
+void watch_restarted(struct watch *watch, const char *text, int64_t at_ns)
 {
-    struct event *event = happened(watch, MIB_WATCHDOG_REBOOT, "", at_ns, "%s", text);
-
-    add_text(event, MIB_REASON, false, reason);
+    happened(watch, MIB_TRAP_WATCHDOG_REBOOT, at_ns, "%s", text);
 }
 
 void watch_tick(struct watch *watch, int64_t now_ns)
@@ -352,8 +338,9 @@ void watch_tick(struct watch *watch, int64_t now_ns)
         if (daemon->failed || daemon->stopping || now_ns - daemon->heard_ns < silent_for_ns)
             continue;
         daemon->failed = true;
-        happened(watch, MIB_DAEMON_FAILED, daemon->name, now_ns, "%s does not show that it lives",
-                 daemon->name);
+        tell_daemon(
+            happened(watch, MIB_TRAP_DAEMON_FAILED, now_ns, "%s does not show that it lives", daemon->name),
+            daemon->name, daemon->pid);
     }
     if (watch->not_ready_since_ns > 0 && !watch->not_ready_told &&
         now_ns - watch->not_ready_since_ns >= not_ready_for_ns)

@@ -28,7 +28,7 @@ struct watched_set {
     char name[32];
     bool told, known; /* that it is behind; how it is now */
     enum sync_state state;
-    int64_t behind_files, behind_since_ns;
+    int64_t behind_files, behind_bytes;
 };
 
 struct watched_daemon {
@@ -70,7 +70,7 @@ void watch_reboot(struct watch *watch, const struct reboot_message *reboot);
 /* Twice a second: what is noticed by its absence. */
 void watch_tick(struct watch *watch, int64_t now_ns);
 /* The machine has started since: `text` says how the time before ended. */
-void watch_restarted(struct watch *watch, const char *reason, const char *text, int64_t at_ns);
+void watch_restarted(struct watch *watch, const char *text, int64_t at_ns);
 
 /* The events since the last call; their number. Valid until the next message. */
 size_t watch_take(struct watch *watch, const struct event **events);

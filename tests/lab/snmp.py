@@ -79,7 +79,7 @@ def parse(line):
             result["kind"] = value.rsplit("::", 1)[-1]
         else:
             base, _, index = name.partition(".")
-            result[base] = value.strip('"')
+            result[base] = re.sub(r"^(\d+) \w+$", r"\1", value.strip('"'))  # without its unit
             if index not in ("0", ""):
                 result["index"] = index.strip('"')
     return result

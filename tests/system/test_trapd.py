@@ -9,7 +9,7 @@ import pytest
 
 from lab.lab import Lab
 from lab.network import ROUTER
-from lab.snmp import ROOT, USER, Sink, mib_path
+from lab.snmp import USER, Sink, mib_path
 
 V1, V2, INFORM, V3 = 1162, 1163, 1164, 1165
 
@@ -54,7 +54,7 @@ def engine_of(lab, node):
 
 
 def kinds(got, node=None):
-    return [one["kind"] for one in got if node is None or one["duetNodeName"] == node]
+    return [one["kind"] for one in got if node is None or one["duetNotifyNode"] == node]
 
 
 def service_pid(lab, node, name="guarded"):
@@ -75,14 +75,13 @@ def test_L16_every_start_of_a_guarded_daemon_sends_a_trap(lab):
     second = lab.wait_for(lambda: service_pid(lab, "alpha") not in (0, first) and service_pid(lab, "alpha"), 20, "it runs again")
 
     def told(where, kind_of):
-        return [one["duetServicePid"] for one in where.got() if kind_of(one) == "duetServiceStarted"]
+        return [one["duetNotifyPid"] for one in where.got() if kind_of(one) == "duetServiceStarted"]
     for where in (v2, informs):
         lab.wait_for(lambda: told(where, lambda one: one["kind"]) == [str(first), str(second)], 20, "both starts are told once, in order")
     lab.wait_for(lambda: told(v1, lambda one: one["v1"].split("::")[-1].split()[0]) == [str(first), str(second)], 20, "as SNMPv1 too")
     lab.wait_for(lambda: told(v3, lambda one: one["kind"])[-1:] == [str(second)], 20, "as SNMPv3 too")
     one = v2.got("duetServiceStarted")[-1]
-    assert one["index"] == "guarded" and one["duetEventSubject"] == "guarded" and one["duetNodeName"] == "alpha"
-    assert one["duetServiceRestarts"] == "1"
+    assert one["duetNotifyService"] == "guarded" and one["duetNotifyNode"] == "alpha"
     # sysUpTime is the machine's.
     seconds = int(re.match(r"\((\d+)\)", one["sysUpTime"]).group(1)) / 100
     assert abs(time.clock_gettime(time.CLOCK_BOOTTIME) - seconds) < 60
@@ -107,8 +106,8 @@ def test_L16_also_a_start_that_trapd_did_not_see(lab):
     lab.wait_for(lambda: lab.bus.last("alpha", "trap"), 20, "trapd speaks again")
     os.kill(second, signal.SIGKILL)
     lab.wait_for(lambda: len(v2.got("duetServiceStarted")) >= 3, 20, "the third")
-    assert [one["duetServicePid"] for one in v2.got("duetServiceStarted")][:2] == [str(first), str(second)]
-    numbers = [int(one["duetEventNumber"]) for one in v2.got() if one["duetNodeName"] == "alpha"]
+    assert [one["duetNotifyPid"] for one in v2.got("duetServiceStarted")][:2] == [str(first), str(second)]
+    numbers = [int(one["duetNotifyNumber"]) for one in v2.got() if one["duetNotifyNode"] == "alpha"]
     assert numbers == sorted(set(numbers))
 
 
@@ -122,11 +121,11 @@ def test_a_takeover_is_told_in_order(lab):
     beta = kinds(got, "beta")
     assert beta.index("duetRoleChanged") < beta.index("duetTakeover") < beta.index("duetServiceStarted")
     lab.wait_for(lambda: "duetPeerLost" in kinds(v2.got(), "beta"), 20, "the loss of the peer is told")
-    change = next(one for one in got if one["kind"] == "duetRoleChanged" and one["duetNodeName"] == "beta")
-    assert (change["duetEventOldRole"], change["duetRole"]) == ("passive(1)", "active(2)")
+    change = next(one for one in got if one["kind"] == "duetRoleChanged" and one["duetNotifyNode"] == "beta")
+    assert (change["duetNotifyOldRole"], change["duetNotifyNewRole"]) == ("passive(2)", "active(3)")
     role = lab.bus.last("beta", "role")
-    assert change["duetEpoch"] == str(role["epoch"])
-    assert next(one for one in got if one["kind"] == "duetTakeover")["duetPeerName"] == "alpha"
+    assert change["duetNotifyEpoch"] == str(role["epoch"])
+    assert next(one for one in got if one["kind"] == "duetTakeover")["duetNotifyPeer"] == "alpha"
     lab.power_on("alpha")
     lab.wait_for(lambda: "duetPeerBack" in kinds(v2.got(), "beta"), 20, "the peer is back")
 
@@ -139,7 +138,7 @@ def test_a_network_fault_is_told(lab):
     lab.wait_settled(active="beta")
     lab.wait_for(lambda: "duetNetworkFault" in kinds(v2.got(), "alpha"), 20, "the fault is told")
     fault = v2.got("duetNetworkFault")[0]
-    assert fault["index"] == "inside" and fault["duetChannelDevice"] == "inside" and fault["duetChannelCarrier"] == "false(2)"
+    assert fault["duetNotifyChannel"] == "inside" and fault["duetNotifyDevice"] == "inside" and "no carrier" in fault["duetNotifyText"]
     lab.network.plug_cable("alpha", "inside")
     lab.wait_for(lambda: "duetNetworkBack" in kinds(v2.got(), "alpha"), 20, "and its end")
 
@@ -155,9 +154,9 @@ def test_a_trap_waits_for_the_network_that_it_needs(lab):
     assert "duetNetworkFault" not in kinds(v2.got(), "alpha")
     lab.network.plug_cable("alpha", "outside")
     lab.wait_for(lambda: "duetNetworkFault" in kinds(v2.got(), "alpha"), 30, "it is told when there is a network again")
-    fault = [one for one in v2.got("duetNetworkFault") if one["duetNodeName"] == "alpha"][0]
-    assert int(fault["duetEventAge"]) >= 1900
-    numbers = [int(one["duetEventNumber"]) for one in v2.got() if one["duetNodeName"] == "alpha"]
+    fault = [one for one in v2.got("duetNetworkFault") if one["duetNotifyNode"] == "alpha"][0]
+    assert int(fault["duetNotifyAge"]) >= 1900
+    numbers = [int(one["duetNotifyNumber"]) for one in v2.got() if one["duetNotifyNode"] == "alpha"]
     assert numbers == sorted(set(numbers))
 
 
@@ -169,9 +168,9 @@ def test_a_failed_daemon_is_told(lab):
     lab.wait_for(lambda: {"duetDaemonFailed", "duetDaemonBack"} <= set(kinds(v2.got(), "beta")), 20, "its end and its start are told")
     pid = lab.wait_for(lambda: lab.daemon_pid("beta", "superviserd"), 10, "superviserd")
     os.kill(pid, signal.SIGSTOP)
-    lab.wait_for(lambda: [one for one in v2.got("duetDaemonFailed") if one["duetEventSubject"] == "superviserd"], 20, "a hanging one too")
+    lab.wait_for(lambda: [one for one in v2.got("duetDaemonFailed") if one["duetNotifyDaemon"] == "superviserd"], 20, "a hanging one too")
     os.kill(pid, signal.SIGCONT)
-    lab.wait_for(lambda: [one for one in v2.got("duetDaemonBack") if one["duetEventSubject"] == "superviserd"], 20, "and that it is back")
+    lab.wait_for(lambda: [one for one in v2.got("duetDaemonBack") if one["duetNotifyDaemon"] == "superviserd"], 20, "and that it is back")
 
 
 def test_informs_wait_for_their_sink_and_come_once_each(lab):
@@ -188,7 +187,7 @@ def test_informs_wait_for_their_sink_and_come_once_each(lab):
     lab.wait_for(lambda: len([one for one in informs.got("duetServiceStarted")]) >= 4, 60, "they come")
     lab.bus.forget("alpha")
     lab.wait_for(lambda: lab.bus.last("alpha", "trap/1") and lab.bus.last("alpha", "trap/1")["waiting"] == 0, 20, "none waits")
-    numbers = [int(one["duetEventNumber"]) for one in informs.got() if one["duetNodeName"] == "alpha"]
+    numbers = [int(one["duetNotifyNumber"]) for one in informs.got() if one["duetNotifyNode"] == "alpha"]
     assert numbers == list(range(1, len(numbers) + 1))
 
 
@@ -197,7 +196,7 @@ def test_a_sink_that_never_answers_holds_up_nobody(lab):
     lab.network.drop("mute", "udp dport 1199 drop")
     start(lab, "informsink %s public 1199" % ROUTER, "trap2sink %s public %d" % (ROUTER, V2), extra=lab.service())
     lab.wait_for(lambda: v2.got("duetServiceStarted"), 20, "the other one is told")
-    assert int(v2.got("duetServiceStarted")[0]["duetEventAge"]) < 1000
+    assert int(v2.got("duetServiceStarted")[0]["duetNotifyAge"]) < 1000
     lab.wait_for(lambda: lab.bus.last("alpha", "trap/1")["waiting"] > 0, 10, "what it does not take waits")
 
 
@@ -210,7 +209,7 @@ def test_many_starts_flood_nobody(lab):
     lab.wait_for(lambda: (lab.bus.last("alpha", "trap") or {}).get("held_back") == 4, 20, "four are held back")
     told = lab.wait_for(lambda: len(v2.got("duetServiceStarted")) >= 11 and v2.got("duetServiceStarted"), 30, "what was held back is told")
     assert len(told) == 11
-    assert told[10]["duetEventHeldBack"] == "3" and int(told[10]["duetEventAge"]) >= 1000
+    assert told[10]["duetNotifySuppressed"] == "3" and int(told[10]["duetNotifyAge"]) >= 1000
 
 
 def test_two_mistakes_are_both_told_and_change_nothing(lab):
@@ -235,27 +234,10 @@ def test_two_mistakes_are_both_told_and_change_nothing(lab):
     lab.wait_for(lambda: other.got("duetServiceStarted"), 20, "the new sink is told")
 
 
-def test_the_mib_is_clean_and_the_numbers_are_its_own(tmp_path):
+def test_the_mib_is_clean(tmp_path):
+    """The numbers that the program uses are made from it (trapd/generate.py)."""
     mibs = mib_path(str(tmp_path / "mibs"))
     for name in os.listdir(mibs):  # smilint looks for a module by its name
         os.rename(os.path.join(mibs, name), os.path.join(mibs, name.split(".")[0]))
     done = subprocess.run(["smilint", "-l", "6", "-s", os.path.join(mibs, "DUET-MIB")], env=dict(os.environ, SMIPATH=mibs), capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout + done.stderr == ""
-    source = open(os.path.join(ROOT, "trapd/mib.c")).read()
-    base = re.search(r'MIB_BASE "([\d.]+)"', open(os.path.join(ROOT, "trapd/mib.h")).read()).group(1)
-
-    def number_of(name):
-        done = subprocess.run(["snmptranslate", "-M", mibs, "-m", "DUET-MIB", "-On", "DUET-MIB::" + name], capture_output=True, text=True)
-        return done.stdout.strip()
-    objects = re.findall(r'\{"(duet\w+)", \{([\d, ]+)\}, (\d), (\w+)\}', source)
-    assert len(objects) == 20
-    for name, path, length, _ in objects:
-        parts = [part.strip() for part in path.split(",")]
-        assert len(parts) == int(length)
-        assert number_of(name) == ".%s.%s" % (base, ".".join(parts)), name
-    header = open(os.path.join(ROOT, "trapd/mib.h")).read()
-    names = re.findall(r'\[(MIB_\w+)\] = "(duet\w+)"', source)
-    order = re.findall(r"^    (MIB_[A-Z_]+)", header.split("enum mib_notification {")[1].split("}")[0], re.M)
-    assert len(names) == 16
-    for word, name in names:
-        assert number_of(name) == ".%s.0.%d" % (base, order.index(word) + 1), name

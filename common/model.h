@@ -2,7 +2,8 @@
  *
  * Keeps the latest message of every topic and when it came. Every topic is sent again each second (DESIGN
  * §2), so a state that was not heard for MODEL_STALE_NS is not known any more: its daemon is gone or hangs.
- * Nothing here reads a clock or does I/O: `status` renders it, the unit tests feed it by hand. */
+ * Nothing here reads a clock or does I/O: `duet status` and the tables of trapd render it, the unit tests
+ * feed it by hand. */
 #pragma once
 #include "common/base.h"
 #include "common/config.h"

@@ -1,9 +1,9 @@
-#include "cli/model.h"
+#include "common/model.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/changes.h"
+#include "common/changes.h"
 
 const char *const model_daemons[MODEL_DAEMONS + 1] = {"heartbeatd", "arbiterd", "takeoverd", "superviserd",
                                                       "syncd",      "trapd",    NULL};

@@ -311,7 +311,9 @@ void source_touch(struct source *s, struct sync_bytes path, bool absent)
 
     if (node)
         forget_entry(s, node, path, absent);
-    source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT | DIRTY_FORCE, DIRTY_NOW);
+    /* What is absent is put because the tree does not have it: once, also if all in its directory is looked
+     * at. */
+    source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT | (absent ? 0 : DIRTY_FORCE), DIRTY_NOW);
 }
 
 void source_surplus(struct source *s, struct sync_bytes path)

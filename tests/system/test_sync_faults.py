@@ -6,7 +6,7 @@ import pytest
 
 from lab.bus import now_ns
 from lab.lab import NODES
-from lab.sync import SyncLab
+from lab.sync import SyncLab, photo
 
 
 @pytest.fixture
@@ -79,3 +79,60 @@ def test_L13_what_was_refused_makes_the_peer_older(lab):
     lab.wait_same()
     lab.wait_current()
     assert lab.sync("beta", "files")["as_of_ns"] > written_ns
+
+
+# ------------------------------------------------------- no room, no right
+
+
+def fill(path, size):
+    """So many bytes that are there, and cannot be squeezed."""
+    write(path, os.urandom(size), "wb")
+
+
+def small_files(outside, top):
+    """200 files of 60 kB, in one generation."""
+    os.mkdir(outside)
+    for i in range(200):
+        fill(os.path.join(outside, "small-%d" % i), 60_000)
+    os.rename(outside, os.path.join(top, "small"))
+
+
+def one_big_file(outside, top):
+    fill(outside, 12_000_000)
+    os.rename(outside, os.path.join(top, "big"))
+
+
+def old_file_grows(_outside, top):
+    with open(os.path.join(top, "old-big"), "ab") as file:
+        file.write(os.urandom(12_000_000))
+
+
+@pytest.mark.parametrize("where, change", [("data", small_files), ("data", one_big_file), ("data", old_file_grows),
+                                           ("state/syncd", small_files), ("state/syncd", old_file_grows)])
+def test_L13_a_passive_node_without_room_keeps_the_old_generation(lab, where, change):
+    """… says so on both nodes, and goes on by itself when there is room."""
+    disk = os.path.join(lab.dir, "beta", where)
+    lab.small_disk(disk, 24 << 20)
+    os.makedirs(lab.data("alpha", "files"))
+    fill(lab.data("alpha", "files/old"), 100_000)
+    fill(lab.data("alpha", "files/old-big"), 5_000_000)
+    start(lab)
+    lab.wait_current()
+    lab.wait_same()
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    fill(os.path.join(disk, "filler"), free - 3_000_000)
+    before = photo(lab.data("beta", "files"))
+    change(lab.data("alpha", "outside"), lab.data("alpha", "files"))
+    told(lab, "beta", "room")
+    told(lab, "alpha", "no room")
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        assert photo(lab.data("beta", "files")) == before
+        assert lab.sync("beta", "files")["whole"]
+        lab.pause()
+    assert "sync-trouble" in lab.bus.alarms("beta")
+    os.unlink(os.path.join(disk, "filler"))
+    lab.wait_same(timeout=60)
+    is_over(lab, "beta")
+    is_over(lab, "alpha")
+    lab.wait_current()

@@ -50,6 +50,7 @@ struct event {
 /* Of the files that a switch will make below one root. */
 struct need {
     uint64_t bytes, files;
+    bool touched; /* something of it changes */
 };
 
 struct applied {
@@ -208,7 +209,7 @@ int replica_lock(struct replica *r);    /* 0; 1: somebody reads a whole generati
 /* ---- replica_room.c */
 void room_begin(struct replica *r); /* of a generation */
 void room_add(struct replica *r, const struct sync_op *op);
-int room_check(struct replica *r); /* 0 or -ENOSPC */
+int room_check(struct replica *r); /* 0, -ENOSPC or -EROFS */
 
 /* ---- replica_redo.c */
 int redo_begin(struct replica *r);

@@ -1,7 +1,7 @@
-/* Whether there is room for a generation, asked before it counts: once some of it is switched to, a full disk
- * would leave neither the old one nor the new one. What came for the staging files has its room already, and
- * so has what is in the journal; the files that the switch makes of it have not. What they replace stays for
- * the history, so nothing is set off against it. */
+/* Whether there is room for a generation, and whether it can be written at all, asked before it counts: once
+ * some of it is switched to, a full disk would leave neither the old one nor the new one. What came for the
+ * staging files has its room already, and so has what is in the journal; the files that the switch makes of
+ * it have not. What they replace stays for the history, so nothing is set off against it. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,9 +43,12 @@ void room_add(struct replica *r, const struct sync_op *op)
 {
     const bool makes = op->kind == SYNC_OP_PUT || (op->kind == SYNC_OP_OPEN && op->patch);
 
+    if (op->path.size == 0)
+        return; /* within a file */
+    struct need *need = &r->needs[strtoul((const char *)op->path.at, NULL, 10)];
+    need->touched = true;
     if (!makes)
         return;
-    struct need *need = &r->needs[strtoul((const char *)op->path.at, NULL, 10)];
     const uint64_t bytes = op->kind == SYNC_OP_OPEN ? need_of_patch(r, op) : op->content.size;
     need->bytes += (bytes + BLOCK - 1) / BLOCK * BLOCK + BLOCK;
     need->files++;
@@ -101,12 +104,25 @@ static int check_root(struct replica *r, size_t root)
     return 0;
 }
 
+/* A disk with errors is often made read-only by the kernel. */
+static int check_writable(struct replica *r, const char *root)
+{
+    struct statvfs disk;
+
+    if (statvfs(root, &disk) < 0 || !(disk.f_flag & ST_RDONLY))
+        return 0;
+    return replica_fail(r, -EROFS, "%s: %s", root, strerror(EROFS));
+}
+
 int room_check(struct replica *r)
 {
     int done = 0;
 
-    for (size_t i = 0; i < r->options.root_count && done == 0; i++)
-        if (r->needs[i].files > 0)
+    for (size_t i = 0; i < r->options.root_count && done == 0; i++) {
+        if (r->needs[i].touched)
+            done = check_writable(r, r->options.roots[i]);
+        if (done == 0 && r->needs[i].files > 0)
             done = check_root(r, i);
+    }
     return done;
 }

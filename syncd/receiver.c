@@ -93,9 +93,11 @@ static void fail(struct set *set, int r)
     else if (r == -EBADMSG)
         set_trouble(set, "the peer's syncd sent operations that are not clean: %s; nothing of them was kept",
                     error);
+    else if (r == -ESTALE)
+        log_info("set %s: a generation was made of something else than is here: %s", set->config->name,
+                 error);
     else
-        log_warning("set %s: a generation could not be taken (%s): %s", set->config->name, strerror(-r),
-                    error);
+        set_trouble(set, "the latest generation could not be taken: %s", error);
     g->begun = false;
     g->failed = true;
     answer(set, fate, error);

@@ -414,8 +414,10 @@ static int open_parts(struct replica *r)
     if (done == 0)
         done = beneath_new(o->roots, o->root_count, &r->beneath);
     r->areas = calloc(o->root_count, sizeof *r->areas);
+    r->needs = calloc(o->root_count, sizeof *r->needs);
     r->digest = NULL;
-    if (done == 0 && (!r->areas || posix_memalign((void **)&r->digest, 64, sizeof *r->digest) != 0))
+    if (done == 0 &&
+        (!r->areas || !r->needs || posix_memalign((void **)&r->digest, 64, sizeof *r->digest) != 0))
         done = -ENOMEM;
     if (r->areas)
         shut_areas(r);
@@ -470,6 +472,7 @@ void replica_close(struct replica *r)
     buffer_free(&r->times);
     close_areas(r);
     free(r->areas);
+    free(r->needs);
     beneath_free(r->beneath);
     if (r->journal)
         journal_close(r->journal);

@@ -48,6 +48,12 @@ struct event {
     uint8_t partial, whole;
 };
 
+/* Of the files that a switch will make below one root. */
+struct need {
+    uint64_t bytes, files;
+    bool touched; /* something of it changes */
+};
+
 struct applied {
     struct sync_generation generation;
     char boot_id[SYS_BOOT_ID_MAX];
@@ -164,8 +170,9 @@ struct replica {
     struct move *moves;      /* of this generation, the latest first */
     struct identity *inodes; /* of what they move, in their order; {0}: it was made in this generation */
     size_t inode_count;
-    struct paths made; /* paths that it puts */
-    bool moved;        /* it has renames */
+    struct need *needs; /* by root */
+    struct paths made;  /* paths that it puts */
+    bool moved;         /* it has renames */
     struct staged *staged;
 
     struct walker walker;
@@ -215,6 +222,11 @@ int replica_apply_all(struct replica *r);               /* of the walker; 1: mor
 void replica_arrive(struct replica *r); /* the generation at hand is the present one */
 void replica_unlock(struct replica *r); /* generations may be read again */
 int replica_lock(struct replica *r);    /* 0; 1: somebody reads a whole generation just now */
+
+/* ---- replica_room.c */
+void room_begin(struct replica *r); /* of a generation */
+void room_add(struct replica *r, const struct sync_op *op);
+int room_check(struct replica *r); /* 0, -ENOSPC or -EROFS */
 
 /* ---- replica_redo.c */
 int redo_begin(struct replica *r);

@@ -365,6 +365,7 @@ int replica_begin(struct replica *r, struct sync_generation generation, bool par
     if (begun < 0)
         return begun;
     r->op = 0;
+    room_begin(r);
     crypto_generichash_init(r->digest, NULL, 0, SYNC_DIGEST_BYTES);
     r->phase = REPLICA_RECEIVING;
     return 0;
@@ -388,6 +389,8 @@ int replica_batch(struct replica *r, const uint8_t *operations, size_t size)
         taken = take(r, &op);
         if (taken == 0 && has_path(&op) && times_note(r, &op) < 0)
             taken = replica_fail(r, -ENOMEM, "out of memory");
+        if (taken == 0)
+            room_add(r, &op);
         if (taken == 0 && !staged)
             taken = keep(r, &op);
         r->op += op.kind == SYNC_OP_OPEN;
@@ -426,6 +429,8 @@ int replica_commit(struct replica *r, const uint8_t digest[SYNC_DIGEST_BYTES], c
         done = replica_fail(r, -EILSEQ, "what came does not have its digest");
     r->current.tree = *tree;
     r->current.whole = whole;
+    if (done == 0)
+        done = room_check(r);
     if (done == 0 && r->moved)
         done = note_moves(r);
     if (done == 0 && (done = times_write(r)) < 0)

@@ -321,6 +321,14 @@ static void refused(struct set *set, const char *text)
     set->stage = SET_REFUSED;
 }
 
+/* Once or twice it happens to anybody: the peer had something else than was thought. */
+static void again_after_answer(struct set *set, const char *text)
+{
+    if (set->failures >= 2 && set->trouble[0] == '\0')
+        set_trouble(set, "the peer could not take the latest generation: %s", text);
+    sender_again(set, text);
+}
+
 void sender_ack(struct set *set, const struct sync_message *m)
 {
     struct sending *g = &set->sending;
@@ -338,7 +346,7 @@ void sender_ack(struct set *set, const struct sync_message *m)
         if (current && m->ack.fate == SYNC_FULL)
             set_trouble(set, "the peer has no room: %s", text);
         if (current)
-            sender_again(set, text);
+            again_after_answer(set, text);
         return;
     }
     switch (m->ack.fate) {
@@ -358,7 +366,7 @@ void sender_ack(struct set *set, const struct sync_message *m)
         sender_again(set, text);
         break;
     case SYNC_AGAIN:
-        sender_again(set, text);
+        again_after_answer(set, text);
         break;
     }
     publish_soon(set);

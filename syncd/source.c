@@ -117,12 +117,12 @@ void source_mark(struct source *s, struct sync_bytes path, unsigned flags, enum 
 /* Says that something is due, or sets the timer for it. */
 void source_poke(struct source *s)
 {
-    const int64_t due = dirty_due_ns(s->dirty, false);
+    const int64_t due = dirty_due_ns(s->dirty, s->mode == SOURCE_LEARN);
 
     if (s->scan.running || s->scan.again)
         loop_set_timer(s->step_timer, 1);
-    if (s->mode == SOURCE_LEARN && !s->scan.running && dirty_count(s->dirty) > 0)
-        loop_set_timer(s->step_timer, 1);
+    if (s->mode == SOURCE_LEARN && !s->scan.running && due > 0)
+        loop_set_timer(s->step_timer, due);
     if (s->mode == SOURCE_FOLLOW && due > 0)
         loop_set_timer(s->due_timer, due);
 }
@@ -135,14 +135,19 @@ static void on_due(void *userdata, int64_t now_ns)
     s->events.ready(s->userdata);
 }
 
-/* A passive node's tree learns what is on the disk, some entries at a time. */
-static bool learn_step(struct source *s)
+/* A passive node's tree learns what is on the disk, some entries at a time. When there is more to do; 0:
+ * never.
+ */
+static int64_t learn_step(struct source *s, int64_t now_ns)
 {
+    const int64_t due = dirty_due_ns(s->dirty, true);
     size_t used = 0;
 
     if (!s->build.begun) {
-        if (dirty_count(s->dirty) == 0 || build_begin(s, clock_now_ns(), true) < 0)
-            return false;
+        if (due == 0 || due > now_ns)
+            return due; /* nothing, or what changed while it was read */
+        if (build_begin(s, now_ns, true) < 0)
+            return 0;
         s->build.quiet = true;
     }
     const int r = build_fill(s, NULL, SIZE_MAX, &used);
@@ -150,33 +155,34 @@ static bool learn_step(struct source *s)
         build_end(s);
         s->build.quiet = false;
     }
-    return true;
+    return 1;
 }
 
-/* The tree learns between two directories what was found so far, so that the marks of a scan that knows
- * nothing yet do not take more memory than the tree itself. */
-static bool learns_first(const struct source *s)
+/* The tree learns now and then what was found so far, so that the marks of a scan that knows nothing yet do
+ * not take more memory than the tree itself. */
+static bool learns_first(const struct source *s, int64_t now_ns)
 {
+    const int64_t due = dirty_due_ns(s->dirty, true);
+
     return s->mode == SOURCE_LEARN && s->scan.running &&
-           (s->build.begun || dirty_count(s->dirty) >= LEARN_MOST);
+           (s->build.begun || (dirty_count(s->dirty) >= LEARN_MOST && due > 0 && due <= now_ns));
 }
 
 static void on_step(void *userdata, int64_t now_ns)
 {
     struct source *s = userdata;
 
-    (void)now_ns;
     if (s->mode == SOURCE_OFF)
         return;
     if (s->scan.again && !s->scan.running)
         scan_begin(s);
-    bool more = learns_first(s) ? learn_step(s) : scan_step(s);
-    if (!more)
+    int64_t more_ns = learns_first(s, now_ns) ? learn_step(s, now_ns) : scan_step(s);
+    if (more_ns == 0)
         watch_drain(s);
-    if (!more && s->mode == SOURCE_LEARN)
-        more = learn_step(s);
-    if (more) {
-        loop_set_timer(s->step_timer, 1);
+    if (more_ns == 0 && s->mode == SOURCE_LEARN)
+        more_ns = learn_step(s, now_ns);
+    if (more_ns > 0) {
+        loop_set_timer(s->step_timer, more_ns);
     } else if (s->scan.first && !s->scan.running) {
         s->scan.first = false;
         s->events.ready(s->userdata);
@@ -326,7 +332,9 @@ void source_touch(struct source *s, struct sync_bytes path, bool absent)
 
     if (node)
         forget_entry(s, node, path, absent);
-    source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT | DIRTY_FORCE, DIRTY_NOW);
+    /* What is absent is put because the tree does not have it: once, also if all in its directory is looked
+     * at. */
+    source_mark(s, path, DIRTY_NAME | DIRTY_CONTENT | (absent ? 0 : DIRTY_FORCE), DIRTY_NOW);
 }
 
 void source_surplus(struct source *s, struct sync_bytes path)

@@ -110,6 +110,20 @@ static void item_done(struct source *s)
     b->item = NULL;
 }
 
+/* A scan that only learns does not wait for what cannot be read: the rest is of use without it. */
+static bool is_tried_again(const struct source *s, int error, unsigned tries)
+{
+    return !s->build.quiet || (error == CONTENT_CHANGED && tries <= SOURCE_RETRY_MOST);
+}
+
+static void retry(struct source *s, int error, unsigned tries, int64_t at_ns)
+{
+    const struct dirty_entry *item = s->build.item;
+
+    if (is_tried_again(s, error, tries))
+        dirty_retry(s->dirty, build_path(s), item->flags, tries, item->first_ns, at_ns);
+}
+
 static void item_failed(struct source *s, int error)
 {
     struct build *b = &s->build;
@@ -122,17 +136,16 @@ static void item_failed(struct source *s, int error)
     file_drop(s);
     if (error == ROOT_IS_MISSING) {
         source_tell_trouble(s, path, "is not there: the peer keeps what it has");
-        dirty_retry(s->dirty, path, item->flags, tries, item->first_ns, now + SOURCE_TROUBLE_MS * NS_PER_MS);
+        retry(s, error, tries, now + SOURCE_TROUBLE_MS * NS_PER_MS);
     } else if (place_is_gone(error)) {
         dirty_mark(s->dirty, path, DIRTY_NAME, DIRTY_NOW, now);
     } else if (error == CONTENT_CHANGED) {
-        dirty_retry(s->dirty, path, item->flags, tries, item->first_ns,
-                    now + ((int64_t)SOURCE_RETRY_MS << shift) * NS_PER_MS);
+        retry(s, error, tries, now + ((int64_t)SOURCE_RETRY_MS << shift) * NS_PER_MS);
         if (tries > SOURCE_RETRY_MOST)
             source_tell_trouble(s, path, "changes faster than it can be read; the peer keeps what it has");
     } else {
         source_tell_trouble(s, path, strerror(-error));
-        dirty_retry(s->dirty, path, item->flags, tries, item->first_ns, now + SOURCE_TROUBLE_MS * NS_PER_MS);
+        retry(s, error, tries, now + SOURCE_TROUBLE_MS * NS_PER_MS);
     }
     weigh_down(b);
     free(item);
@@ -269,7 +282,9 @@ static void cannot_list(struct source *s, int error)
     if (place_is_gone(error))
         return;
     source_tell_trouble(s, walk_directory(&b->walk), strerror(-error));
-    dirty_retry(s->dirty, walk_directory(&b->walk), DIRTY_DEEP, 1, now, now + SOURCE_TROUBLE_MS * NS_PER_MS);
+    if (!b->quiet)
+        dirty_retry(s->dirty, walk_directory(&b->walk), DIRTY_DEEP, 1, now,
+                    now + SOURCE_TROUBLE_MS * NS_PER_MS);
 }
 
 static bool take_child(struct source *s, struct sync_bytes path)

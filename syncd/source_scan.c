@@ -141,6 +141,14 @@ void scan_directory(struct source *s, struct sync_bytes directory)
     loop_set_timer(s->step_timer, 1);
 }
 
+static void cannot_look_into(struct source *s, struct sync_bytes directory, int error)
+{
+    if (place_is_gone(error))
+        source_mark(s, directory, DIRTY_NAME, DIRTY_NOW);
+    else
+        source_tell_trouble(s, directory, strerror(-error));
+}
+
 static void open_next(struct source *s)
 {
     const int r = walk_open(&s->scan.walk, s->places);
@@ -153,10 +161,9 @@ static void open_next(struct source *s)
         source_end_trouble(s, directory);
         watch_directory(s, directory, s->scan.walk.fd);
         check_cover(s, directory);
-    } else if (place_is_gone(r))
-        source_mark(s, directory, DIRTY_NAME, DIRTY_NOW);
-    else
-        source_tell_trouble(s, directory, strerror(-r));
+    } else {
+        cannot_look_into(s, directory, r);
+    }
 }
 
 static void list_next(struct source *s)
@@ -173,7 +180,7 @@ static void list_next(struct source *s)
         return;
     }
     if (r < 0) {
-        source_tell_trouble(s, walk_directory(&s->scan.walk), strerror(-r));
+        cannot_look_into(s, walk_directory(&s->scan.walk), r);
         return;
     }
     r = sight_at(s->scan.walk.fd, name, &sight);

@@ -5,21 +5,66 @@ the node's own directory lies at the path that the configuration names.
 """
 import hashlib
 import os
+import shutil
 import stat
+import subprocess
 
 from lab.lab import NODES, Lab
 from lab.pair import Timeout
+
+# syncd in a user namespace, whose limits are its own: maps so many user numbers, and sets /proc/sys/user/NAME there. What
+# maps it must be outside of it.
+_CONFINED = '''#!/usr/bin/python3
+import ctypes, os, sys
+ready, go = os.pipe()
+helper = os.fork()
+if helper == 0:
+    os.read(ready, 1)
+    for kind in ("uid_map", "gid_map"):
+        with open("/proc/%%d/%%s" %% (os.getppid(), kind), "w") as out:
+            out.write("0 0 %(ids)d")
+    os._exit(0)
+assert ctypes.CDLL(None).unshare(0x10000000) == 0
+os.write(go, b"x")
+assert os.waitpid(helper, 0)[1] == 0
+for name, value in %(limits)r.items():
+    with open("/proc/sys/user/" + name, "w") as out:
+        out.write(str(value))
+os.execv("%(real)s", ["%(real)s"] + sys.argv[1:])
+'''
 
 _MOUNT = 'mount --bind "$0" "$1" && shift && exec "$@"'
 
 
 class SyncLab(Lab):
     def __init__(self, *args, **kwargs):
+        self._disks = []
         super().__init__(*args, **kwargs)
         self.shared = os.path.join(self.dir, "shared")
         os.makedirs(self.shared)
         for node in NODES:
             os.makedirs(self.data(node), exist_ok=True)
+
+    def close(self):
+        for path in self._disks:
+            subprocess.run(["umount", "--lazy", path], check=True)
+        self._disks = []
+        super().close()
+
+    def small_disk(self, path, size):
+        """Mounts an empty file system of that size on a directory of a node that does not run yet."""
+        os.makedirs(path, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=%d" % size, "tmpfs", path], check=True)
+        self._disks.append(path)
+
+    def confined(self, ids=4294967295, **limits):
+        """A folder of the programs in which syncd has a user namespace of its own: for start(node, bin=…)."""
+        folder = os.path.join(self.dir, "confined")
+        shutil.copytree(self.bin, folder)
+        os.mkdir(os.path.join(folder, "real"))
+        real = shutil.move(os.path.join(folder, "syncd"), os.path.join(folder, "real/syncd"))  # the process has this name
+        self.script("confined/syncd", _CONFINED % {"ids": ids, "limits": limits, "real": real})
+        return folder
 
     def data(self, node, *names):
         """A path on the node, as this process sees it."""

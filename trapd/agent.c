@@ -234,15 +234,16 @@ static int select_info(fd_set *set)
     return count;
 }
 
-int agent_fd(void)
+size_t agent_fds(int fds[static AGENT_FDS_MAX])
 {
     fd_set set;
     const int count = select_info(&set);
+    size_t found = 0;
 
-    for (int fd = 0; fd < count; fd++)
+    for (int fd = 0; fd < count && found < AGENT_FDS_MAX; fd++)
         if (FD_ISSET(fd, &set))
-            return fd;
-    return -1;
+            fds[found++] = fd;
+    return found;
 }
 
 void agent_turn(void)

@@ -17,6 +17,7 @@ void agent_close(void);
 /* Handles what snmpd has sent, if anything, and what is due. */
 void agent_turn(void);
 
-/* The descriptor that becomes readable when there is something to do; -1 while there is no connection. It can
- * change with each agent_turn(). */
-int agent_fd(void);
+/* The descriptors that become readable when there is something to do: the connection, and what else the
+ * library waits for. They can change with each agent_turn(). Their number, at most AGENT_FDS_MAX. */
+enum { AGENT_FDS_MAX = 16 };
+size_t agent_fds(int fds[static AGENT_FDS_MAX]);

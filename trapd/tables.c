@@ -20,7 +20,7 @@ struct tables {
     const char *node;
     struct loop *loop;
     struct bus *bus;
-    struct loop_source *second, *connection;
+    struct loop_source *second, *connections[AGENT_FDS_MAX];
     struct model model;
     struct config_oid base;
     struct view *view;
@@ -86,12 +86,17 @@ static void on_second(void *userdata, int64_t now_ns)
  * watched anew. */
 static void turn(struct tables *tables)
 {
+    int fds[AGENT_FDS_MAX];
+
     agent_turn();
-    const int fd = agent_fd();
-    loop_remove(tables->connection);
-    tables->connection = NULL;
-    if (fd >= 0 && loop_add_fd(tables->loop, fd, EPOLLIN, on_readable, tables, &tables->connection) < 0)
-        log_debug("tables: cannot watch the connection to snmpd; it is looked at each second");
+    const size_t count = agent_fds(fds);
+    for (size_t i = 0; i < AGENT_FDS_MAX; i++) {
+        loop_remove(tables->connections[i]);
+        tables->connections[i] = NULL;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (loop_add_fd(tables->loop, fds[i], EPOLLIN, on_readable, tables, &tables->connections[i]) < 0)
+            log_debug("tables: cannot watch the connection to snmpd; it is looked at each second");
 }
 
 static void on_stop(void *userdata, int signal)
@@ -150,7 +155,8 @@ static int open_tables(struct tables *tables, const struct options *options)
 
 static void close_tables(struct tables *tables)
 {
-    loop_remove(tables->connection);
+    for (size_t i = 0; i < AGENT_FDS_MAX; i++)
+        loop_remove(tables->connections[i]);
     agent_close();
     bus_free(tables->bus);
     loop_free(tables->loop);

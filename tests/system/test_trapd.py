@@ -9,7 +9,7 @@ import pytest
 
 from lab.lab import Lab
 from lab.network import ROUTER
-from lab.snmp import USER, Sink, mib_path
+from lab.snmp import ROOT, USER, Sink, mib_path
 
 V1, V2, INFORM, V3 = 1162, 1163, 1164, 1165
 
@@ -232,6 +232,20 @@ def test_two_mistakes_are_both_told_and_change_nothing(lab):
     lab.wait_for(lambda: lab.bus.last("alpha", "trap")["text"] == "" and lab.bus.last("alpha", "trap/1")["address"].endswith(str(V1)), 20, "it is read again")
     os.kill(lab.wait_for(lambda: service_pid(lab, "alpha"), 20, "the service runs"), signal.SIGKILL)
     lab.wait_for(lambda: other.got("duetServiceStarted"), 20, "the new sink is told")
+
+
+def test_the_example_of_a_handler_works(lab):
+    example = os.path.join(ROOT, "deploy/examples/snmp")
+    made = Sink(lab, V2)
+    lab.sinks.append(made)
+    text = open(os.path.join(example, "snmptrapd.conf")).read().replace("/usr/local/sbin/duet-trap", os.path.join(example, "duet-trap"))
+    lines = os.path.join(lab.dir, "lines")
+    made.start(config_text=text, DUET_TRAP_LOG=lines)
+    lab.wait_for(lambda: "NET-SNMP version" in open(made.log).read(), 10, "snmptrapd runs")
+    start(lab, "trap2sink %s public %d" % (ROUTER, V2), extra=lab.service())
+    lab.wait_for(lambda: os.path.exists(lines) and "duetServiceStarted" in open(lines).read(), 20, "the handler was called")
+    assert re.search(r"^notice: alpha: duetServiceStarted: guarded was started: process \d+$", open(lines).read(), re.M)
+    assert re.search(r"^notice: alpha: duetRoleChanged: \S", open(lines).read(), re.M)
 
 
 def test_the_mib_is_clean(tmp_path):

@@ -57,6 +57,7 @@ static void on_second(void *userdata, int64_t now_ns)
             exchange_tell_lag(&s->sets[i]);
             sender_check(&s->sets[i], now_ns);
         }
+        receiver_check(&s->sets[i], now_ns);
         set_save_tree(&s->sets[i], now_ns, false);
         publish_soon(&s->sets[i]);
     }

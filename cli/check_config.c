@@ -1,10 +1,15 @@
 #include "cli/check_config.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "cli/program.h"
 #include "common/config.h"
 #include "common/watchdog_times.h"
 
@@ -298,12 +303,41 @@ static void print_budget(const struct config *config)
     print_hooks(config);
 }
 
+/* trapd reads the file of the sinks, since Net-SNMP's code is needed for it, and says on stderr what is
+ * wrong. */
+static bool are_sinks_right(const struct config *config)
+{
+    char program[PATH_MAX], check[] = "--check";
+    int status = 0;
+
+    if (config->snmp_config[0] == '\0')
+        return true;
+    if (program_find("trapd", program) < 0) {
+        fprintf(stderr, "duet: cannot find the program trapd in %s: %s is not checked\n", program,
+                config->snmp_config);
+        return true;
+    }
+    char *const argv[] = {program, check, (char *)config->snmp_config, NULL};
+    const int pid = program_start(argv, STDERR_FILENO);
+    if (pid < 0) {
+        fprintf(stderr, "duet: cannot start %s: %s\n", program, strerror(-pid));
+        return false;
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
+}
+
 int check_config(const char *file, const char *node)
 {
     struct config *config;
 
     if (config_read(file, node, stderr, &config) < 0)
         return EXIT_FAILURE;
+    if (!are_sinks_right(config)) {
+        config_free(config);
+        return EXIT_FAILURE;
+    }
     printf("%s: OK", file);
     if (config->warnings > 0)
         printf(" (%d warning%s)", config->warnings, config->warnings == 1 ? "" : "s");

@@ -4,9 +4,9 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "cli/model.h"
 #include "cli/news.h"
 #include "common/bus.h"
+#include "common/model.h"
 
 struct events {
     struct paper paper;

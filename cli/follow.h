@@ -1,6 +1,6 @@
 /* follow: keeps a model of the pair up to date from the bus, for commands that look once, wait, or watch. */
 #pragma once
-#include "cli/model.h"
+#include "common/model.h"
 #include "common/bus.h"
 #include "common/daemon.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/changes.h"
+#include "common/changes.h"
 
 enum { REMEMBERED_MAX = 1024 };
 

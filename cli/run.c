@@ -12,13 +12,13 @@
 
 #include "cli/handover.h"
 #include "cli/lines.h"
-#include "cli/model.h"
 #include "cli/program.h"
 #include "cli/reaper.h"
 #include "cli/respawn.h"
 #include "cli/text.h"
 #include "common/clock.h"
 #include "common/liveness.h"
+#include "common/model.h"
 #include "common/statefile.h"
 #include "common/sys.h"
 
@@ -47,13 +47,13 @@ struct run {
     enum stage stage;
     size_t stopping; /* index into stop_order */
     int64_t handover_limit_ns, hooks_ns, services_stop_ns;
-    bool without_sync; /* no set is configured: syncd has nothing to do */
+    bool without_sync, without_snmp; /* none is configured: syncd, or trapd, has nothing to do */
 };
 
 /* Indices into model_daemons: services end while the addresses are still up; their last changes are sent
  * while the peer is still heard; addresses go while the arbiter still renews nothing behind their back; the
- * peer hears of it until the last. */
-static const size_t stop_order[MODEL_DAEMONS] = {3, MODEL_SYNCD, 2, 1, 0};
+ * peer hears of it until the last, and the sinks of all of it. */
+static const size_t stop_order[MODEL_DAEMONS] = {3, MODEL_SYNCD, 2, 1, 0, MODEL_TRAPD};
 
 static void end_handover(struct run *run);
 static void stop_next(struct run *run);
@@ -274,10 +274,15 @@ static void on_signal(void *userdata, int signal)
 
 /* ---------------------------------------------------------------- starting */
 
+static bool is_wanted(const struct run *run, size_t daemon)
+{
+    return (daemon != MODEL_SYNCD || !run->without_sync) && (daemon != MODEL_TRAPD || !run->without_snmp);
+}
+
 static int find_programs(const struct invocation *invocation, struct run *run)
 {
     for (size_t i = 0; i < MODEL_DAEMONS; i++) {
-        if (i == MODEL_SYNCD && run->without_sync)
+        if (!is_wanted(run, i))
             continue;
         int r = program_find(model_daemons[i], run->children[i].program);
         if (r < 0) {
@@ -298,6 +303,7 @@ static int read_config(struct run *run)
         return r;
     run->handover_limit_ns = config->timers.handover_time + 2 * NS_PER_S;
     run->without_sync = config->sync_count == 0;
+    run->without_snmp = config->snmp_config[0] == '\0';
     for (size_t i = 0; i < config->service_count; i++)
         run->services_stop_ns += config->services[i].stop_timeout; /* one after the other, if they say so */
     for (size_t event = 0; event < HOOK_EVENT_COUNT; event++)
@@ -369,7 +375,7 @@ static int run_daemons(struct run *run)
     int r = open_loop(run);
 
     for (size_t i = 0; i < MODEL_DAEMONS && r == 0; i++)
-        if (i != MODEL_SYNCD || !run->without_sync)
+        if (is_wanted(run, i))
             start_daemon(&run->children[i]);
     if (r == 0)
         r = loop_run(run->loop);

@@ -2,7 +2,7 @@
 #pragma once
 #include <jansson.h>
 
-#include "cli/model.h"
+#include "common/model.h"
 
 /* A new reference, or NULL without memory. */
 json_t *sync_json(const struct model *model, int64_t now_ns);

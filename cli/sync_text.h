@@ -1,6 +1,6 @@
 /* sync_text: the state of the sync sets for people. */
 #pragma once
-#include "cli/model.h"
+#include "common/model.h"
 #include "cli/text.h"
 
 /* The lines `sync` of `duet status`; with `details`, all that there is to know. */

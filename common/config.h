@@ -22,6 +22,13 @@ enum {
     CONFIG_KEY_BYTES = 32,
 };
 
+/* An object identifier. */
+enum { CONFIG_OID_MAX = 32 };
+struct config_oid {
+    size_t count; /* 0: none */
+    uint32_t arcs[CONFIG_OID_MAX];
+};
+
 enum config_profile { PROFILE_LAN, PROFILE_FAST, PROFILE_WAN };
 enum config_fault_action { FAULT_REBOOT, FAULT_DEMOTE, FAULT_IGNORE };
 enum config_mode { MODE_EXCHANGE, MODE_OVERLAY };
@@ -108,6 +115,7 @@ struct config_sync {
     struct config_strings paths, exclude, validate, apply;
     char sqlite[PATH_MAX];
     struct config_strings dump, restore; /* what writes a copy to its output; what reads it from its input */
+    bool privileged;                     /* setuid and setgid bits, and security.* attributes, travel, too */
     int64_t max_delay;                   /* of a dump: how often one is made, as nothing tells of changes */
     int keep;
 };
@@ -142,6 +150,8 @@ struct config {
         bool required;
     } watchdog;
     char snmp_config[PATH_MAX];
+    char snmp_agentx[128];       /* where snmpd takes subagents, in Net-SNMP's words; empty: no tables */
+    struct config_oid snmp_base; /* where DUET-MIB is hung; none: where the MIB itself says */
     char monitor_listen[128];
 
     char hash[17]; /* of the file's bytes, in hex: both nodes must show the same */

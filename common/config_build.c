@@ -493,6 +493,7 @@ static void build_sync(struct reader *reader, cfg_t *section, struct config_sync
     sync->max_delay = sync->dump.count > 0 ? 60 * NS_PER_S : NS_PER_S;
     sync->keep = 3;
     config_take_duration(reader, section, "max-delay", NS_PER_MS, &sync->max_delay);
+    config_take_bool(reader, section, "privileged", &sync->privileged);
     config_take_int(reader, section, "keep", 1, 1000, &sync->keep);
 }
 
@@ -533,13 +534,36 @@ static void build_watchdog(struct reader *reader)
     }
 }
 
-static void build_outside(struct reader *reader)
+/* Net-SNMP would take almost any word for a name to be looked up, which takes its time. */
+static bool is_agentx_address(const char *text)
+{
+    return text[0] == '/' || strncmp(text, "unix:/", 6) == 0 || strncmp(text, "tcp:", 4) == 0 ||
+           strncmp(text, "tcp6:", 5) == 0;
+}
+
+static void build_snmp(struct reader *reader)
 {
     struct config *config = reader->config;
-    cfg_t *snmp = single_section(reader, "snmp"), *monitor = single_section(reader, "monitor");
+    cfg_t *snmp = single_section(reader, "snmp");
 
-    if (snmp)
-        config_take_path(reader, snmp, "config", config->snmp_config, sizeof config->snmp_config);
+    if (!snmp)
+        return;
+    const struct value agentx = config_value_of(snmp, "agentx");
+    config_take_path(reader, snmp, "config", config->snmp_config, sizeof config->snmp_config);
+    config_take_oid(reader, snmp, "base-oid", &config->snmp_base);
+    config_take_text(reader, snmp, "agentx", config->snmp_agentx, sizeof config->snmp_agentx);
+    if (agentx.text && agentx.text[0] != '\0' && !is_agentx_address(agentx.text))
+        config_refuse(reader, agentx.line,
+                      "agentx \"%s\" is no address of snmpd's; write its agentXSocket, such as "
+                      "\"unix:/var/agentx/master\" or \"tcp:127.0.0.1:705\"",
+                      agentx.text);
+}
+
+static void build_monitor(struct reader *reader)
+{
+    struct config *config = reader->config;
+    cfg_t *monitor = single_section(reader, "monitor");
+
     if (!monitor)
         return;
     const struct value listen = config_value_of(monitor, "listen");
@@ -581,7 +605,8 @@ void config_build(struct reader *reader)
     if (build_nodes(reader))
         build_named_parts(reader);
     build_watchdog(reader);
-    build_outside(reader);
+    build_snmp(reader);
+    build_monitor(reader);
     if (timers_sound) /* else every default in the place of a wrong timer would be blamed, too */
         config_check_timers(reader, cluster);
     if (reader->out_of_memory)

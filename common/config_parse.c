@@ -176,11 +176,12 @@ static const cfg_opt_t sync_options[] = {LINE,
                                          LIST("validate"),
                                          LIST("apply"),
                                          SCALAR("max-delay"),
+                                         SCALAR("privileged"),
                                          SCALAR("keep")};
 static const cfg_opt_t hook_options[] = {LINE,           SCALAR("on"),   LIST("command"), SCALAR("timeout"),
                                          SCALAR("user"), SCALAR("group")};
 static const cfg_opt_t watchdog_options[] = {LINE, SCALAR("device"), SCALAR("timeout"), SCALAR("required")};
-static const cfg_opt_t snmp_options[] = {LINE, SCALAR("config")};
+static const cfg_opt_t snmp_options[] = {LINE, SCALAR("config"), SCALAR("agentx"), SCALAR("base-oid")};
 static const cfg_opt_t monitor_options[] = {LINE, SCALAR("listen")};
 
 static size_t table_size(const struct table *table)

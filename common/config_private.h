@@ -75,6 +75,8 @@ void config_refuse_repeated_keys(struct reader *reader, cfg_t *section);
 bool config_name_valid(const char *name);
 void config_take_text(struct reader *reader, cfg_t *section, const char *key, char *to, size_t size);
 void config_take_path(struct reader *reader, cfg_t *section, const char *key, char *to, size_t size);
+/* An object identifier, in figures. */
+void config_take_oid(struct reader *reader, cfg_t *section, const char *key, struct config_oid *to);
 void config_take_bool(struct reader *reader, cfg_t *section, const char *key, bool *to);
 void config_take_int(struct reader *reader, cfg_t *section, const char *key, int least, int most, int *to);
 void config_take_duration(struct reader *reader, cfg_t *section, const char *key, int64_t least, int64_t *to);

@@ -85,6 +85,46 @@ void config_take_path(struct reader *reader, cfg_t *section, const char *key, ch
         config_take_text(reader, section, key, to, size);
 }
 
+/* 0, or -EINVAL: not figures with dots between them, or no arc that the standard allows (X.660: the first is
+ * at most 2, the second below 40 under the first two). */
+static int parse_oid(const char *text, struct config_oid *oid)
+{
+    oid->count = 0;
+    text += *text == '.';
+    for (;; text++) {
+        char *end;
+        if (*text < '0' || *text > '9' || oid->count == CONFIG_OID_MAX)
+            return -EINVAL;
+        errno = 0;
+        const unsigned long long arc = strtoull(text, &end, 10);
+        if (errno != 0 || arc > UINT32_MAX)
+            return -EINVAL;
+        oid->arcs[oid->count++] = (uint32_t)arc;
+        text = end;
+        if (*text == '\0')
+            break;
+        if (*text != '.')
+            return -EINVAL;
+    }
+    return oid->count >= 2 && oid->arcs[0] <= 2 && (oid->arcs[0] == 2 || oid->arcs[1] < 40) ? 0 : -EINVAL;
+}
+
+void config_take_oid(struct reader *reader, cfg_t *section, const char *key, struct config_oid *to)
+{
+    const struct value value = config_value_of(section, key);
+    struct config_oid oid;
+
+    if (!value.text)
+        return;
+    if (parse_oid(value.text, &oid) == 0)
+        *to = oid;
+    else
+        config_refuse(reader, value.line,
+                      "%s \"%s\" is no object identifier; write one of at most %d numbers, such as "
+                      "\"1.3.6.1.4.1.8072.9999.9999.3833\"",
+                      key, value.text, CONFIG_OID_MAX);
+}
+
 void config_take_bool(struct reader *reader, cfg_t *section, const char *key, bool *to)
 {
     static const char *const words[] = {"off", "no", "false", "on", "yes", "true"};

@@ -170,6 +170,18 @@ static void on_timer(void *userdata, int64_t now_ns)
         end_attempt(dial, "the peer does not answer");
 }
 
+void dial_hurry(struct dial *dial)
+{
+    const int64_t now = clock_now_ns();
+
+    if (dial->state == DIAL_UP)
+        return;
+    end_attempt(dial, "it was begun before the line came back"); /* its first packet is lost, and is sent
+                                                                    again a second later */
+    dial->nth = 0;
+    loop_set_timer(dial->timer, now);
+}
+
 int dial_open(const struct end_setup *setup, struct dial **dial)
 {
     struct dial *made = calloc(1, sizeof *made);

@@ -40,6 +40,7 @@ enum { GREET_BYTES = 8, NONCE_BYTES = 16, GREETING_BYTES = GREET_BYTES + NONCE_B
 struct dial;
 int dial_open(const struct end_setup *setup, struct dial **dial); /* `setup` is kept by reference */
 void dial_close(struct dial *dial);
+void dial_hurry(struct dial *dial);                                  /* as link_hurry() */
 int dial_send(struct dial *dial, const uint8_t *bytes, size_t size); /* as link_send() */
 
 struct answer;

@@ -87,6 +87,12 @@ struct link_counts link_counts(const struct link *link)
     return link->counts;
 }
 
+void link_hurry(struct link *link)
+{
+    if (link->dial)
+        dial_hurry(link->dial);
+}
+
 const char *link_trouble(const struct link *link)
 {
     return link->trouble;

@@ -39,6 +39,8 @@ struct link_counts {
 int link_open(struct loop *loop, const struct config *config, const struct link_events *events,
               void *userdata, struct link **link);
 void link_close(struct link *link); /* not from an event of its own; what waits is dropped */
+/* The line works again: no pause is waited for, and no packet that was lost before. */
+void link_hurry(struct link *link);
 /* Why it is not up, in words; empty while it is. */
 const char *link_trouble(const struct link *link);
 /* 0; -EAGAIN (the queue is full, `room` follows); -ENOTCONN; -EMSGSIZE. */

@@ -7,6 +7,8 @@
 #include "common/base.h"
 #include "syncd/walk.h"
 
+enum { SEARCH_MAX = 1 << 16 }; /* bytes of waiting directories that are searched for one */
+
 void walk_init(struct walk *walk)
 {
     walk->stack = (struct paths){0};
@@ -115,6 +117,20 @@ bool walk_touches(const struct walk *walk, struct sync_bytes path)
         return true;
     while (paths_next(&stack, &waiting, &flags))
         if (path_below(waiting, path))
+            return true;
+    return false;
+}
+
+bool walk_will_open(const struct walk *walk, struct sync_bytes path)
+{
+    struct paths stack = walk->stack;
+    struct sync_bytes waiting;
+    unsigned flags;
+
+    if (stack.used - stack.read > SEARCH_MAX)
+        return false;
+    while (paths_next(&stack, &waiting, &flags))
+        if (path_below(path, waiting))
             return true;
     return false;
 }

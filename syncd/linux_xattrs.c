@@ -32,10 +32,10 @@ static ssize_t value_of(const struct subject *subject, const char *name, void *v
     return r < 0 ? -errno : r;
 }
 
-static bool travels(const char *name)
+static bool travels(const char *name, bool privileged)
 {
-    return strncmp(name, "user.", 5) == 0 || strcmp(name, "system.posix_acl_access") == 0 ||
-           strcmp(name, "system.posix_acl_default") == 0;
+    return strncmp(name, "user.", 5) == 0 || (privileged && strncmp(name, "security.", 9) == 0) ||
+           strcmp(name, "system.posix_acl_access") == 0 || strcmp(name, "system.posix_acl_default") == 0;
 }
 
 static int by_name(const void *a, const void *b)
@@ -61,7 +61,7 @@ static int append(const struct subject *subject, const char *name, struct xattrs
     return r == -ENOBUFS ? -E2BIG : r;
 }
 
-int xattrs_read(int fd, int directory, const char *name, struct xattrs *xattrs)
+int xattrs_read(int fd, int directory, const char *name, bool privileged, struct xattrs *xattrs)
 {
     struct subject subject = {.fd = fd};
     char names[SYNC_XATTRS_MAX];
@@ -77,9 +77,9 @@ int xattrs_read(int fd, int directory, const char *name, struct xattrs *xattrs)
     if (size < 0)
         return size == -ERANGE ? -E2BIG : (int)size;
     for (const char *at = names; at < names + size; at += strlen(at) + 1) {
-        if (travels(at) && count == NAMES_MAX)
+        if (travels(at, privileged) && count == NAMES_MAX)
             return -E2BIG;
-        if (travels(at))
+        if (travels(at, privileged))
             sorted[count++] = at;
     }
     qsort(sorted, count, sizeof *sorted, by_name);

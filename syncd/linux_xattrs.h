@@ -1,5 +1,5 @@
-/* xattrs: the extended attributes of an entry as they travel: user.* and the ACLs, sorted by name. What
- * belongs to the system or its security (security.*, trusted.*) does not. */
+/* xattrs: the extended attributes of an entry as they travel: user.* and the ACLs, `privileged` security.* as
+ * well, sorted by name. */
 #pragma once
 #include "proto/sync.h"
 
@@ -10,4 +10,4 @@ struct xattrs {
 
 /* Of the open file `fd`, or, if `fd` is negative, of `name` in `directory`. 0; -E2BIG: more than can travel;
  * or another negative errno. */
-int xattrs_read(int fd, int directory, const char *name, struct xattrs *xattrs);
+int xattrs_read(int fd, int directory, const char *name, bool privileged, struct xattrs *xattrs);

@@ -57,8 +57,9 @@ static void on_second(void *userdata, int64_t now_ns)
             exchange_tell_lag(&s->sets[i]);
             sender_check(&s->sets[i], now_ns);
         }
+        set_save_tree(&s->sets[i], false);
         receiver_check(&s->sets[i], now_ns);
-        set_save_tree(&s->sets[i], now_ns, false);
+        receiver_rest(&s->sets[i], now_ns);
         publish_soon(&s->sets[i]);
     }
     loop_set_timer(s->second, now_ns + NS_PER_S);
@@ -106,6 +107,20 @@ static void on_role(void *userdata, const struct bus_message *message)
     publish_all(s);
 }
 
+/* heartbeatd knows within a heartbeat that the line is back; TCP would wait for its next attempt. */
+static void on_path(void *userdata, const struct bus_message *message)
+{
+    struct syncd *s = userdata;
+    const struct path_message *path = message->body;
+    const bool works = path->state == PATH_STATE_UP;
+
+    if (!message->name || strcmp(message->name, "reserved") != 0)
+        return;
+    if (works && !s->line_works && !s->up)
+        link_hurry(s->link);
+    s->line_works = works;
+}
+
 static void on_room(void *userdata)
 {
     syncd_work_soon(userdata);
@@ -138,6 +153,8 @@ static int open_own(struct syncd *s)
         r = bus_subscribe(s->daemon.bus, &role_type, "arbiterd", on_role, s);
     if (r == 0)
         r = link_open(loop, s->daemon.config, &events, s, &s->link);
+    if (r == 0)
+        r = bus_subscribe(s->daemon.bus, &path_type, "heartbeatd", on_path, s);
     if (r < 0)
         return r;
     bus_on_command(s->daemon.bus, orders_command, s);

@@ -409,6 +409,14 @@ static void learn_again(struct set *set)
     source_set_mode(set->source, SOURCE_LEARN);
 }
 
+void receiver_rest(struct set *set, int64_t now_ns)
+{
+    static struct log_limit limit;
+
+    if (!set->syncd->active && replica_rest(set->replica, now_ns) < 0 && log_allowed(&limit, 3))
+        log_warning("set %s: %s", set->config->name, replica_error(set->replica));
+}
+
 bool receiver_work(struct set *set, int64_t now_ns)
 {
     struct receiving *r = &set->receiving;

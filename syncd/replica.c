@@ -159,14 +159,22 @@ int replica_settle(struct replica *r)
     return synced < 0 ? synced : write_position(r, false);
 }
 
-int replica_checkpoint(struct replica *r)
+int replica_begin_anew(struct replica *r)
 {
-    int done = replica_settle(r);
+    int done = write_position(r, false);
 
     if (done == 0 && (done = journal_reset(r->journal, journal_sequence(r->journal) + 1)) < 0)
         return replica_fail(r, done, "cannot begin the journal anew: %s", strerror(-done));
     r->journal_bytes = 0;
+    r->moved = false;
     return done;
+}
+
+int replica_checkpoint(struct replica *r)
+{
+    const int synced = sync_roots(r);
+
+    return synced < 0 ? synced : replica_begin_anew(r);
 }
 
 int replica_set_position(struct replica *r, struct sync_generation generation, bool whole, bool quick)
@@ -229,6 +237,7 @@ void replica_forget(struct replica *r)
     r->incoming = (struct incoming){.fd = -1};
     r->kept.used = 0;
     r->aside[0] = '\0';
+    times_clear(r);
 }
 
 void replica_abort(struct replica *r)
@@ -258,10 +267,12 @@ int replica_refuse(struct replica *r)
 /* ---------------------------------------------------------------------------- recovery */
 
 /* All of a generation that was committed, once more. */
-static void redo(struct replica *r)
+static int redo(struct replica *r)
 {
-    int done;
+    int done = r->times_record.size > 0 ? times_read(r, &r->times_record) : 0;
 
+    if (done < 0)
+        return done;
     r->phase = REPLICA_DURABLE;
     do
         done = replica_switch(r);
@@ -274,6 +285,7 @@ static void redo(struct replica *r)
         log_notice("set %s: generation %" PRIu64 ".%" PRIu64 " was applied (again) after a crash",
                    r->options.set->name, r->current.generation.epoch, r->current.generation.counter);
     replica_forget(r);
+    return 0;
 }
 
 static int take_event(struct replica *r, const struct journal_record *record, struct event *event)
@@ -306,11 +318,15 @@ static int recover_record(struct replica *r, const struct journal_record *record
     switch ((enum record_kind)record->kind) {
     case RECORD_BEGIN:
         replica_forget(r);
+        r->times_record.size = 0;
         return take_event(r, record, &r->current);
     case RECORD_OPERATIONS:
         return walker_add(&r->walker, record);
     case RECORD_INODES:
         return take_inodes(r, record);
+    case RECORD_TIMES:
+        r->times_record = *record;
+        return 0;
     case RECORD_COMMIT:
     case RECORD_GO:
         done = take_event(r, record, &r->current);
@@ -337,15 +353,18 @@ static bool was_applied(const struct replica *r, const struct journal_record *ne
 }
 
 /* The generation that was committed, as the record that follows it (NULL: none) says. */
-static void finish_due(struct replica *r, const struct journal_record *next)
+static int finish_due(struct replica *r, const struct journal_record *next)
 {
-    if (r->redo_due && was_applied(r, next)) {
+    const bool due = r->redo_due;
+
+    r->redo_due = false;
+    if (due && was_applied(r, next)) {
         replica_arrive(r);
         r->tree_hash = r->current.tree;
-    } else if (r->redo_due) {
-        redo(r);
+    } else if (due) {
+        return redo(r);
     }
-    r->redo_due = false;
+    return 0;
 }
 
 static int recover(struct replica *r)
@@ -361,10 +380,12 @@ static int recover(struct replica *r)
     r->redo = true;
     while (done == 0 && (next = journal_next(r->journal, &record)) == 1) {
         any = true;
-        finish_due(r, &record);
-        done = recover_record(r, &record);
+        done = finish_due(r, &record);
+        if (done == 0)
+            done = recover_record(r, &record);
     }
-    finish_due(r, NULL);
+    if (done == 0)
+        done = finish_due(r, NULL);
     replica_forget(r);
     r->redo = false;
     replica_unlock(r);
@@ -438,6 +459,7 @@ void replica_close(struct replica *r)
 {
     if (!r)
         return;
+    rest_end(r);
     replica_abort(r);
     if (r->journal && r->journal_bytes > 0 && r->phase == REPLICA_IDLE)
         replica_checkpoint(r);
@@ -447,6 +469,7 @@ void replica_close(struct replica *r)
     buffer_free(&r->kept);
     buffer_free(&r->old_blocks);
     buffer_free(&r->groups);
+    buffer_free(&r->times);
     close_areas(r);
     free(r->areas);
     free(r->needs);

@@ -69,6 +69,9 @@ int replica_commit(struct replica *replica, const uint8_t digest[SYNC_DIGEST_BYT
 /* Applies what is durable, some hundred operations a call. 1: more to do; 0: done; negative: refused. */
 int replica_switch(struct replica *replica);
 void replica_abort(struct replica *replica);
+/* Now and then: what was applied is made durable in the background when nothing has come for a while, and the
+ * journal begins anew. 0, or a negative errno (told by replica_error(), and tried again). */
+int replica_rest(struct replica *replica, int64_t now_ns);
 const char *replica_error(const struct replica *replica);
 
 /* A view of the whole set as it will be after the switch, for `validate`: made below `directory` (each root

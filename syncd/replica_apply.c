@@ -40,6 +40,31 @@ static const char *owner_text(struct sync_bytes name, uint32_t number, char text
     return text;
 }
 
+static const int64_t time_unknown = INT64_MIN;
+
+/* After a crash the tree may have nothing of what is above, and is needed for the times of directories. */
+static void put_parents(struct replica *r, struct sync_bytes path)
+{
+    const struct sync_bytes parent = path_parent(path);
+
+    if (parent.size > 0 && tree_find(r->options.tree, parent) == 0)
+        apply_know(r, parent, time_unknown);
+}
+
+void apply_know(struct replica *r, struct sync_bytes directory, int64_t mtime_ns)
+{
+    const tree_node node = tree_find(r->options.tree, directory);
+    struct tree_entry entry = {
+        .type = SYNC_DIRECTORY, .mtime_ns = time_unknown, .owner = "#0", .group = "#0"};
+
+    put_parents(r, directory);
+    if (node)
+        tree_get(r->options.tree, node, &entry);
+    entry.mtime_ns = mtime_ns;
+    if (entry.type == SYNC_DIRECTORY && (!node || mtime_ns != time_unknown))
+        tree_put(r->options.tree, directory, &entry, NULL);
+}
+
 /* The tree says what the sender said; where it is on the disk, this node knows. */
 int apply_settle(struct replica *r, struct sync_bytes path, const struct sync_meta *meta, uint64_t size,
                  const struct sync_hash *content, const struct place *place)
@@ -70,6 +95,8 @@ int apply_settle(struct replica *r, struct sync_bytes path, const struct sync_me
         if (known.type != meta->type)
             tree_remove(tree, node);
     }
+    if (r->redo)
+        put_parents(r, path);
     const int put = tree_put(tree, path, &entry, NULL);
     if (put < 0 && !r->redo)
         return failed(r, put == -ENOENT ? -ESTALE : put, path, "note");
@@ -115,9 +142,9 @@ int apply_install(struct replica *r, struct sync_bytes path, struct place *place
 
 static int put_attributes(struct replica *r, int fd, const struct sync_meta *meta, bool fresh)
 {
-    const struct attributes attributes = attributes_of(&r->owners, meta, false);
+    const struct attributes attributes = attributes_of(&r->owners, meta, r->options.set->privileged);
 
-    return attributes_put(fd, &attributes, fresh, false);
+    return attributes_put(fd, &attributes, fresh, r->options.set->privileged);
 }
 
 static int create(int directory, const char *name)
@@ -230,7 +257,7 @@ static int put_symlink(struct replica *r, const struct sync_op *op)
     unlinkat(area_directory(area), name, 0);
     done = symlinkat(target, area_directory(area), name) < 0 ? -errno : 0;
     if (done == 0) {
-        const struct attributes attributes = attributes_of(&r->owners, &op->meta, false);
+        const struct attributes attributes = attributes_of(&r->owners, &op->meta, r->options.set->privileged);
         done = attributes_put_symlink(area_directory(area), name, &attributes);
     }
     if (done == 0)
@@ -287,12 +314,12 @@ static int change_meta(struct replica *r, const struct sync_op *op)
     if (done < 0)
         return done;
     if (op->meta.type == SYNC_SYMLINK) {
-        const struct attributes attributes = attributes_of(&r->owners, &op->meta, false);
+        const struct attributes attributes = attributes_of(&r->owners, &op->meta, r->options.set->privileged);
         done = attributes_put_symlink(place.directory, place.name, &attributes);
     } else {
         AUTO_CLOSE int fd =
             openat(place.directory, place.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        done = fd < 0 ? -errno : put_attributes(r, fd, &op->meta, false);
+        done = fd < 0 ? -errno : put_attributes(r, fd, &op->meta, r->options.set->privileged);
     }
     if (done < 0)
         return failed(r, done == -ENOENT ? -ESTALE : done, op->path, "change");
@@ -407,7 +434,8 @@ int apply_times(struct replica *r)
         memcpy(last, path.at, path.size);
         last_size = path.size;
         tree_get(r->options.tree, node, &entry);
-        if (entry.type != SYNC_DIRECTORY || beneath_find(r->beneath, path, &place) < 0)
+        if (entry.type != SYNC_DIRECTORY || entry.mtime_ns == time_unknown ||
+            beneath_find(r->beneath, path, &place) < 0)
             continue;
         attributes_set_time(place.directory, place.name, entry.mtime_ns);
         if (look_at(place.directory, place.name, &look) == 0)

@@ -142,11 +142,12 @@ static struct sync_bytes name_bytes(const char *owner)
 }
 
 /* As the tree knows it; attributes are read from the disk. */
-static struct sync_meta meta_of(const struct tree_entry *entry, int fd, uint8_t *xattrs, size_t *size)
+static struct sync_meta meta_of(const struct replica *r, const struct tree_entry *entry, int fd,
+                                uint8_t *xattrs, size_t *size)
 {
     *size = 0;
     if (fd >= 0)
-        attributes_read_xattrs(fd, xattrs, size, false);
+        attributes_read_xattrs(fd, xattrs, size, r->options.set->privileged);
     return (struct sync_meta){
         .type = entry->type == SYNC_HARDLINK ? SYNC_FILE : entry->type,
         .mode = entry->mode,
@@ -173,7 +174,7 @@ static void keep_file(struct replica *r, struct sync_bytes path, const struct pl
         return;
     }
     struct sync_op op = {.kind = SYNC_OP_OPEN, .path = path, .size = look.size};
-    op.meta = meta_of(entry, fd, xattrs, &size);
+    op.meta = meta_of(r, entry, fd, xattrs, &size);
     op.block = sync_block_size(look.size, r->options.block);
     snprintf(name, sizeof name, "%u", r->history_at);
     if (entry_link(place->directory, place->name, r->history, name) < 0)
@@ -195,7 +196,7 @@ static void keep_symlink(struct replica *r, struct sync_bytes path, const struct
     }
     const struct sync_op op = {.kind = SYNC_OP_PUT,
                                .path = path,
-                               .meta = meta_of(entry, -1, none, &size),
+                               .meta = meta_of(r, entry, -1, none, &size),
                                .hash = hash_bytes(r->options.hasher, target, (size_t)length),
                                .content = {target, (size_t)length}};
     write_operation(r, GROUP_OPERATIONS, &op);
@@ -218,7 +219,8 @@ static void keep_directory(struct replica *r, struct sync_bytes path, tree_node 
         history_keep(r, (struct sync_bytes){child, length}, true, depth + 1);
     }
     AUTO_CLOSE int fd = beneath_open(r->beneath, path, O_RDONLY | O_DIRECTORY);
-    const struct sync_op op = {.kind = SYNC_OP_PUT, .path = path, .meta = meta_of(entry, fd, xattrs, &size)};
+    const struct sync_op op = {
+        .kind = SYNC_OP_PUT, .path = path, .meta = meta_of(r, entry, fd, xattrs, &size)};
     if (r->undo >= 0)
         write_operation(r, GROUP_OPERATIONS, &op);
 }
@@ -292,7 +294,7 @@ void history_keep_patch(struct replica *r, struct sync_bytes path, const struct 
     struct sync_op open_op = {
         .kind = SYNC_OP_OPEN, .path = path, .patch = true, .hash = *now, .size = entry.size};
     const struct sync_op close_op = {.kind = SYNC_OP_CLOSE, .hash = entry.content};
-    open_op.meta = meta_of(&entry, fd, xattrs, &size);
+    open_op.meta = meta_of(r, &entry, fd, xattrs, &size);
     open_op.block = sync_block_size(entry.size, r->options.block);
     const size_t room = sync_op_size(&open_op) + r->old_blocks.used + sync_op_size(&close_op);
     if (room > SYNC_BATCH_FULL || buffer_reserve(&group, room) < 0 ||

@@ -37,10 +37,11 @@ enum record_kind {
     RECORD_COMMIT,
     RECORD_GO,
     RECORD_REFUSED,
+    RECORD_TIMES,
     RECORD_APPLIED, /* the one before it; counts only in the boot in which it was written */
 };
 
-/* The bytes of all records but OPERATIONS. */
+/* The bytes of BEGIN, COMMIT, GO and REFUSED. */
 struct event {
     struct sync_generation generation;
     struct sync_hash tree;
@@ -179,9 +180,15 @@ struct replica {
     struct patching patching;
     struct paths touched; /* directories whose time is to be set again */
     int lock;
-    char aside[PATH_MAX]; /* directory for what is kept aside in this generation */
-    int history, undo;    /* directory and file of this generation's; -1: nothing is kept */
-    struct buffer groups; /* of the history, not yet written */
+    char aside[PATH_MAX];               /* directory for what is kept aside in this generation */
+    int history, undo;                  /* directory and file of this generation's; -1: nothing is kept */
+    struct buffer times;                /* of the directories that the generation works in */
+    size_t times_last;                  /* bytes of the latest path in it */
+    struct journal_record times_record; /* recovery: of the generation at hand; size 0: there is none */
+    struct buffer groups;               /* of the history, not yet written */
+    struct rest *rest;                  /* the file systems are being made durable */
+    uint64_t rest_bytes;                /* of the journal, as last seen */
+    int64_t rest_since_ns;              /* since when they are the same */
     struct restoring_state *restoring;
     struct buffer old_blocks; /* packed, of the file that is being patched in place */
     uint32_t history_at;
@@ -192,9 +199,19 @@ PRINTF_LIKE(3, 4) int replica_fail(struct replica *r, int error, const char *for
 /* ---- replica.c */
 int replica_log_event(struct replica *r, enum record_kind kind, const struct event *event, bool durable);
 int replica_checkpoint(struct replica *r); /* the file systems hold everything: the journal begins anew */
+int replica_begin_anew(struct replica *r); /* … as the caller has seen to */
 int replica_settle(struct replica *r);     /* … up to the present generation; the journal stays */
 struct area *replica_area(struct replica *r, struct sync_bytes path); /* of its root, opened; NULL */
 void replica_forget(struct replica *r); /* what the generation at hand has in memory */
+
+/* ---- replica_times.c */
+int times_note(struct replica *r, const struct sync_op *op); /* 0 or -ENOMEM */
+int times_write(struct replica *r);
+int times_read(struct replica *r, const struct journal_record *record);
+void times_clear(struct replica *r);
+
+/* ---- replica_rest.c */
+void rest_end(struct replica *r);
 
 /* ---- replica_switch.c */
 int walker_add(struct walker *walker, const struct journal_record *record);
@@ -224,6 +241,8 @@ int apply_settle(struct replica *r, struct sync_bytes path, const struct sync_me
 void apply_touch(struct replica *r, struct sync_bytes path); /* its directory */
 int apply_install(struct replica *r, struct sync_bytes path, struct place *place, int from, const char *name,
                   const struct sync_hash *content);
+/* After a crash: the tree has this directory, with this time. */
+void apply_know(struct replica *r, struct sync_bytes directory, int64_t mtime_ns);
 int apply_times(struct replica *r); /* of all directories touched */
 
 /* ---- replica_patch.c */

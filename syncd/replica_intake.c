@@ -387,6 +387,8 @@ int replica_batch(struct replica *r, const uint8_t *operations, size_t size)
         }
         const bool staged = is_staged_block(r, &op);
         taken = take(r, &op);
+        if (taken == 0 && has_path(&op) && times_note(r, &op) < 0)
+            taken = replica_fail(r, -ENOMEM, "out of memory");
         if (taken == 0)
             room_add(r, &op);
         if (taken == 0 && !staged)
@@ -431,6 +433,8 @@ int replica_commit(struct replica *r, const uint8_t digest[SYNC_DIGEST_BYTES], c
         done = room_check(r);
     if (done == 0 && r->moved)
         done = note_moves(r);
+    if (done == 0 && (done = times_write(r)) < 0)
+        replica_fail(r, done, "cannot write the journal: %s", strerror(-done));
     if (done == 0)
         done = replica_log_event(r, RECORD_COMMIT, &r->current, true);
     if (done < 0) {

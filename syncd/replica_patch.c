@@ -253,9 +253,9 @@ static int install_staged(struct replica *r, const struct sync_op *op)
         apply_touch(r, path);
         return r->redo && error == ENOENT ? 0 : -error;
     }
-    const struct attributes attributes = attributes_of(&r->owners, &p->meta, false);
+    const struct attributes attributes = attributes_of(&r->owners, &p->meta, r->options.set->privileged);
     if (done == 0)
-        done = attributes_put(fd, &attributes, true, false);
+        done = attributes_put(fd, &attributes, true, r->options.set->privileged);
     if (done == 0)
         done = apply_install(r, path, &place, directory, name, &op->hash);
     if (done == 0)
@@ -270,7 +270,7 @@ static int install_patched(struct replica *r, const struct sync_op *op)
 {
     struct patching *p = &r->patching;
     const struct sync_bytes path = {p->path, p->path_size};
-    const struct attributes attributes = attributes_of(&r->owners, &p->meta, false);
+    const struct attributes attributes = attributes_of(&r->owners, &p->meta, r->options.set->privileged);
     struct place place;
     int done = hash_touched(r);
 
@@ -280,7 +280,7 @@ static int install_patched(struct replica *r, const struct sync_op *op)
     if (done == 0 && p->in_place)
         history_keep_patch(r, path, &op->hash);
     if (done == 0)
-        done = attributes_put(p->fd, &attributes, !p->in_place, false);
+        done = attributes_put(p->fd, &attributes, !p->in_place, r->options.set->privileged);
     if (done == 0)
         done = beneath_find(r->beneath, path, &place);
     if (done == 0 && !p->in_place)

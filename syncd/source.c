@@ -7,11 +7,18 @@
 #include "syncd/exclude.h"
 #include "syncd/source_inside.h"
 
+enum { LEARN_MOST = 1 << 16 }; /* marks of a scan that is to teach the tree */
+
 struct sync_bytes source_root_path(char text[static 8], size_t root)
 {
     const int size = snprintf(text, 8, "%zu", root);
 
     return (struct sync_bytes){(const uint8_t *)text, (size_t)size};
+}
+
+uint16_t source_mode(const struct source *s, const struct sight *sight)
+{
+    return (uint16_t)(sight->mode & (s->options.set->privileged ? 07777 : 01777));
 }
 
 /* ---------------------------------------------------------------------- trouble */
@@ -151,6 +158,16 @@ static int64_t learn_step(struct source *s, int64_t now_ns)
     return 1;
 }
 
+/* The tree learns now and then what was found so far, so that the marks of a scan that knows nothing yet do
+ * not take more memory than the tree itself. */
+static bool learns_first(const struct source *s, int64_t now_ns)
+{
+    const int64_t due = dirty_due_ns(s->dirty, true);
+
+    return s->mode == SOURCE_LEARN && s->scan.running &&
+           (s->build.begun || (dirty_count(s->dirty) >= LEARN_MOST && due > 0 && due <= now_ns));
+}
+
 static void on_step(void *userdata, int64_t now_ns)
 {
     struct source *s = userdata;
@@ -159,7 +176,7 @@ static void on_step(void *userdata, int64_t now_ns)
         return;
     if (s->scan.again && !s->scan.running)
         scan_begin(s);
-    int64_t more_ns = scan_step(s);
+    int64_t more_ns = learns_first(s, now_ns) ? learn_step(s, now_ns) : scan_step(s);
     if (more_ns == 0)
         watch_drain(s);
     if (more_ns == 0 && s->mode == SOURCE_LEARN)

@@ -20,7 +20,7 @@ static int look_meta(struct source *s, int directory, const char *name)
 {
     struct found *f = &s->found;
     const struct sight *sight = &f->sight;
-    const int r = xattrs_read(-1, directory, name, &s->xattrs);
+    const int r = xattrs_read(-1, directory, name, s->options.set->privileged, &s->xattrs);
 
     if (r < 0)
         return r;
@@ -28,7 +28,7 @@ static int look_meta(struct source *s, int directory, const char *name)
     f->type = sight_type(sight);
     f->entry = (struct tree_entry){
         .type = f->type,
-        .mode = f->type == SYNC_SYMLINK ? 0777 : sight->mode & 07777,
+        .mode = f->type == SYNC_SYMLINK ? 0777 : source_mode(s, sight),
         .mtime_ns = sight->mtime_ns,
         .uid = sight->uid,
         .gid = sight->gid,
@@ -78,7 +78,9 @@ void entry_settle(struct source *s, struct sync_bytes path, tree_node node)
     node = node ? node : tree_find(s->tree, path);
     if (node)
         tree_get(s->tree, node, &known);
-    tree_put(s->tree, path, &s->found.entry, NULL);
+    const int put = tree_put(s->tree, path, &s->found.entry, &node);
+    if (put == 0 && s->mode == SOURCE_LEARN)
+        tree_set_mark(s->tree, node, s->scan.mark); /* the scan may be in the middle of its directory */
     if (known.stat.inode != 0 && known.type != SYNC_DIRECTORY &&
         known.stat.inode != s->found.entry.stat.inode)
         links_leave(s, &known.stat);

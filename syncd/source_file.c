@@ -29,7 +29,7 @@ static void take_sight(struct source *s)
     struct found *f = &s->found;
 
     f->sight = *sight;
-    f->entry.mode = f->meta.mode = sight->mode & 07777;
+    f->entry.mode = f->meta.mode = source_mode(s, sight);
     f->entry.mtime_ns = f->meta.mtime_ns = sight->mtime_ns;
     f->entry.size = sight->size;
     f->entry.stat = sight->stat;

@@ -151,6 +151,9 @@ void source_end_trouble(struct source *source, struct sync_bytes path);
 bool source_excluded(const struct source *source, struct sync_bytes path, bool directory);
 struct sync_bytes source_root_path(char text[static 8], size_t root);
 
+/* What of the mode travels: setuid and setgid bits only where the set says so. */
+uint16_t source_mode(const struct source *source, const struct sight *sight);
+
 /* ---- source_scan.c */
 void scan_begin(struct source *source);
 void scan_directory(struct source *source,

@@ -78,15 +78,16 @@ static struct dirty_entry *cover_of(const struct source *s, struct sync_bytes di
     return entry;
 }
 
-/* A directory that is not in the tree will be looked at with all in it, after it is watched: its entries need
- * no marks of their own, which would take much memory in a first scan. */
+/* A directory that is not in the tree, or one that the generation under way has not come to yet, will be
+ * looked at with all in it, after it is watched: its entries need no marks of their own, which would take
+ * much memory when there is much that is new. */
 static void check_cover(struct source *s, struct sync_bytes directory)
 {
     struct dirty_entry *entry = cover_of(s, directory);
 
     if (entry)
         entry->flags |= DIRTY_DEEP;
-    s->scan.covered = entry != NULL;
+    s->scan.covered = entry != NULL || walk_will_open(&s->build.walk, directory);
     s->scan.covered_files = s->scan.covered_bytes = 0;
 }
 

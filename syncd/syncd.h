@@ -109,6 +109,13 @@ struct restoring {
     size_t raw_size;
 };
 
+/* The tree as it was last written to the disk, and as it was last seen. */
+struct saved_tree {
+    struct sync_hash hash, seen;
+    bool known;
+    int64_t at_ns, seen_ns, cost_ns;
+};
+
 struct set {
     struct syncd *syncd;
     const struct config_sync *config;
@@ -131,7 +138,7 @@ struct set {
     bool had_role;    /* since the start */
     bool known;       /* the tree was brought up to the disk since the start */
     bool source_open; /* there is something to read: of a database, a first snapshot */
-    int64_t tree_saved_ns;
+    struct saved_tree saved_tree;
 
     /* what the peer told */
     bool peer_told;
@@ -183,6 +190,7 @@ struct syncd {
     bool role_known, active, draining;
     uint64_t epoch;
 
+    bool line_works;                /* as heartbeatd says */
     bool up;                        /* the link */
     uint64_t session, peer_session; /* of the HELLOs; 0 = none yet */
     bool agreed;                    /* each has answered the other's */
@@ -211,7 +219,7 @@ void sets_close(struct syncd *syncd);
 void set_role(struct set *set);
 /* The set's data went through this epoch, and those that the peer told of. */
 void set_add_lineage(struct set *set, uint64_t epoch);
-void set_save_tree(struct set *set, int64_t now_ns, bool always);
+void set_save_tree(struct set *set, bool always);
 /* Text for the log, the topic and people; empty: over. Logged once. */
 PRINTF_LIKE(2, 3) void set_trouble(struct set *set, const char *format, ...);
 
@@ -268,7 +276,8 @@ void receiver_begin_role(struct set *set);
 void receiver_check(struct set *set, int64_t now_ns); /* once a second */
 void receiver_doubt(
     struct set *set); /* the active node was not heard: what it has changed since is not known */
-void receiver_finish(struct set *set); /* before this node serves */
+void receiver_finish(struct set *set);               /* before this node serves */
+void receiver_rest(struct set *set, int64_t now_ns); /* each second */
 void receiver_message(struct set *set, const struct sync_message *message, const uint8_t *bytes, size_t size);
 bool receiver_work(struct set *set, int64_t now_ns);
 void receiver_answer(struct set *set, const struct sync_message *message); /* ASK */

@@ -26,3 +26,6 @@ int walk_open(struct walk *walk, struct places *places);
 int walk_next(struct walk *walk, struct sync_bytes *path, const char **name);
 /* True if it is listing `path`, or something below it, or will. */
 bool walk_touches(const struct walk *walk, struct sync_bytes path);
+/* True if it will still open `path`, or a directory above it. May be false when very many wait: then it is
+ * not worth the search. */
+bool walk_will_open(const struct walk *walk, struct sync_bytes path);

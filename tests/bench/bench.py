@@ -14,6 +14,7 @@ from lab.network import ACTIVE, NODES
 from lab.pair import other
 from lab.tools import Tool, tool_path
 from sync import CASES, bench_sync
+from traps import bench_traps
 
 PORT = 7000
 EVERY_US = 200
@@ -167,7 +168,7 @@ def bench_service(times):
         daemon.wait(5)
 
 
-BENCHES = {"service": bench_service, "sync": bench_sync}
+BENCHES = {"service": bench_service, "sync": bench_sync, "traps": bench_traps}
 
 
 def main():

@@ -30,15 +30,16 @@ def show(case, who, values, unit="ms", note=""):
 class Disks:
     """The data directories of both nodes on an ext4 of their own."""
 
-    def __init__(self, lab):
-        self.lab = lab
+    def __init__(self, lab, inodes=None):
+        self.lab, self.inodes = lab, inodes
         self.image = os.path.join(lab.dir, "image")
         self.mount = os.path.join(lab.dir, "disk")
 
     def __enter__(self):
         with open(self.image, "wb") as image:
             image.truncate(IMAGE_BYTES)
-        subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.image], check=True)
+        inodes = ["-N", str(self.inodes)] if self.inodes else []
+        subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", *inodes, self.image], check=True)
         os.makedirs(self.mount)
         subprocess.run(["mount", "-o", "loop", self.image, self.mount], check=True)
         for node in ("alpha", "beta"):
@@ -267,21 +268,38 @@ def rename_directory(who, lab, n):
     return (time.monotonic() - begun) * 1000, wire_bytes(lab) - before
 
 
-def reconnect(lab, who):
-    """Both are killed; from the moment when both run again until both say that they are current."""
-    for node in ("alpha", "beta"):
-        pid = lab.daemon_pid(node, "syncd")
-        os.kill(pid, 9)
+def heartbeats_per_s(lab, seconds=2):
+    """What the reserved line carries when nothing is synchronised."""
+    before = wire_bytes(lab)
+    time.sleep(seconds)
+    return (wire_bytes(lab) - before) / seconds
+
+
+def reconnect(lab, disturb, rate):
+    """From the end of `disturb` until both say that they are current: milliseconds, and bytes without heartbeats."""
+    disturb()
     before = wire_bytes(lab)
     begun = time.monotonic()
     lab.bus.forget("alpha"), lab.bus.forget("beta")
-    lab.wait_for(lambda: all(lab.is_current(node) for node in ("alpha", "beta")), 60, "current again")
-    return (time.monotonic() - begun) * 1000, wire_bytes(lab) - before
+    lab.wait_for(lambda: all(lab.is_current(node) for node in ("alpha", "beta")), 600, "current again")
+    took = time.monotonic() - begun
+    return took * 1000, max(0, wire_bytes(lab) - before - rate * took)
+
+
+def kill_both(lab):
+    for node in ("alpha", "beta"):
+        os.kill(lab.daemon_pid(node, "syncd"), 9)
+
+
+def cut_line(lab):
+    lab.network.ip("alpha", "link set reserved down")
+    lab.wait_for(lambda: not any((lab.sync(node) or {}).get("connected") for node in ("alpha", "beta")), 60, "not connected")
+    lab.network.ip("alpha", "link set reserved up")
 
 
 @contextlib.contextmanager
-def made(kind, **options):
-    with SyncLab() as lab, Disks(lab):
+def made(kind, inodes=None, **options):
+    with SyncLab() as lab, Disks(lab, inodes):
         who = kind(lab, **options)
         try:
             yield lab, who
@@ -292,24 +310,32 @@ def made(kind, **options):
 KINDS = [(Duet, {}), (Rsync, {}), (Rsync, {"fsync": True}), (Lsyncd, {})]
 
 
-def case_first_small(times):
-    for kind, options in KINDS:
-        values = []
-        for _ in range(times if not options else min(times, 2)):
+def in_turn(kinds, times, measure):
+    """Each in turn, so that what the machine does meanwhile is everybody's; {name: values}."""
+    values = {}
+    for _ in range(times):
+        for kind, options in kinds:
             with made(kind, **options) as (lab, who):
-                values.append(first_small(who, lab))
-        show("first sync, 10,000 files", who.name, values)
+                values.setdefault(who.name, []).append(measure(who, lab))
+    return values
+
+
+def case_first_small(times):
+    for name, values in in_turn(KINDS, times, first_small).items():
+        show("10,000 new files", name, values)
 
 
 def case_first_big(times):
-    for kind, options in KINDS[:2]:
-        values = []
-        for _ in range(times):
-            with made(kind, **options) as (lab, who):
-                cpu = cpu_s(who.processes())
-                values.append(first_big(who, lab))
-                note = "   CPU %.1f s" % (cpu_s(who.processes()) - cpu) if who.processes() else ""
-        show("first sync, one file of 1 GiB", who.name, values, note=note)
+    spent = []
+
+    def measure(who, lab):
+        cpu = cpu_s(who.processes())
+        took = first_big(who, lab)
+        if who.processes():
+            spent.append(cpu_s(who.processes()) - cpu)
+        return took
+    for name, values in in_turn(KINDS[:3], times, measure).items():
+        show("one new file of 1 GiB", name, values, note="   CPU of both %.1f s" % statistics.median(spent) if name == "duet" else "")
 
 
 def case_saved(times):
@@ -340,17 +366,24 @@ def case_rename(times):
             show("directory of 10,000 renamed", who.name, [p[0] for p in pairs], note="   %.0f kB" % (statistics.median([p[1] for p in pairs]) / 1e3))
 
 
+def show_reconnect(case, lab, disturb, times, who, pause_s):
+    rate = heartbeats_per_s(lab)
+    pairs = []
+    for _ in range(times):
+        pairs.append(reconnect(lab, lambda: disturb(lab), rate))
+        time.sleep(pause_s)
+    show(case, "duet", [p[0] for p in pairs],
+         note="   %.1f kB; PSS %.0f and %.0f MiB" % (statistics.median([p[1] for p in pairs]) / 1e3,
+                                                    *(pss_mib(pid) for pid in who.processes())))
+
+
 def case_reconnect(times):
     with made(Duet) as (lab, who):
         first_small(who, lab, 100_000)
         who.settle()
-        memory = [pss_mib(pid) for pid in who.processes()]
-        pairs = []
-        for _ in range(times):
-            pairs.append(reconnect(lab, who))
-            time.sleep(1)
-        show("restart, 100,000 unchanged", "duet", [p[0] for p in pairs],
-             note="   %.1f kB; PSS %.0f and %.0f MiB" % (statistics.median([p[1] for p in pairs]) / 1e3, *memory))
+        show_reconnect("line cut, 100,000 unchanged", lab, cut_line, times, who, 1)
+        time.sleep(6)
+        show_reconnect("both killed, 100,000 unchanged", lab, kill_both, times, who, 6)
     with made(Rsync) as (lab, who):
         first_small(who, lab, 100_000)
         values = []
@@ -361,8 +394,32 @@ def case_reconnect(times):
         show("nothing changed, 100,000", "rsync", values)
 
 
+def empty_files(top, number):
+    for i in range(number // 1000):
+        directory = os.path.join(top, "d%d" % (i // 100), "d%d" % i)
+        os.makedirs(directory)
+        for k in range(1000):
+            os.close(os.open(os.path.join(directory, "file-%d" % (i * 1000 + k)), os.O_CREAT | os.O_WRONLY, 0o644))
+
+
+def case_many(times):
+    """Empty files, so that what is measured is the index."""
+    for number in (100_000, 1_000_000):
+        with made(Duet, inodes=3_000_000) as (lab, who):
+            empty_files(lab.data("alpha", "aside"), number)
+            os.sync()
+            begun = time.monotonic()
+            os.rename(lab.data("alpha", "aside"), who.source("tree"))
+            lab.wait_for(lambda: all((lab.sync(n, "files") or {}).get("entries", 0) > number and lab.is_current(n) for n in ("alpha", "beta")),
+                         900, "all is there")
+            show("%d empty files" % number, "duet", [(time.monotonic() - begun) * 1000],
+                 note="   PSS %.0f and %.0f MiB" % tuple(pss_mib(pid) for pid in who.processes()))
+            time.sleep(10)
+            show_reconnect("both killed, %d unchanged" % number, lab, kill_both, min(times, 3), who, 10)
+
+
 CASES = {"first-small": case_first_small, "first-big": case_first_big, "saved": case_saved, "patch": case_patch,
-         "rename": case_rename, "reconnect": case_reconnect}
+         "rename": case_rename, "reconnect": case_reconnect, "many": case_many}
 
 
 def bench_sync(times, wanted=None):

@@ -6,7 +6,7 @@ import time
 
 import zmq
 
-DAEMONS = ("arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd")
+DAEMONS = ("arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd", "trapd")
 
 
 def now_ns():

@@ -5,6 +5,7 @@ import random
 import shutil
 import signal
 import sqlite3
+import stat
 import subprocess
 import time
 
@@ -202,6 +203,36 @@ def test_L13_what_a_database_got_too_late_is_kept_aside(lab):
     lab.wait_for(lambda: rows_of(lab.data("alpha", "users.db")) == 1, 20, "alpha has beta's")
 
 
+CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")  # cap_net_raw, as setcap(8) writes it
+
+
+@pytest.mark.parametrize("privileged", [False, True])
+def test_L13_privileges_of_files_travel_only_where_the_set_says_so(lab, privileged):
+    tool = lab.data("alpha", "files/tool")
+    os.makedirs(lab.data("alpha", "files/shared"))
+    write(tool, "#!/bin/sh\n")
+    os.chmod(lab.data("alpha", "files/shared"), 0o2775)
+    start(lab, **({"privileged": "yes"} if privileged else {}))
+    lab.wait_current()
+    os.chmod(tool, 0o4755)
+    os.setxattr(tool, "security.capability", CAPABILITY)
+    os.setxattr(tool, "user.note", b"that it came")
+    copy = lab.data("beta", "files/tool")
+    lab.wait_for(lambda: os.path.exists(copy) and "user.note" in os.listxattr(copy), 20, "it came")
+    lab.wait_current()
+    assert stat.S_IMODE(os.stat(copy).st_mode) == (0o4755 if privileged else 0o755)
+    assert stat.S_IMODE(os.stat(lab.data("beta", "files/shared")).st_mode) == (0o2775 if privileged else 0o775)
+    assert ("security.capability" in os.listxattr(copy)) == privileged
+    # And nothing is sent again because of what does not travel.
+    for node in NODES:
+        os.kill(lab.daemon_pid(node, "syncd"), signal.SIGKILL)
+        lab.bus.forget(node)
+    lab.wait_current()
+    assert lab.sync("beta", "files")["conflicts"] == 0
+    assert lab.duet("alpha", "sync", "verify").returncode == 0
+    assert "entries differ" not in lab.log("alpha").rsplit("this node is active", 1)[1]
+
+
 def test_L13_a_killed_syncd_goes_on(lab):
     rng = random.Random(7)
     make_tree(lab.data("alpha", "files"))
@@ -350,7 +381,7 @@ def test_L13_half_a_minute_of_everything(lab, seed):
     make_tree(lab.data("alpha", "files"))
     active = start(lab)
     lab.wait_current()
-    end, switches = time.monotonic() + 30, 0
+    end, switches = time.monotonic() + int(os.environ.get("SYNC_SECONDS", "30")), 0
     while time.monotonic() < end:
         for _ in range(editor.rng.randrange(20)):
             editor.edit(lab.data(active, "files"))

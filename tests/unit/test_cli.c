@@ -8,10 +8,10 @@
 
 #include <cmocka.h>
 
-#include "cli/changes.h"
 #include "cli/command.h"
 #include "cli/respawn.h"
 #include "cli/why.h"
+#include "common/changes.h"
 #include "proto/topics.h"
 
 static const int64_t now_ns = 100 * NS_PER_S;

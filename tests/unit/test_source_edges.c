@@ -1,5 +1,5 @@
-/* The source where things are unusual: rotations and swaps, holes, what cannot be read, roots that are missing, too few
- * watches. */
+/* The source where things are unusual: rotations and swaps, holes, what cannot be read, roots that are
+ * missing, too few watches. */
 #include <sched.h>
 
 #include "tests/unit/source_world.h"
@@ -71,7 +71,8 @@ static void test_directories_are_exchanged(void **state)
     assert_same();
 }
 
-/* A file is replaced by the usual way: written beside it, then renamed. It must never be missing on the peer. */
+/* A file is replaced by the usual way: written beside it, then renamed. It must never be missing on the peer.
+ */
 static void test_a_file_is_replaced_in_one_step(void **state)
 {
     (void)state;
@@ -206,8 +207,17 @@ static void test_holes_travel_as_holes(void **state)
 
 static void test_sizes_around_the_limits(void **state)
 {
-    static const size_t sizes[] = {0,     1,     SYNC_BLOCK - 1,      SYNC_BLOCK,     SYNC_BLOCK + 1, SYNC_INLINE_MAX - 1,
-                                   SYNC_INLINE_MAX, SYNC_INLINE_MAX + 1, 5 * SYNC_BLOCK, 1 << 20,        (1 << 20) + 1};
+    static const size_t sizes[] = {0,
+                                   1,
+                                   SYNC_BLOCK - 1,
+                                   SYNC_BLOCK,
+                                   SYNC_BLOCK + 1,
+                                   SYNC_INLINE_MAX - 1,
+                                   SYNC_INLINE_MAX,
+                                   SYNC_INLINE_MAX + 1,
+                                   5 * SYNC_BLOCK,
+                                   1 << 20,
+                                   (1 << 20) + 1};
 
     (void)state;
     start();
@@ -421,7 +431,8 @@ static bool limit_watches(void)
     char map[64];
 
     snprintf(map, sizeof map, "%u %u 1", geteuid(), geteuid());
-    if (unshare(CLONE_NEWUSER) < 0 || !write_file("/proc/self/uid_map", map) || !write_file("/proc/self/setgroups", "deny"))
+    if (unshare(CLONE_NEWUSER) < 0 || !write_file("/proc/self/uid_map", map) ||
+        !write_file("/proc/self/setgroups", "deny"))
         return false;
     snprintf(map, sizeof map, "%u %u 1", group, group);
     return write_file("/proc/self/gid_map", map) && write_file("/proc/sys/user/max_inotify_watches", "5");
@@ -531,6 +542,44 @@ static void test_no_call_looks_at_everything(void **state)
     assert_true(calls > 5000 / 512 + (20 << 20) / SYNC_RAW_MAX);
 }
 
+static void touch_many(bool make)
+{
+    char path[160];
+
+    for (int i = 0; i < 70000; i++) {
+        snprintf(path, sizeof path, "%s/d%d", w.from, i / 35000);
+        if (make && i % 35000 == 0)
+            assert_int_equal(mkdir(path, 0755), 0);
+        snprintf(path, sizeof path, "%s/d%d/f%d", w.from, i / 35000, i);
+        const int fd = make ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644) : -1;
+        assert_true(!make || fd >= 0);
+        if (fd >= 0)
+            close(fd);
+        assert_true(make ||
+                    utimensat(AT_FDCWD, path, (struct timespec[2]){{.tv_sec = i}, {.tv_sec = i}}, 0) == 0);
+    }
+}
+
+/* More than is marked before the tree learns of it: nothing is taken for missing because the scan and the
+ * learning take turns. */
+static void test_a_scan_learns_very_much(void **state)
+{
+    char path[160];
+
+    (void)state;
+    touch_many(true);
+    source_set_mode(w.source, SOURCE_LEARN);
+    turn_until_scanned(w.source);
+    assert_int_equal(tree_entries(w.tree), 70003);
+    touch_many(false);
+    snprintf(path, sizeof path, "%s/d0/f20000", w.from);
+    assert_int_equal(unlink(path), 0);
+    source_set_mode(w.source, SOURCE_LEARN);
+    turn_until_scanned(w.source);
+    assert_int_equal(tree_entries(w.tree), 70002);
+    assert_is(w.tree, &w.root, "the tree");
+}
+
 int main(void)
 {
 #define WITH(test) cmocka_unit_test_setup_teardown(test, begin, end)
@@ -556,6 +605,7 @@ int main(void)
         WITH(test_too_few_watches_are_told_and_made_good),
         WITH(test_a_file_that_is_written_waits_and_one_that_is_closed_does_not),
         WITH(test_no_call_looks_at_everything),
+        WITH(test_a_scan_learns_very_much),
     };
     cmocka_set_test_filter(getenv("DUET_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);

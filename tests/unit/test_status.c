@@ -9,9 +9,9 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "cli/model.h"
 #include "cli/status_json.h"
 #include "cli/status_text.h"
+#include "common/model.h"
 
 static const int64_t now_ns = 100 * NS_PER_S;
 

@@ -1,4 +1,4 @@
-#include "cli/changes.h"
+#include "common/changes.h"
 
 #include <inttypes.h>
 #include <string.h>

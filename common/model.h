@@ -2,18 +2,19 @@
  *
  * Keeps the latest message of every topic and when it came. Every topic is sent again each second (DESIGN
  * §2), so a state that was not heard for MODEL_STALE_NS is not known any more: its daemon is gone or hangs.
- * Nothing here reads a clock or does I/O: `status` renders it, the unit tests feed it by hand. */
+ * Nothing here reads a clock or does I/O: `duet status` and the tables of trapd render it, the unit tests
+ * feed it by hand. */
 #pragma once
 #include "common/base.h"
 #include "common/config.h"
 #include "proto/topics.h"
 
-enum { MODEL_DAEMONS = 5, MODEL_TOPICS_MAX = 1024, MODEL_NAME_MAX = 64 };
+enum { MODEL_DAEMONS = 6, MODEL_TOPICS_MAX = 1024, MODEL_NAME_MAX = 64 };
 #define MODEL_STALE_NS (INT64_C(2500) * NS_PER_MS)
 
 /* The daemons of a node, NULL at the end. */
 extern const char *const model_daemons[MODEL_DAEMONS + 1];
-enum { MODEL_SYNCD = 4 };
+enum { MODEL_SYNCD = 4, MODEL_TRAPD };
 
 struct model_topic {
     const struct message_type *type;
@@ -28,6 +29,7 @@ struct model {
     size_t topic_count;
     int64_t heard_ns[MODEL_DAEMONS]; /* last message of each */
     bool has_sync;                   /* the configuration has a sync set: there is a syncd */
+    bool has_snmp;                   /* it has an snmp section: there is a trapd */
     size_t refused;                  /* topics beyond MODEL_TOPICS_MAX */
 };
 

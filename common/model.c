@@ -1,12 +1,12 @@
-#include "cli/model.h"
+#include "common/model.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/changes.h"
+#include "common/changes.h"
 
-const char *const model_daemons[MODEL_DAEMONS + 1] = {"heartbeatd",  "arbiterd", "takeoverd",
-                                                      "superviserd", "syncd",    NULL};
+const char *const model_daemons[MODEL_DAEMONS + 1] = {"heartbeatd", "arbiterd", "takeoverd", "superviserd",
+                                                      "syncd",      "trapd",    NULL};
 
 void model_clear(struct model *model)
 {
@@ -52,6 +52,7 @@ void model_expect(struct model *model, const struct config *config)
     for (size_t i = 0; i < config->sync_count; i++)
         find_or_add(model, &data_set_type, config->syncs[i].name);
     model->has_sync = config->sync_count > 0;
+    model->has_snmp = config->snmp_config[0] != '\0';
 }
 
 static void note_sender(struct model *model, const struct envelope *envelope, int64_t now_ns)
@@ -105,7 +106,7 @@ const struct model_topic *model_next(const struct model *model, const struct mes
 
 bool model_wants(const struct model *model, size_t daemon)
 {
-    return daemon != MODEL_SYNCD || model->has_sync;
+    return (daemon != MODEL_SYNCD || model->has_sync) && (daemon != MODEL_TRAPD || model->has_snmp);
 }
 
 bool model_runs(const struct model *model, size_t daemon, int64_t now_ns)

@@ -21,7 +21,7 @@ def server_programs():
     found = sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"))
     if not found:
         pytest.skip("there is no server (Debian package postgresql)")
-    if subprocess.run([os.path.dirname(found[-1]) + "/pg_dump", "--restrict-key=x", "--version"], capture_output=True).returncode != 0:
+    if "--restrict-key" not in subprocess.run([os.path.dirname(found[-1]) + "/pg_dump", "--help"], capture_output=True, text=True).stdout:
         pytest.skip("this pg_dump is older than --restrict-key")
     return os.path.dirname(found[-1])
 
@@ -43,14 +43,14 @@ class Servers:
         subprocess.run([*AS_POSTGRES, self.programs + "/postgres", "--single", "-D", top + "/data", "postgres"], check=True,
                        capture_output=True, cwd="/", input=b"CREATE DATABASE app\n")
 
-    def config(self):
+    def config(self, delay="1s"):
         """The example's lines, with this lab's own in place of what is a machine's."""
         top = self.lab.path("pg")
         text = EXAMPLE.read_text()
         command = '"%s/postgres", "-D", "%s/data", "-k", "%s", "-c", "listen_addresses=", "-c", "fsync=off"' % (self.programs, top, top)
         for old, new, count in (('unit = "postgresql@15-main.service"', "command = {%s}  user = postgres" % command, 1),
                                 ('"--dbname=app"', '"--host=%s", "--dbname=app"' % top, 2),
-                                ("/run/lock/duet-app", top + "/lock", 3), ("max-delay = 10s", "max-delay = 1s", 1)):
+                                ("/run/lock/duet-app", top + "/lock", 3), ("max-delay = 10s", "max-delay = " + delay, 1)):
             assert text.count(old) == count, old
             text = text.replace(old, new)
         return text
@@ -72,13 +72,17 @@ def lab(request):
         yield made
 
 
-@pytest.fixture
-def servers(lab):
-    made = Servers(lab)
-    lab.write_config(extra=made.config())
+def start(lab, made, **options):
+    lab.write_config(extra=made.config(**options))
     lab.start_pair(first="alpha")
     for node in NODES:
         lab.wait_for(lambda: made.sql(node, "SELECT 1") == "1", 30, "the server of %s answers" % node)
+
+
+@pytest.fixture
+def servers(lab):
+    made = Servers(lab)
+    start(lab, made)
     assert made.sql("alpha", "CREATE TABLE people (id serial PRIMARY KEY, name text); INSERT INTO people (name) VALUES ('Ada')") == ""
     lab.wait_for(lambda: made.names("beta") == "Ada", 30, "beta has it")
     return made
@@ -87,7 +91,8 @@ def servers(lab):
 def test_L13_a_dump_of_postgresql_is_there_after_a_switch_and_after_a_failover(lab, servers):
     lab.wait_ready("alpha")
     assert servers.sql("alpha", "INSERT INTO people (name) VALUES ('Grace')") == ""
-    assert lab.duet("alpha", "switch").returncode == 0  # with a last dump
+    assert lab.duet("alpha", "sync", "now").returncode == 0  # a last dump
+    assert lab.duet("alpha", "switch").returncode == 0
     lab.wait_settled(active="beta")
     lab.wait_for(lambda: servers.names("beta") == "Ada Grace", 5, "beta has what was written just before the switch")
     assert servers.sql("beta", "INSERT INTO people (name) VALUES ('Edsger')") == ""
@@ -101,6 +106,18 @@ def test_L13_a_dump_of_postgresql_is_there_after_a_switch_and_after_a_failover(l
     lab.wait_settled(active="alpha", timeout=40)
     lab.wait_for(lambda: servers.names("beta") == "Ada Grace Edsger Barbara", 40, "beta has what it missed")
     assert lab.sync("beta", "app")["conflicts"] == 0
+
+
+@pytest.mark.xfail(strict=True, reason="the arbiter goes by what syncd had said before the order, and a dump that is not yet made is no change")
+def test_L13_a_switch_takes_along_what_was_never_dumped(lab):
+    servers = Servers(lab)
+    start(lab, servers, delay="60s")
+    lab.wait_current()
+    assert servers.sql("alpha", "CREATE TABLE people (id serial PRIMARY KEY, name text); INSERT INTO people (name) VALUES ('Ada')") == ""
+    lab.wait_ready("alpha")
+    assert lab.duet("alpha", "switch").returncode == 0
+    lab.wait_settled(active="beta")
+    lab.wait_for(lambda: servers.names("beta") == "Ada", 3, "beta has what was written before the switch")
 
 
 def test_L13_equal_dumps_are_not_sent_again(lab, servers):

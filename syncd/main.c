@@ -58,6 +58,7 @@ static void on_second(void *userdata, int64_t now_ns)
             sender_check(&s->sets[i], now_ns);
         }
         set_save_tree(&s->sets[i], false);
+        receiver_check(&s->sets[i], now_ns);
         receiver_rest(&s->sets[i], now_ns);
         publish_soon(&s->sets[i]);
     }

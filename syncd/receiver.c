@@ -105,6 +105,19 @@ static void fail(struct set *set, int r)
 
 /* ------------------------------------------------------------- the commands */
 
+/* A copy that is not in the database is of no use to anybody: the server may just be starting. */
+static void note_restored(struct set *set, bool well)
+{
+    struct receiving *r = &set->receiving;
+
+    if (well && r->restore_failures > 0)
+        set_trouble(set, "%s", "");
+    r->restore_failures = well ? 0 : r->restore_failures + 1;
+    r->restore_again_ns = well || set->syncd->active
+                              ? 0
+                              : clock_now_ns() + backoff_ns(NS_PER_S, r->restore_failures, 60 * NS_PER_S);
+}
+
 static void on_applied_command(void *userdata, bool well, const char *text)
 {
     struct set *set = userdata;
@@ -112,6 +125,8 @@ static void on_applied_command(void *userdata, bool well, const char *text)
     set->receiving.applying = NULL;
     if (!well)
         set_trouble(set, "%s", text);
+    if (set->config->restore.count > 0)
+        note_restored(set, well);
     if (set->receiving.apply_again)
         receiver_apply_command(set);
 }
@@ -136,6 +151,31 @@ void receiver_apply_command(struct set *set)
                               on_applied_command, set, &set->receiving.applying);
     if (r < 0)
         set_trouble(set, "cannot start %s: %s", command->items[0], strerror(-r));
+}
+
+/* Whether the copy that is here was restored is not known of another process's time. It is the peer's, or
+ * nothing is done: what this node had as the active one is newer. */
+void receiver_begin_role(struct set *set)
+{
+    struct receiving *r = &set->receiving;
+    struct sync_log_entry last;
+    const bool first = !set->had_role, received = replica_log(set->replica, &last, 1) == 1;
+
+    set->had_role = true;
+    if (set->syncd->active && r->restore_failures > 0)
+        log_warning("set %s: the latest copy was never restored: this node serves with what its database has",
+                    set->config->name);
+    r->restore_failures = 0;
+    r->restore_again_ns =
+        first && received && !set->syncd->active && set->config->restore.count > 0 ? clock_now_ns() : 0;
+}
+
+void receiver_check(struct set *set, int64_t now_ns)
+{
+    const struct receiving *r = &set->receiving;
+
+    if (r->restore_again_ns > 0 && now_ns >= r->restore_again_ns && !r->applying && !r->switching)
+        receiver_apply_command(set);
 }
 
 static void begin_switch(struct set *set)

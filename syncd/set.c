@@ -377,6 +377,7 @@ void set_role(struct set *set)
 
     receiver_finish(set);
     sender_begin_role(set);
+    receiver_begin_role(set);
     set->learned = set->all_new = false;
     set->untaken[0] = '\0';            /* of another source */
     set->source_open = !set->snapshot; /* of a database: when there is a copy, or it has settled */

@@ -93,6 +93,9 @@ struct receiving {
     bool whole;
     struct child *validating, *applying;
     bool apply_again;
+    int64_t restore_again_ns; /* `restore` of the copy that is here has not succeeded: when it is tried; 0: it
+                                 has */
+    int restore_failures;
     struct sync_generation generation;
     uint64_t files, bytes;                  /* as BEGIN announced */
     struct pending *pending, **pending_end; /* messages that came while switching or validating */
@@ -132,6 +135,7 @@ struct set {
     struct lineage lineage;
     char lineage_path[PATH_MAX];
     bool learned;     /* the scan that the role began with has ended */
+    bool had_role;    /* since the start */
     bool known;       /* the tree was brought up to the disk since the start */
     bool source_open; /* there is something to read: of a database, a first snapshot */
     struct saved_tree saved_tree;
@@ -268,6 +272,8 @@ bool restore_work(struct set *set);
 /* receiver.c */
 void receiver_apply_command(struct set *set);
 void receiver_reset(struct set *set);
+void receiver_begin_role(struct set *set);
+void receiver_check(struct set *set, int64_t now_ns); /* once a second */
 void receiver_doubt(
     struct set *set); /* the active node was not heard: what it has changed since is not known */
 void receiver_finish(struct set *set);               /* before this node serves */

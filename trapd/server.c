@@ -301,14 +301,15 @@ static int open_backlog(struct server *s)
 
 static int open_sinks(struct server *s)
 {
-    return sinks_new(s->daemon->loop, s->backlog, s->memory.engine_id, s->memory.boots,
+    return sinks_new(s->daemon->loop, s->backlog, &s->memory.engine_id, s->memory.boots,
                      &s->daemon->config->snmp_base, publish_soon, s, &s->sinks);
 }
 
 /* What this node told before, and what has become of it since. */
 static int open_memory(struct server *s)
 {
-    const int r = memory_open(s->daemon->state_dir, &s->memory, &s->watch);
+    const int r =
+        memory_open(s->daemon->state_dir, s->daemon->config->cluster, s->daemon->node, &s->memory, &s->watch);
 
     if (r < 0)
         log_error("the state in %s cannot be read or written: %s", s->daemon->state_dir, strerror(-r));

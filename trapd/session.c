@@ -49,12 +49,12 @@ static int on_log(int major, int minor, void *message, void *userdata)
 
 /* The library reads its own state in such lines; it adds one to the boots, and begins with 1 if the id is not
  * the old one. */
-static void set_engine(const uint8_t engine_id[SESSION_ENGINE_ID_BYTES], uint32_t boots)
+static void set_engine(const struct engine_id *engine_id, uint32_t boots)
 {
-    char id[2 * SESSION_ENGINE_ID_BYTES + 1], line[64 + sizeof id];
+    char id[2 * ENGINE_ID_MAX + 1] = "", line[64 + sizeof id];
 
-    for (size_t i = 0; i < SESSION_ENGINE_ID_BYTES; i++)
-        snprintf(id + 2 * i, 3, "%02x", engine_id[i]);
+    for (size_t i = 0; i < engine_id->size; i++)
+        snprintf(id + 2 * i, 3, "%02x", engine_id->bytes[i]);
     snprintf(line, sizeof line, "exactEngineID 0x%s", id);
     netsnmp_config_remember(line);
     snprintf(line, sizeof line, "oldEngineID 0x%s", id);
@@ -63,8 +63,7 @@ static void set_engine(const uint8_t engine_id[SESSION_ENGINE_ID_BYTES], uint32_
     netsnmp_config_remember(line);
 }
 
-void session_setup(const uint8_t engine_id[SESSION_ENGINE_ID_BYTES], uint32_t boots,
-                   const struct config_oid *base)
+void session_setup(const struct engine_id *engine_id, uint32_t boots, const struct config_oid *base)
 {
     /* Nothing but what the configuration of duet names is read, and nothing is written. */
     netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DONT_READ_CONFIGS, 1);

@@ -159,6 +159,18 @@ static int read_sink(const struct directive *directive, struct session *session,
     return session->template.community && session->template.peername ? 0 : complain(error, "out of memory");
 }
 
+/* Of "HOST:PORT", "udp:HOST:PORT", "udp6:[ADDRESS]:PORT"; an IPv6 address alone has no port. */
+static bool has_bad_port(const char *peer)
+{
+    const char *last = strrchr(peer, ':'), *first = strchr(peer, ':');
+
+    if (!last || strspn(last + 1, "0123456789") != strlen(last + 1))
+        return false;
+    const bool is_port =
+        last == first || last[-1] == ']' || strncmp(peer, "udp", 3) == 0 || strncmp(peer, "tcp", 3) == 0;
+    return is_port && (strlen(last + 1) > 5 || atoi(last + 1) < 1 || atoi(last + 1) > 65535);
+}
+
 int session_new(const struct directive *directive, struct session **session,
                 char error[static SESSION_ERROR_MAX])
 {
@@ -170,8 +182,12 @@ int session_new(const struct directive *directive, struct session **session,
     made->template.timeout = 1000000;
     made->template.retries = 0;
     self.said[0] = '\0';
-    const int r = directive->kind == DIRECTIVE_TRAPSESS ? read_trapsess(directive, made, error)
-                                                        : read_sink(directive, made, error);
+    int r = directive->kind == DIRECTIVE_TRAPSESS ? read_trapsess(directive, made, error)
+                                                  : read_sink(directive, made, error);
+    if (r == 0 && has_bad_port(made->template.peername)) {
+        self.said[0] = '\0';
+        r = complain(error, "a port is a number from 1 to 65535");
+    }
     if (r < 0) {
         session_free(made);
         return r;

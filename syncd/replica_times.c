@@ -12,13 +12,19 @@ struct time_record {
     uint64_t size; /* of the path that follows */
 };
 
+static bool is_last(const struct replica *r, struct sync_bytes directory)
+{
+    return r->times_last > 0 &&
+           path_equal(directory,
+                      (struct sync_bytes){r->times.bytes + r->times.used - r->times_last, r->times_last});
+}
+
 static int note(struct replica *r, struct sync_bytes directory)
 {
     const tree_node node = directory.size > 0 ? tree_find(r->options.tree, directory) : 0;
-    const struct sync_bytes last = {r->times.bytes + r->times.used - r->times_last, r->times_last};
     struct tree_entry entry;
 
-    if (node == 0 || (r->times_last > 0 && path_equal(directory, last)))
+    if (node == 0 || is_last(r, directory))
         return 0;
     tree_get(r->options.tree, node, &entry);
     const struct time_record record = {entry.mtime_ns, directory.size};

@@ -38,7 +38,7 @@ def lab(request):
 
 def start(lab, mode, **keys):
     path = lab.path("users.db")
-    lab.write_config(extra=lab.sync_set("db", sqlite='"%s"' % path, **{"max_delay": "200ms", **keys}) + install_writer(lab, path, mode),
+    lab.write_config(extra=lab.sync_set("db", sqlite='"%s"' % path, **{"max_delay": "500ms", **keys}) + install_writer(lab, path, mode),
                      timers={"settle-time": "500ms"})
     lab.start_pair(first="alpha")
     lab.wait_for(lambda: is_whole(lab, "beta"), 20, "beta has a first copy")

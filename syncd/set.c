@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -50,9 +51,41 @@ void remove_tree(const char *path)
 
 /* ------------------------------------------------------------ what a source tells */
 
+static tree_node database_of(const struct set *set, struct tree_entry *entry)
+{
+    const tree_node node = tree_find(set->tree, (struct sync_bytes){(const uint8_t *)"0", 1});
+
+    if (node)
+        tree_get(set->tree, node, entry);
+    return node;
+}
+
+/* A database that only has another time than the peer's copy, as after a checkpoint, is that copy. True: it
+ * is looked at once more. */
+static bool is_time_set(struct set *set)
+{
+    struct tree_entry now;
+
+    if (!set->time_due || source_scanning(set->source))
+        return false;
+    set->time_due = false;
+    if (!database_of(set, &now) || !hash_equal(&now.content, &set->before) ||
+        now.mtime_ns == set->before_mtime_ns)
+        return false;
+    const int64_t s = set->before_mtime_ns / NS_PER_S, ns = set->before_mtime_ns % NS_PER_S;
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = (time_t)s, .tv_nsec = (long)ns}};
+    if (ns < 0 || utimensat(AT_FDCWD, set->config->sqlite, times, 0) < 0)
+        return false;
+    source_set_mode(set->source, SOURCE_LEARN);
+    return true;
+}
+
 static void on_ready(void *userdata)
 {
     struct set *set = userdata;
+
+    if (is_time_set(set))
+        return;
 
     if (!set->known && !source_scanning(set->source)) {
         set->known = true;
@@ -121,6 +154,13 @@ static void on_settled(void *userdata, const char *text)
 
     if (text)
         log_warning("set %s: %s", set->config->name, text);
+    struct tree_entry known;
+
+    set->time_due = set->config->sqlite[0] != '\0' && database_of(set, &known);
+    if (set->time_due) {
+        set->before = known.content;
+        set->before_mtime_ns = known.mtime_ns;
+    }
     set->source_open = true;
     source_set_mode(set->source, SOURCE_LEARN);
 }
@@ -377,6 +417,7 @@ void set_role(struct set *set)
 
     receiver_finish(set);
     sender_begin_role(set);
+    set->time_due = false;
     receiver_begin_role(set);
     set->learned = set->all_new = false;
     set->untaken[0] = '\0';            /* of another source */

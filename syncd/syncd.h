@@ -134,10 +134,13 @@ struct set {
     struct sync_hash roots_hash;
     struct lineage lineage;
     char lineage_path[PATH_MAX];
-    bool learned;     /* the scan that the role began with has ended */
-    bool had_role;    /* since the start */
-    bool known;       /* the tree was brought up to the disk since the start */
-    bool source_open; /* there is something to read: of a database, a first snapshot */
+    bool learned;            /* the scan that the role began with has ended */
+    bool had_role;           /* since the start */
+    bool known;              /* the tree was brought up to the disk since the start */
+    bool source_open;        /* there is something to read: of a database, a first snapshot */
+    bool time_due;           /* of a database that has settled: its time may have to be what the peer has */
+    struct sync_hash before; /* its content as the peer has it, and the time */
+    int64_t before_mtime_ns;
     struct saved_tree saved_tree;
 
     /* what the peer told */

@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/statefile.h"
+#include "trapd/past.h"
 
 enum { HEAD = 5, TEXT_MAX = 27, FORMAT_TEXT = 4, FORMAT_OCTETS = 5 };
 
@@ -49,20 +50,22 @@ static int count_start(const char *directory, struct memory *memory)
     return statefile_write(path, text);
 }
 
-static void tell_restart(struct watch *watch, const char *reason)
+/* Whatever ended it, the black box is the witness. */
+static void tell_restart(struct watch *watch, const char *directory, const char *boot_id, const char *reason)
 {
-    char text[EVENT_TEXT_MAX];
+    char text[EVENT_TEXT_MAX], box[PATH_MAX], known[128];
 
+    snprintf(box, sizeof box, "%.4000s/../superviserd", directory);
+    past_describe(box, boot_id, known, sizeof known);
     if (reason[0] != '\0')
-        snprintf(text, sizeof text, "this node restarted itself: %.140s", reason);
+        snprintf(text, sizeof text, "this node restarted itself: %.130s", reason);
     else
-        snprintf(text, sizeof text,
-                 "this machine has started again without having been stopped: its watchdog, its power or its "
-                 "kernel; see `duet blackbox --boot -1`");
+        snprintf(text, sizeof text, "the machine started again without having been stopped%s%.125s",
+                 known[0] ? "; " : "", known);
     watch_restarted(watch, text, clock_now_ns());
 }
 
-static void take_past(struct memory *memory, struct watch *watch, const char *text)
+static void take_past(struct memory *memory, struct watch *watch, const char *directory, const char *text)
 {
     char boot_id[SYS_BOOT_ID_MAX], reason[sizeof watch->reboot_reason];
     int clean = 0, used = 0;
@@ -77,7 +80,7 @@ static void take_past(struct memory *memory, struct watch *watch, const char *te
     text_copy(reason, sizeof reason, watch->reboot_reason);
     *watch = (struct watch){0};
     if (!clean || reason[0] != '\0')
-        tell_restart(watch, reason);
+        tell_restart(watch, directory, boot_id, reason);
 }
 
 int memory_open(const char *directory, const char *cluster, const char *node, struct memory *memory,
@@ -94,7 +97,7 @@ int memory_open(const char *directory, const char *cluster, const char *node, st
         return r;
     const int told = statefile_read(memory->path, text);
     if (told == 0)
-        take_past(memory, watch, text);
+        take_past(memory, watch, directory, text);
     else if (told != -ENOENT)
         log_warning("%s cannot be read (%s): some notifications may come twice", memory->path,
                     strerror(-told));

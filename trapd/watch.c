@@ -136,8 +136,9 @@ void watch_service(struct watch *watch, const char *name, const struct service_m
     if (!known)
         return;
     if (service->pid != 0 && service->pid != known->pid) {
-        event = happened(watch, MIB_TRAP_SERVICE_STARTED, at_ns, "%s was started: process %" PRId64, name,
-                         service->pid);
+        event =
+            happened(watch, MIB_TRAP_SERVICE_STARTED, at_ns, "%s was started: process %" PRId64 "%s%.120s",
+                     name, service->pid, service->text[0] ? "; before: " : "", service->text);
         add_text(event, MIB_NOTIFY_SERVICE, name);
         add_number(event, MIB_NOTIFY_PID, service->pid);
         known->pid = service->pid;

@@ -43,7 +43,8 @@ def start(lab):
         out.write("trap2sink %s public 1162\n" % ROUTER)
     for node in ("alpha", "beta"):
         start_agent(lab, node)
-    lab.write_config(extra=lab.service() + 'snmp { config = "%s"  agentx = "unix:%s" }\n' % (snmp, lab.path("agentx")))
+    os.makedirs(lab.data("alpha", "files"))
+    lab.write_config(extra=lab.service() + lab.sync_set() + 'snmp { config = "%s"  agentx = "unix:%s" }\n' % (snmp, lab.path("agentx")))
     lab.start_pair(first="alpha")
     lab.wait_settled(active="alpha")
 
@@ -99,6 +100,9 @@ def agrees(lab, node):
     for service in known["services"]:
         expect('duetServiceState.%s' % quoted(service["name"]), service["state"])
         expect('duetServicePid.%s' % quoted(service["name"]), service["pid"])
+    for one in known["sync"]["sets"]:
+        expect('duetSyncState.%s' % quoted(one["name"]), "upToDate" if one["state"] == "current" else one["state"])
+        expect('duetSyncBehindFiles.%s' % quoted(one["name"]), one["behind_files"])
     for daemon in known["daemons"]:
         expect('duetDaemonState.%s' % quoted(daemon["name"]), daemon["state"])
     alarms = sorted(name.split(".", 1)[1].strip("'\"") for name in seen if name.startswith("duetAlarmText."))
@@ -119,7 +123,7 @@ def wait_agrees(lab, node):
         raise AssertionError("%s: %s" % (node, agrees(lab, node))) from None
 
 
-TABLES = ["Path", "Channel", "Address", "Router", "Service", "Alarm", "Daemon", "Sink"]
+TABLES = ["Path", "Channel", "Address", "Router", "Service", "Sync", "Alarm", "Daemon", "Sink"]
 
 
 def test_the_tables_agree_with_the_status_before_during_and_after_a_failover(lab):
@@ -127,7 +131,7 @@ def test_the_tables_agree_with_the_status_before_during_and_after_a_failover(lab
     lab.wait_ready()
     for node in ("alpha", "beta"):
         wait_agrees(lab, node)
-    assert walk(lab, "beta")["duetNodeRole.0"] == "passive"
+    assert walk(lab, "beta")["duetNodeRole.0"] == "passive" and walk(lab, "beta")["duetSyncState.'files'"] == "upToDate"
     for name in TABLES:
         shown = manager(lab, "alpha", "snmptable", "-v", "2c", "-c", "public", "-M", lab.mibs, "-m", "DUET-MIB", "-Ci", "127.0.0.1:1161", "DUET-MIB::duet%sTable" % name)
         empty = name == "Alarm"
@@ -135,9 +139,9 @@ def test_the_tables_agree_with_the_status_before_during_and_after_a_failover(lab
     lab.power_off("alpha")
     lab.wait_for(lambda: lab.serves("beta"), 20, "beta serves")
     wait_agrees(lab, "beta")
+    lab.wait_for(lambda: "duetAlarmText.'peer-lost'" in walk(lab, "beta"), 20, "the alarm is in its table")
     seen = walk(lab, "beta")
     assert seen["duetNodeRole.0"] == "active" and seen["duetPeerAlive.0"] == "false"
-    assert "duetAlarmText.'peer-lost'" in seen
     lab.power_on("alpha")
     lab.wait_settled(active="beta")
     wait_agrees(lab, "beta")

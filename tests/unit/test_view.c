@@ -20,7 +20,9 @@ static void assert_words(const char *tc, const char *const names[], size_t count
         assert_string_equal(words->words[0], "unknown");
         for (size_t i = 0; i < count; i++)
             if (strcmp(names[i], "one-way") != 0)
-                assert_string_equal(words->words[i + 1], names[i]);
+                /* `current' is a word of SMIv2, which Net-SNMP then does not take for a name. */
+                assert_string_equal(words->words[i + 1],
+                                    strcmp(names[i], "current") == 0 ? "upToDate" : names[i]);
         return;
     }
     fail_msg("the MIB has no %s", tc);

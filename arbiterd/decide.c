@@ -443,6 +443,8 @@ static void take_data(struct arbiter *a, const struct arbiter_event *e)
     a->data_epoch = e->data->data_epoch;
     a->data_generation = e->data->data_generation;
     a->data_current = e->data->state == SYNC_STATE_CURRENT;
+    a->data_looked = e->data->looked_ns;
+    a->data_behind_since = e->data->behind_since_ns;
     a->data_connected = e->data->connected;
     a->data_lagging = e->data_lagging;
 }

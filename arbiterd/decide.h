@@ -151,6 +151,7 @@ struct arbiter {
     bool watchdog_heard, watchdog_armed; /* by superviserd */
     bool data_heard, data_whole;         /* by syncd; whole and epoch are durable, and count before */
     bool data_current, data_connected, data_lagging;
+    int64_t data_looked, data_behind_since; /* syncd has looked for changes; the oldest that waits, 0: none */
     int64_t data_epoch, data_generation;
     int64_t peer_ahead_since; /* since when the peer has more usable channels, because of a fault here; 0 = it
                                  has not */

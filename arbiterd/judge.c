@@ -126,10 +126,18 @@ bool data_awaited(const struct arbiter *a)
     return a->set.sync_sets > 0 && !a->data_heard && a->now - a->started < a->set.claim_time;
 }
 
-/* What this node has changed is at the peer; or it cannot be brought there, and the order was forced. */
+/* What this node had changed when it was ordered is at the peer: syncd has looked for it since then, and what
+ * still waits is younger. A service that never stops writing must not hold the handover up. */
+static bool data_arrived(const struct arbiter *a)
+{
+    return a->data_looked >= a->ordered && a->data_connected &&
+           (a->data_current || a->data_behind_since > a->ordered);
+}
+
+/* … or it cannot be brought there, and the order was forced. */
 bool data_drained(const struct arbiter *a)
 {
-    return a->set.sync_sets == 0 || a->data_current || (a->order_force && !a->data_connected) ||
+    return a->set.sync_sets == 0 || data_arrived(a) || (a->order_force && !a->data_connected) ||
            a->now - a->ordered >= a->set.handover_time / 2;
 }
 

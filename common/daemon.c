@@ -96,6 +96,7 @@ static int read_options(struct daemon *daemon, int argc, char **argv, struct opt
                 argv[0], argv[1]);
         return -EINVAL;
     }
+    daemon->config_file = options->config;
     text_copy(daemon->node, sizeof daemon->node, options->node);
     text_copy(daemon->run_dir, sizeof daemon->run_dir, options->run_dir);
     snprintf(daemon->state_dir, sizeof daemon->state_dir, "%s/%s", options->state_dir, daemon->name);

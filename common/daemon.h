@@ -18,6 +18,7 @@ struct daemon {
     char node[CONFIG_NAME_MAX];
     char run_dir[PATH_MAX - 64];
     char state_dir[PATH_MAX - 64]; /* this daemon's own, below the common one */
+    const char *config_file;       /* as it was named */
     struct config *config;
     struct loop *loop;
     struct bus *bus;

@@ -37,6 +37,12 @@ static void on_address(void *userdata, const struct bus_message *message)
     services_address(self.services, message->body, message->cause);
 }
 
+static void on_traps(void *userdata, const struct bus_message *message)
+{
+    (void)userdata;
+    reboot_traps(self.reboot, message->body);
+}
+
 static void on_command(void *userdata, const struct command_message *command, struct bus_answer *answer)
 {
     (void)userdata;
@@ -96,6 +102,8 @@ static int open_own(void)
         r = bus_subscribe(self.daemon.bus, &role_type, "arbiterd", on_role, NULL);
     if (r == 0)
         r = bus_subscribe(self.daemon.bus, &address_type, "takeoverd", on_address, NULL);
+    if (r == 0)
+        r = bus_subscribe(self.daemon.bus, &trap_type, "trapd", on_traps, NULL);
     if (r < 0) {
         log_error("cannot set up services and hooks: %s", strerror(-r));
         return r;

@@ -17,8 +17,11 @@
 
 /* What each step of the preparation may take. */
 static const int64_t release_limit_ns = 2 * NS_PER_S;
-static const int64_t trap_time_ns = 300 * NS_PER_MS;
+static const int64_t trap_limit_ns = 500 * NS_PER_MS;
 static const int64_t disk_limit_ns = HEIR_SYNC_NS;
+
+/* It publishes each second. One that is not heard for longer does not run, and is not waited for. */
+static const int64_t trapd_silent_ns = 2500 * NS_PER_MS;
 
 /* This one is waited for in the loop, which feeds the watchdog: well below any timeout. */
 static const int64_t box_limit_ns = 500 * NS_PER_MS;
@@ -34,7 +37,8 @@ struct reboot {
     bool heard;     /* a role was */
     int64_t change; /* the latest one of the role */
     enum hold_state hold;
-    int64_t obeyed; /* the change that takeoverd had obeyed then */
+    int64_t obeyed;                  /* the change that takeoverd had obeyed then */
+    int64_t trapd_heard_ns, told_ns; /* its last message, and which restart it has told of */
     enum stage step;
     int64_t until; /* the end of the grace; 0: no command was started */
     bool paused;   /* this restart has waited */
@@ -290,10 +294,16 @@ static void sync_disks(struct reboot *reboot)
         go_on_uncounted(reboot, (int)reboot->job);
 }
 
+/* trapd has sent all that it can of this restart. */
+static bool is_told(const struct reboot *reboot)
+{
+    return reboot->told_ns == reboot->message.at_ns;
+}
+
 static void let_traps_go(struct reboot *reboot)
 {
-    if (reboot->daemon->config->snmp_config[0])
-        wait_for(reboot, STEP_TRAPS, trap_time_ns);
+    if (clock_now_ns() - reboot->trapd_heard_ns < trapd_silent_ns && !is_told(reboot))
+        wait_for(reboot, STEP_TRAPS, trap_limit_ns);
     else
         sync_disks(reboot);
 }
@@ -392,6 +402,16 @@ static void on_disk(void *userdata, int64_t done)
         go_on(reboot);
     else if (reboot->step == STEP_LAST_DISK)
         force(reboot);
+}
+
+void reboot_traps(struct reboot *reboot, const struct trap_message *traps)
+{
+    reboot->trapd_heard_ns = clock_now_ns();
+    reboot->told_ns = traps->reboot_ns;
+    if (reboot->step == STEP_TRAPS && is_told(reboot)) {
+        wait_for_nothing(reboot);
+        sync_disks(reboot);
+    }
 }
 
 void reboot_address(struct reboot *reboot, const struct address_message *address)

@@ -33,6 +33,9 @@ int reboot_new(struct daemon *daemon, struct watchdog *watchdog, struct recorder
 /* A new role, and the `cause` that it came with. */
 void reboot_role(struct reboot *reboot, const struct role_message *role, const char *cause);
 
+/* What trapd has told. */
+void reboot_traps(struct reboot *reboot, const struct trap_message *traps);
+
 /* What takeoverd holds. */
 void reboot_address(struct reboot *reboot, const struct address_message *address);
 

@@ -69,12 +69,17 @@ static void on_second(void *userdata, int64_t now_ns)
 /* A handover waits until the peer has what was changed here. */
 static void drain(struct syncd *s)
 {
+    const int64_t now = clock_now_ns();
+
     for (size_t i = 0; i < s->set_count; i++) {
         s->sets[i].sending.urgent = true;
+        source_look(s->sets[i].source);
         if (s->sets[i].snapshot && !s->draining)
             snapshot_now(s->sets[i].snapshot);
     }
+    s->looked_ns = now;
     s->draining = true;
+    publish_soon(&s->sets[0]);
     syncd_work_soon(s);
 }
 

@@ -134,6 +134,7 @@ void publish_all(struct syncd *s)
         all.data_generation = MAX(all.data_generation, (int64_t)s->counter);
     all.sending = exchange_is_sender(s);
     all.connected = s->agreed;
+    all.looked_ns = s->active && s->draining ? s->looked_ns : 0;
     bus_publish(s->daemon.bus, &data_type, NULL, &all, NULL);
     s->published_ns = clock_now_ns();
     s->publish_due = false;
@@ -157,5 +158,7 @@ void publish_soon(struct set *set)
     if (s->publish_due || !s->publish_timer)
         return;
     s->publish_due = true;
-    loop_set_timer(s->publish_timer, MAX(clock_now_ns(), s->published_ns + every_ns));
+    /* A handover waits for the news. */
+    loop_set_timer(s->publish_timer,
+                   s->draining ? clock_now_ns() : MAX(clock_now_ns(), s->published_ns + every_ns));
 }

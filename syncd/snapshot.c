@@ -372,7 +372,10 @@ void snapshot_now(struct snapshot *snapshot)
         return;
     if (snapshot->spot)
         spot_look(snapshot->spot); /* what was written a moment ago */
-    if (is_dump(snapshot) && snapshot->first_ns == 0)
+    /* Nobody tells what has changed since the last dump began. */
+    if (is_dump(snapshot) && snapshot->began_ns > 0 && !snapshot->running)
+        snapshot->first_ns = snapshot->last_ns = snapshot->began_ns;
+    else if (is_dump(snapshot) && snapshot->first_ns == 0)
         snapshot->first_ns = snapshot->last_ns = clock_now_ns();
     snapshot->urgent = snapshot->first_ns != 0;
     set_timer(snapshot);

@@ -294,6 +294,12 @@ void source_rescan(struct source *s)
         loop_set_timer(s->step_timer, 1);
 }
 
+void source_look(struct source *s)
+{
+    if (s->mode == SOURCE_FOLLOW)
+        watch_drain(s);
+}
+
 bool source_scanning(const struct source *s)
 {
     return s->scan.first;

@@ -57,6 +57,8 @@ void source_rescan(struct source *source);
 bool source_scanning(const struct source *source);    /* the scan that the mode began with has not ended */
 uint64_t source_scanned(const struct source *source); /* entries looked at in this scan */
 
+/* What has happened up to now is known when this returns (but for what a scan is still to find). */
+void source_look(struct source *source);
 /* Something has changed there, and nobody watches (a database's snapshot). */
 void source_changed(struct source *source, struct sync_bytes path);
 /* The peer does not hold `path` as the tree says, or (`absent`) not at all: the tree forgets it, and it is

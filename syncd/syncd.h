@@ -188,6 +188,7 @@ struct syncd {
     size_t set_count;
 
     bool role_known, active, draining;
+    int64_t looked_ns; /* draining: what had changed by then was looked for */
     uint64_t epoch;
 
     bool line_works;                /* as heartbeatd says */

@@ -14,13 +14,13 @@ import re
 import subprocess
 import sys
 
-DAEMONS = {"arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd"}
+DAEMONS = {"arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd", "trapd"}
 CORES = {"arbiterd/libdecide.a", "heartbeatd/libheartbeat_core.a", "takeoverd/libtakeoverd_core.a",
-         "superviserd/libsuperviserd_core.a"}
+         "superviserd/libsuperviserd_core.a", "trapd/libtrapd_core.a", "trapd/libtrapd_view.a"}
 ALLOCATING_CORES = {"syncd/libsyncd_index.a"}
 
 # What a core may call: nothing that knows a clock, the kernel or an allocator.
-PURE = re.compile(r"^(mem(cpy|move|set|cmp|chr)|str(n?len|n?cmp|chr|rchr|n?cpy|n?cat|toul{0,2}|tol)|v?snprintf|inet_(ntop|pton)"
+PURE = re.compile(r"^(mem(cpy|move|set|cmp|chr)|str(n?len|c?spn|n?cmp|n?casecmp|chr|rchr|n?cpy|n?cat|toul{0,2}|tol)|v?snprintf|inet_(ntop|pton)"
                   r"|__(v?snprintf|memcpy|memset|memmove|str(n?cpy|n?cat))_chk|__stack_chk_fail|__isoc99_sscanf|sscanf|qsort"
                   r"|_GLOBAL_OFFSET_TABLE_|__assert_fail|__ctype_b_loc"
                   r"|__(asan|ubsan|sanitizer)_.*|__sanitizer_cov_.*|__sancov_.*)$")
@@ -28,16 +28,17 @@ PURE = re.compile(r"^(mem(cpy|move|set|cmp|chr)|str(n?len|n?cmp|chr|rchr|n?cpy|n
 ALLOCATING = re.compile(r"^(malloc|calloc|realloc(array)?|free|strdup|memrchr|fnmatch|XXH3_\w+|XXH128_\w+|sodium_memzero"
                         r"|randombytes_buf_deterministic)$")
 # Common and proto functions that are pure themselves.
-PURE_OWN = re.compile(r"^(text_copy|backoff_ns|heartbeat_\w+|field_is_measure|net_address_\w+|mac_\w+|duration_print|[a-z_]+_names"
+PURE_OWN = re.compile(r"^(text_copy|backoff_ns|heartbeat_\w+|field_is_measure|net_address_\w+|mac_\w+|mib_\w+|model_(get|next|runs|wants|health|peer_ready|daemons)|duration_print|[a-z_]+_names"
                       r"|[a-z_]+_type|sync_path_clean)$")
 
 # Header -> the only places that may include it.
 DOORS = {
     "zmq.h": {"common/bus.c", "common/loop.c", "syncd/gate.c", "syncd/link.c", "syncd/plug.c"},
     "jansson.h": {"proto/codec.c", "cli/"},
-    "sqlite3.h": {"syncd/sqlite.c", "syncd/sqlite_settle.c"},
+    "sqlite3.h": {"syncd/sqlite.c", "syncd/sqlite_settle.c", "trapd/backlog.c"},
     "confuse.h": {"common/config"},
     "netlink/": {"heartbeatd/linux_", "takeoverd/linux_"},
+    "net-snmp/": {"trapd/session.c", "trapd/agent.c"},
     "linux/": {"heartbeatd/linux_", "takeoverd/linux_", "superviserd/linux_", "syncd/linux_", "common/linux_", "cli/linux_"},
     "xxhash.h": {"syncd/"},
     "systemd/sd-event.h": {"common/loop.c"},

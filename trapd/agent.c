@@ -234,25 +234,31 @@ static int select_info(fd_set *set)
     return count;
 }
 
-int agent_fd(void)
+size_t agent_fds(int fds[static AGENT_FDS_MAX])
 {
     fd_set set;
     const int count = select_info(&set);
+    size_t found = 0;
 
-    for (int fd = 0; fd < count; fd++)
+    for (int fd = 0; fd < count && found < AGENT_FDS_MAX; fd++)
         if (FD_ISSET(fd, &set))
-            return fd;
-    return -1;
+            fds[found++] = fd;
+    return found;
 }
 
+/* Reading a request makes the library send it to itself, through a pipe that has to be read then: until
+ * nothing is left, but not for ever. */
 void agent_turn(void)
 {
-    fd_set set;
-    const int count = select_info(&set);
-    struct timeval none = {0};
-
-    if (count > 0 && select(count, &set, NULL, NULL, &none) > 0)
+    for (int i = 0; i < AGENT_READS_MAX; i++) {
+        fd_set set;
+        const int count = select_info(&set);
+        struct timeval none = {0};
+        if (count == 0 || select(count, &set, NULL, NULL, &none) <= 0)
+            break;
         snmp_read(&set);
+        netsnmp_check_outstanding_agent_requests();
+    }
     snmp_timeout();
     run_alarms();
     netsnmp_check_outstanding_agent_requests();

@@ -4,7 +4,7 @@
 #include "common/config.h"
 #include "trapd/view.h"
 
-enum { AGENT_TIMEOUT_S = 1, AGENT_RETRIES = 1, AGENT_PING_S = 2 };
+enum { AGENT_TIMEOUT_S = 1, AGENT_RETRIES = 1, AGENT_PING_S = 2, AGENT_FDS_MAX = 16, AGENT_READS_MAX = 64 };
 
 /* Gives the values of this moment. The view lives until the next call. */
 typedef const struct view *agent_view_function(void *userdata);
@@ -17,6 +17,6 @@ void agent_close(void);
 /* Handles what snmpd has sent, if anything, and what is due. */
 void agent_turn(void);
 
-/* The descriptor that becomes readable when there is something to do; -1 while there is no connection. It can
- * change with each agent_turn(). */
-int agent_fd(void);
+/* The descriptors that become readable when there is something to do: the connection, and the library's own
+ * pipes. They can change with each agent_turn(). Returns how many there are. */
+size_t agent_fds(int fds[static AGENT_FDS_MAX]);

@@ -30,7 +30,7 @@ static int open_session(const struct child_setup *setup, struct session **sessio
 {
     int r = 0;
 
-    session_setup(setup->engine_id, setup->boots, &setup->base);
+    session_setup(&setup->engine_id, setup->boots, &setup->base);
     for (size_t i = 0; i < setup->user_count && r == 0; i++)
         r = session_add_user(setup->users[i], error);
     return r < 0 ? r : session_new(&setup->directive, session, error);
@@ -81,7 +81,7 @@ static void on_problem(void *userdata, int line, const char *text)
 
 int child_check(const char *file)
 {
-    static const uint8_t engine_id[SESSION_ENGINE_ID_BYTES] = {0x80, 0, 0x1f, 0x88, 5, 1};
+    static const struct engine_id engine_id = {6, {0x80, 0, 0x1f, 0x88, 4, 'x'}};
     static struct directives directives;
     struct check check = {.file = file};
     char error[SESSION_ERROR_MAX];
@@ -91,7 +91,7 @@ int child_check(const char *file)
         return EXIT_FAILURE;
     (void)!freopen("/dev/null", "w",
                    stderr); /* some of the library's words go there, and say less than ours */
-    session_setup(engine_id, 1, &(struct config_oid){0});
+    session_setup(&engine_id, 1, &(struct config_oid){0});
     for (size_t i = 0; i < directives.user_count; i++)
         if (session_add_user(directives.users[i].text, error) < 0)
             on_problem(&check, directives.users[i].line, error);

@@ -9,7 +9,7 @@ struct child_setup {
     struct directive directive;
     size_t user_count;
     char users[DIRECTIVE_USERS_MAX][DIRECTIVE_BYTES_MAX];
-    uint8_t engine_id[SESSION_ENGINE_ID_BYTES];
+    struct engine_id engine_id;
     uint32_t boots;
     struct config_oid base; /* where DUET-MIB lies; none: where the MIB says */
 };

@@ -10,33 +10,42 @@
 #include "common/log.h"
 #include "common/statefile.h"
 
-/* RFC 3411, 5, SnmpEngineID: bit 1, the enterprise (net-snmp's, 8072), format 5 (octets). */
-static const uint8_t engine_head[5] = {0x80, 0x00, 0x1f, 0x88, 0x05};
+enum { HEAD = 5, TEXT_MAX = 27, FORMAT_TEXT = 4, FORMAT_OCTETS = 5 };
 
-static void make_engine_id(struct memory *memory)
+void memory_engine_id(const char *cluster, const char *node, struct engine_id *engine_id)
 {
-    memcpy(memory->engine_id, engine_head, sizeof engine_head);
-    randombytes_buf(memory->engine_id + sizeof engine_head, sizeof memory->engine_id - sizeof engine_head);
+    /* RFC 3411, 5, SnmpEngineID: the first bit, the enterprise (net-snmp's, 8072), the format. */
+    static const uint8_t head[HEAD] = {0x80, 0x00, 0x1f, 0x88, FORMAT_TEXT};
+    char text[256];
+    const size_t size = (size_t)snprintf(text, sizeof text, "%.100s:%.100s", cluster, node);
+
+    memcpy(engine_id->bytes, head, HEAD);
+    if (size <= TEXT_MAX) {
+        memcpy(engine_id->bytes + HEAD, text, size);
+        engine_id->size = HEAD + size;
+        return;
+    }
+    engine_id->bytes[HEAD - 1] = FORMAT_OCTETS;
+    crypto_generichash(engine_id->bytes + HEAD, crypto_generichash_BYTES_MIN, (const uint8_t *)text, size,
+                       NULL, 0);
+    engine_id->size = HEAD + crypto_generichash_BYTES_MIN;
 }
 
-static int open_engine(const char *directory, struct memory *memory)
+static int count_start(const char *directory, struct memory *memory)
 {
-    char path[PATH_MAX], text[STATEFILE_MAX], id[2 * SESSION_ENGINE_ID_BYTES + 1];
-    size_t size = 0;
+    char path[PATH_MAX], text[STATEFILE_MAX];
 
-    snprintf(path, sizeof path, "%.4000s/engine", directory);
+    snprintf(path, sizeof path, "%.4000s/boots", directory);
     const int r = statefile_read(path, text);
-    if (r < 0 || sscanf(text, "engine %34s boots %" SCNu32, id, &memory->boots) != 2 ||
-        sodium_hex2bin(memory->engine_id, sizeof memory->engine_id, id, strlen(id), NULL, &size, NULL) != 0 ||
-        size != sizeof memory->engine_id) {
+    if (r < 0 || sscanf(text, "boots %" SCNu32, &memory->boots) != 1) {
         if (r != -ENOENT)
-            log_warning("%s is damaged: this node has another SNMPv3 engine id from now on", path);
-        make_engine_id(memory);
+            log_warning(
+                "%s is damaged: receivers of SNMPv3 traps may refuse this node's until they are restarted",
+                path);
         memory->boots = 0;
     }
     memory->boots = memory->boots < INT32_MAX ? memory->boots + 1 : 1;
-    sodium_bin2hex(id, sizeof id, memory->engine_id, sizeof memory->engine_id);
-    snprintf(text, sizeof text, "engine %s\nboots %" PRIu32 "\n", id, memory->boots);
+    snprintf(text, sizeof text, "boots %" PRIu32 "\n", memory->boots);
     return statefile_write(path, text);
 }
 
@@ -71,14 +80,16 @@ static void take_past(struct memory *memory, struct watch *watch, const char *te
         tell_restart(watch, reason);
 }
 
-int memory_open(const char *directory, struct memory *memory, struct watch *watch)
+int memory_open(const char *directory, const char *cluster, const char *node, struct memory *memory,
+                struct watch *watch)
 {
     char text[STATEFILE_MAX];
     int r = sys_boot_id(memory->boot_id);
 
+    memory_engine_id(cluster, node, &memory->engine_id);
     snprintf(memory->path, sizeof memory->path, "%.4000s/told", directory);
     if (r == 0)
-        r = open_engine(directory, memory);
+        r = count_start(directory, memory);
     if (r < 0)
         return r;
     const int told = statefile_read(memory->path, text);

@@ -10,12 +10,16 @@
 struct memory {
     char path[PATH_MAX];
     char boot_id[SYS_BOOT_ID_MAX];
-    uint8_t engine_id[SESSION_ENGINE_ID_BYTES];
+    struct engine_id engine_id;
     uint32_t boots;
 };
 
 /* Reads what is in `directory`, and counts this start. Of an earlier boot nothing is believed, but how it
  * ended: if that was not by a clean stop, it becomes an event. 0 or a negative errno. */
-int memory_open(const char *directory, struct memory *memory, struct watch *watch);
+int memory_open(const char *directory, const char *cluster, const char *node, struct memory *memory,
+                struct watch *watch);
+/* The same each time, so that a receiver can be set up before: "CLUSTER:NODE" as text, or, if that is more
+ * than 27 bytes, a hash of it. */
+void memory_engine_id(const char *cluster, const char *node, struct engine_id *engine_id);
 /* `clean`: the last word of a clean stop; waits for the disk. 0 or a negative errno. */
 int memory_write(const struct memory *memory, const struct watch *watch, bool clean);

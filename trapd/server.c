@@ -17,6 +17,7 @@
 #include "trapd/limiter.h"
 #include "trapd/memory.h"
 #include "trapd/sinks.h"
+#include "trapd/tables_child.h"
 #include "trapd/watch.h"
 
 static const int64_t tick_ns = 500 * NS_PER_MS, publish_after_ns = 20 * NS_PER_MS;
@@ -28,6 +29,7 @@ struct server {
     struct memory memory;
     struct backlog *backlog;
     struct sinks *sinks;
+    struct tables_child *tables; /* NULL: none are wanted */
     struct directives directives;
     struct loop_source *tick, *publish;
     bool publish_due, remember_due;
@@ -299,14 +301,15 @@ static int open_backlog(struct server *s)
 
 static int open_sinks(struct server *s)
 {
-    return sinks_new(s->daemon->loop, s->backlog, s->memory.engine_id, s->memory.boots,
+    return sinks_new(s->daemon->loop, s->backlog, &s->memory.engine_id, s->memory.boots,
                      &s->daemon->config->snmp_base, publish_soon, s, &s->sinks);
 }
 
 /* What this node told before, and what has become of it since. */
 static int open_memory(struct server *s)
 {
-    const int r = memory_open(s->daemon->state_dir, &s->memory, &s->watch);
+    const int r =
+        memory_open(s->daemon->state_dir, s->daemon->config->cluster, s->daemon->node, &s->memory, &s->watch);
 
     if (r < 0)
         log_error("the state in %s cannot be read or written: %s", s->daemon->state_dir, strerror(-r));
@@ -322,6 +325,9 @@ static void on_end(void *userdata)
 
     take_events(s);
     memory_write(&s->memory, &s->watch, true);
+    /* While the loop is there. */
+    tables_child_free(s->tables);
+    sinks_free(s->sinks);
 }
 
 static int open_parts(struct server *s)
@@ -340,6 +346,8 @@ static int open_parts(struct server *s)
         r = loop_add_signal(s->daemon->loop, SIGHUP, on_hangup, s);
     if (r == 0)
         r = subscribe(s);
+    if (r == 0 && s->daemon->config->snmp_agentx[0] != '\0')
+        r = tables_child_start(s->daemon, &s->tables);
     return r;
 }
 
@@ -369,7 +377,6 @@ void server_free(struct server *s)
 {
     if (!s)
         return;
-    sinks_free(s->sinks);
     backlog_close(s->backlog);
     free(s);
 }

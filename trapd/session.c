@@ -49,12 +49,12 @@ static int on_log(int major, int minor, void *message, void *userdata)
 
 /* The library reads its own state in such lines; it adds one to the boots, and begins with 1 if the id is not
  * the old one. */
-static void set_engine(const uint8_t engine_id[SESSION_ENGINE_ID_BYTES], uint32_t boots)
+static void set_engine(const struct engine_id *engine_id, uint32_t boots)
 {
-    char id[2 * SESSION_ENGINE_ID_BYTES + 1], line[64 + sizeof id];
+    char id[2 * ENGINE_ID_MAX + 1] = "", line[64 + sizeof id];
 
-    for (size_t i = 0; i < SESSION_ENGINE_ID_BYTES; i++)
-        snprintf(id + 2 * i, 3, "%02x", engine_id[i]);
+    for (size_t i = 0; i < engine_id->size; i++)
+        snprintf(id + 2 * i, 3, "%02x", engine_id->bytes[i]);
     snprintf(line, sizeof line, "exactEngineID 0x%s", id);
     netsnmp_config_remember(line);
     snprintf(line, sizeof line, "oldEngineID 0x%s", id);
@@ -63,8 +63,7 @@ static void set_engine(const uint8_t engine_id[SESSION_ENGINE_ID_BYTES], uint32_
     netsnmp_config_remember(line);
 }
 
-void session_setup(const uint8_t engine_id[SESSION_ENGINE_ID_BYTES], uint32_t boots,
-                   const struct config_oid *base)
+void session_setup(const struct engine_id *engine_id, uint32_t boots, const struct config_oid *base)
 {
     /* Nothing but what the configuration of duet names is read, and nothing is written. */
     netsnmp_ds_set_boolean(NETSNMP_DS_LIBRARY_ID, NETSNMP_DS_LIB_DONT_READ_CONFIGS, 1);
@@ -160,6 +159,18 @@ static int read_sink(const struct directive *directive, struct session *session,
     return session->template.community && session->template.peername ? 0 : complain(error, "out of memory");
 }
 
+/* Of "HOST:PORT", "udp:HOST:PORT", "udp6:[ADDRESS]:PORT"; an IPv6 address alone has no port. */
+static bool has_bad_port(const char *peer)
+{
+    const char *last = strrchr(peer, ':'), *first = strchr(peer, ':');
+
+    if (!last || strspn(last + 1, "0123456789") != strlen(last + 1))
+        return false;
+    const bool is_port =
+        last == first || last[-1] == ']' || strncmp(peer, "udp", 3) == 0 || strncmp(peer, "tcp", 3) == 0;
+    return is_port && (strlen(last + 1) > 5 || atoi(last + 1) < 1 || atoi(last + 1) > 65535);
+}
+
 int session_new(const struct directive *directive, struct session **session,
                 char error[static SESSION_ERROR_MAX])
 {
@@ -171,8 +182,12 @@ int session_new(const struct directive *directive, struct session **session,
     made->template.timeout = 1000000;
     made->template.retries = 0;
     self.said[0] = '\0';
-    const int r = directive->kind == DIRECTIVE_TRAPSESS ? read_trapsess(directive, made, error)
-                                                        : read_sink(directive, made, error);
+    int r = directive->kind == DIRECTIVE_TRAPSESS ? read_trapsess(directive, made, error)
+                                                  : read_sink(directive, made, error);
+    if (r == 0 && has_bad_port(made->template.peername)) {
+        self.said[0] = '\0';
+        r = complain(error, "a port is a number from 1 to 65535");
+    }
     if (r < 0) {
         session_free(made);
         return r;

@@ -6,14 +6,19 @@
 #include "trapd/directives.h"
 #include "trapd/event.h"
 
-enum { SESSION_ERROR_MAX = 320, SESSION_ENGINE_ID_BYTES = 17 };
+enum { SESSION_ERROR_MAX = 320, ENGINE_ID_MAX = 32 };
+
+/* Who this node is to SNMPv3 (RFC 3411, 5, SnmpEngineID). */
+struct engine_id {
+    size_t size;
+    uint8_t bytes[ENGINE_ID_MAX];
+};
 
 enum session_kind { SESSION_TRAP1 = 1, SESSION_TRAP2, SESSION_INFORM }; /* as duetSinkKind */
 
-/* Once a process. `engine_id` and `boots` are this node's, for SNMPv3 (RFC 3411, 5). `base`: where DUET-MIB
+/* Once a process. `engine_id` and `boots` are this node's. `base`: where DUET-MIB
  * lies; none: where the MIB says. */
-void session_setup(const uint8_t engine_id[SESSION_ENGINE_ID_BYTES], uint32_t boots,
-                   const struct config_oid *base);
+void session_setup(const struct engine_id *engine_id, uint32_t boots, const struct config_oid *base);
 /* 0, or -EINVAL with `error`. */
 int session_add_user(const char *text, char error[static SESSION_ERROR_MAX]);
 

@@ -309,8 +309,8 @@ int sinks_configure(struct sinks *sinks, const struct directives *directives)
 
 /* ---------------------------------------------------------------------------- the rest */
 
-int sinks_new(struct loop *loop, struct backlog *backlog, const uint8_t engine_id[SESSION_ENGINE_ID_BYTES],
-              uint32_t boots, const struct config_oid *base, void (*changed)(void *userdata), void *userdata,
+int sinks_new(struct loop *loop, struct backlog *backlog, const struct engine_id *engine_id, uint32_t boots,
+              const struct config_oid *base, void (*changed)(void *userdata), void *userdata,
               struct sinks **sinks)
 {
     struct sinks *made = calloc(1, sizeof *made);
@@ -322,7 +322,7 @@ int sinks_new(struct loop *loop, struct backlog *backlog, const uint8_t engine_i
         return -ENOMEM;
     }
     setup->boots = boots;
-    memcpy(setup->engine_id, engine_id, SESSION_ENGINE_ID_BYTES);
+    setup->engine_id = *engine_id;
     setup->base = *base;
     *made = (struct sinks){
         .loop = loop, .backlog = backlog, .setup = setup, .changed = changed, .userdata = userdata};

@@ -22,8 +22,8 @@ struct sinks;
 
 /* `changed` is called when the state of a sink has; `backlog` and `base` are kept by reference. 0 or a
  * negative errno. */
-int sinks_new(struct loop *loop, struct backlog *backlog, const uint8_t engine_id[SESSION_ENGINE_ID_BYTES],
-              uint32_t boots, const struct config_oid *base, void (*changed)(void *userdata), void *userdata,
+int sinks_new(struct loop *loop, struct backlog *backlog, const struct engine_id *engine_id, uint32_t boots,
+              const struct config_oid *base, void (*changed)(void *userdata), void *userdata,
               struct sinks **sinks);
 void sinks_free(struct sinks *sinks);
 /* From now on these; those that are as before go on. The caller wipes `directives`. 0 or -ENOMEM. */

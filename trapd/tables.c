@@ -13,14 +13,14 @@
 #include "trapd/agent.h"
 
 /* A walk asks for one value after the other: for so long all come from the same view. */
-#define VIEW_KEPT_NS (100 * NS_PER_MS)
+#define VIEW_KEPT_NS (20 * NS_PER_MS)
 
 struct tables {
     struct config *config;
     const char *node;
     struct loop *loop;
     struct bus *bus;
-    struct loop_source *second, *connection;
+    struct loop_source *second, *watched[AGENT_FDS_MAX];
     struct model model;
     struct config_oid base;
     struct view *view;
@@ -82,16 +82,26 @@ static void on_second(void *userdata, int64_t now_ns)
     turn(tables);
 }
 
-/* The library opens and closes its connection as it likes, perhaps under the same number: each time it is
+static void unwatch(struct tables *tables)
+{
+    for (size_t i = 0; i < AGENT_FDS_MAX; i++) {
+        loop_remove(tables->watched[i]);
+        tables->watched[i] = NULL;
+    }
+}
+
+/* The library opens and closes its descriptors as it likes, perhaps under the same number: each time they are
  * watched anew. */
 static void turn(struct tables *tables)
 {
+    int fds[AGENT_FDS_MAX];
+
+    unwatch(tables);
     agent_turn();
-    const int fd = agent_fd();
-    loop_remove(tables->connection);
-    tables->connection = NULL;
-    if (fd >= 0 && loop_add_fd(tables->loop, fd, EPOLLIN, on_readable, tables, &tables->connection) < 0)
-        log_debug("tables: cannot watch the connection to snmpd; it is looked at each second");
+    const size_t count = agent_fds(fds);
+    for (size_t i = 0; i < count; i++)
+        if (loop_add_fd(tables->loop, fds[i], EPOLLIN, on_readable, tables, &tables->watched[i]) < 0)
+            log_debug("tables: a connection to snmpd cannot be watched; it is looked at each second");
 }
 
 static void on_stop(void *userdata, int signal)
@@ -150,7 +160,7 @@ static int open_tables(struct tables *tables, const struct options *options)
 
 static void close_tables(struct tables *tables)
 {
-    loop_remove(tables->connection);
+    unwatch(tables);
     agent_close();
     bus_free(tables->bus);
     loop_free(tables->loop);

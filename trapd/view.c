@@ -334,6 +334,21 @@ static void put_alarm(struct making *making, const struct model_topic *topic)
     put_text(making, MIB_ALARM_TEXT, alarm->text);
 }
 
+static void put_sink(struct making *making, const struct model_topic *topic)
+{
+    static const char *const kinds[] = {"", "SNMPv1 trap", "trap", "inform"};
+    const struct trap_sink_message *sink = topic->body;
+
+    put_text(making, MIB_SINK_DESTINATION, sink->address);
+    put_text(making, MIB_SINK_KIND, kinds[sink->kind]);
+    put_number(making, MIB_SINK_STATE,
+               sink->waiting > 0 ? MIB_VALUE_SINK_STATE_WAITING : MIB_VALUE_SINK_STATE_READY);
+    put_number(making, MIB_SINK_SENT, sink->sent);
+    put_number(making, MIB_SINK_ACKNOWLEDGED, sink->acknowledged);
+    put_number(making, MIB_SINK_WAITING, sink->waiting);
+    put_number(making, MIB_SINK_DROPPED, sink->dropped);
+}
+
 static void put_rows(struct making *making, const struct message_type *type, bool stale, row_function *row)
 {
     const struct model_topic *topic;
@@ -380,6 +395,7 @@ void view_make(struct view *view, const struct view_source *source)
     put_rows(&making, &service_type, false, put_service);
     put_rows(&making, &data_set_type, true, put_set);
     put_rows(&making, &alarm_type, false, put_alarm);
+    put_rows(&making, &trap_sink_type, false, put_sink);
     put_daemons(&making);
     qsort(view->order, view->count, sizeof view->order[0], compare_cells);
 }

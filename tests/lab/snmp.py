@@ -43,9 +43,12 @@ class Sink:
         with open(self.config, "w") as out:
             out.write("\n".join(lines) + "\n")
 
-    def start(self, engine_id=None):
+    def start(self, engine_id=None, config_text=None, **more):
         self.allow(engine_id)
-        environment = dict(os.environ, SNMP_PERSISTENT_DIR=os.path.join(self.lab.dir, "snmp-%d" % self.port), MIBDIRS=self.mibs)
+        if config_text:
+            with open(self.config, "w") as out:
+                out.write(config_text)
+        environment = dict(os.environ, **more, SNMP_PERSISTENT_DIR=os.path.join(self.lab.dir, "snmp-%d" % self.port), MIBDIRS=self.mibs)
         self.process = subprocess.Popen(
             self.lab.network.exec("router", "snmptrapd", "-f", "-C", "-c", self.config, "-Lf", self.log, "-A", "-M", self.mibs, "-m", "ALL", "-n",
                                   "-F", "TRAP %a v1 %N %w %q %T|%V|%v\\n", "udp:%s:%d" % (ROUTER, self.port)),

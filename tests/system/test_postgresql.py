@@ -108,7 +108,6 @@ def test_L13_a_dump_of_postgresql_is_there_after_a_switch_and_after_a_failover(l
     assert lab.sync("beta", "app")["conflicts"] == 0
 
 
-@pytest.mark.xfail(strict=True, reason="the arbiter goes by what syncd had said before the order, and a dump that is not yet made is no change")
 def test_L13_a_switch_takes_along_what_was_never_dumped(lab):
     servers = Servers(lab)
     start(lab, servers, delay="60s")

@@ -11,7 +11,7 @@ from lab.network import NODES
 from lab.pair import other
 from lab.sync import SyncLab
 
-DAEMONS = ("heartbeatd", "arbiterd", "takeoverd", "superviserd", "syncd")
+DAEMONS = ("heartbeatd", "arbiterd", "takeoverd", "superviserd", "syncd", "trapd")
 SCHEMA = os.path.join(os.environ.get("DUET_BIN", ""), "../proto/topics.schema.json")
 
 
@@ -46,7 +46,11 @@ def lab(request):
 
 
 def test_C3_C9_every_message_fits_the_schema(lab):
-    lab.write_config(extra=lab.service() + 'hook "told" { on = active  command = {"/bin/true"} }\n' + lab.sync_set())
+    sinks = os.path.join(lab.dir, "snmpd.conf")
+    with open(sinks, "w") as file:
+        file.write("informsink 127.0.0.1\n")
+    lab.write_config(extra=lab.service() + 'hook "told" { on = active  command = {"/bin/true"} }\n' + lab.sync_set() +
+                     'snmp { config = "%s" }\n' % sinks)
     os.makedirs(lab.data("alpha", "files"))
     active = lab.start_pair()
     lab.wait_current()

@@ -75,6 +75,7 @@ def test_L13_what_was_refused_makes_the_peer_older(lab):
     write(lab.data("alpha", "files/conf"), "bad")
     written_ns = now_ns()
     told(lab, "beta", "refused")
+    lab.wait_for(lambda: lab.sync("alpha", "files")["behind_since_ns"] > 0, 10, "alpha has heard of it")
     end = time.monotonic() + 3
     while time.monotonic() < end:
         assert 0 < lab.sync("beta", "files")["as_of_ns"] <= written_ns + 50_000_000

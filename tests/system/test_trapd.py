@@ -9,7 +9,7 @@ import pytest
 
 from lab.lab import Lab
 from lab.network import ROUTER
-from lab.snmp import USER, Sink, mib_path
+from lab.snmp import ROOT, USER, Sink, mib_path
 
 V1, V2, INFORM, V3 = 1162, 1163, 1164, 1165
 
@@ -48,9 +48,9 @@ def start(lab, *lines, extra="", **keys):
     lab.wait_for(lambda: lab.bus.last("alpha", "trap") and lab.bus.last("beta", "trap"), 20, "trapd speaks")
 
 
-def engine_of(lab, node):
-    path = os.path.join(lab.state_dir(node), "trapd/engine")
-    return lab.wait_for(lambda: os.path.exists(path) and re.search(r"engine (\w+)", open(path).read()), 20, "an engine id").group(1)
+def engine_of(node):
+    """As the manual says."""
+    return "80001f8804" + ("lab:" + node).encode().hex()
 
 
 def kinds(got, node=None):
@@ -69,7 +69,7 @@ def test_L16_every_start_of_a_guarded_daemon_sends_a_trap(lab):
     v1, v2, informs = (sink(lab, port) for port in (V1, V2, INFORM))
     start(lab, "trapcommunity public", "trapsink %s public %d" % (ROUTER, V1), "trap2sink %s:%d" % (ROUTER, V2),
           "trapsess -v 2c -c public -Ci %s:%d" % (ROUTER, INFORM), V3_LINE, extra=lab.service())
-    v3 = sink(lab, V3, engine_id=engine_of(lab, "alpha"))
+    v3 = sink(lab, V3, engine_id=engine_of("alpha"))
     first = lab.wait_for(lambda: service_pid(lab, "alpha"), 20, "the service runs")
     os.kill(first, signal.SIGKILL)
     second = lab.wait_for(lambda: service_pid(lab, "alpha") not in (0, first) and service_pid(lab, "alpha"), 20, "it runs again")
@@ -232,6 +232,20 @@ def test_two_mistakes_are_both_told_and_change_nothing(lab):
     lab.wait_for(lambda: lab.bus.last("alpha", "trap")["text"] == "" and lab.bus.last("alpha", "trap/1")["address"].endswith(str(V1)), 20, "it is read again")
     os.kill(lab.wait_for(lambda: service_pid(lab, "alpha"), 20, "the service runs"), signal.SIGKILL)
     lab.wait_for(lambda: other.got("duetServiceStarted"), 20, "the new sink is told")
+
+
+def test_the_example_of_a_handler_works(lab):
+    example = os.path.join(ROOT, "deploy/examples/snmp")
+    made = Sink(lab, V2)
+    lab.sinks.append(made)
+    text = open(os.path.join(example, "snmptrapd.conf")).read().replace("/usr/local/sbin/duet-trap", os.path.join(example, "duet-trap"))
+    lines = os.path.join(lab.dir, "lines")
+    made.start(config_text=text, DUET_TRAP_LOG=lines)
+    lab.wait_for(lambda: "NET-SNMP version" in open(made.log).read(), 10, "snmptrapd runs")
+    start(lab, "trap2sink %s public %d" % (ROUTER, V2), extra=lab.service())
+    lab.wait_for(lambda: os.path.exists(lines) and "duetServiceStarted" in open(lines).read(), 20, "the handler was called")
+    assert re.search(r"^notice: alpha: duetServiceStarted: guarded was started: process \d+$", open(lines).read(), re.M)
+    assert re.search(r"^notice: alpha: duetRoleChanged: \S", open(lines).read(), re.M)
 
 
 def test_the_mib_is_clean(tmp_path):

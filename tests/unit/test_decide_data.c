@@ -199,10 +199,30 @@ static void test_R13_a_switch_waits_until_the_peer_has_the_data(void **state)
     pass(MS(500), true);
     assert_rules("");
     assert_true(w.role.draining);
-    data.state = SYNC_STATE_CURRENT;
+    data.state = SYNC_STATE_CURRENT; /* told before it has looked again */
+    tell_data();
+    assert_rules("");
+    data.looked_ns = w.arbiter.ordered + 1;
     tell_data();
     assert_rules("R13-ordered ");
     assert_false(w.role.draining);
+}
+
+/* What is written after the order does not count: a service that never stops writing holds nothing up. */
+static void test_R13_a_switch_waits_for_what_was_changed_before_it(void **state)
+{
+    (void)state;
+    tell_data();
+    active_beside_beta();
+    step((struct arbiter_event){.kind = EVENT_SWITCH});
+    data.state = SYNC_STATE_BEHIND;
+    data.looked_ns = w.arbiter.ordered + 1;
+    data.behind_since_ns = w.arbiter.ordered - 1;
+    tell_data();
+    assert_rules("");
+    data.behind_since_ns = w.arbiter.ordered + 1;
+    tell_data();
+    assert_rules("R13-ordered ");
 }
 
 static void test_R13_the_wait_for_the_data_has_an_end(void **state)
@@ -248,6 +268,7 @@ int main(void)
         ON(test_R14_of_two_without_any_data_one_serves, begin_old),
         ON(test_R14_the_whole_and_the_epoch_are_durable, begin_old),
         ON(test_R13_a_switch_waits_until_the_peer_has_the_data, begin_new),
+        ON(test_R13_a_switch_waits_for_what_was_changed_before_it, begin_new),
         ON(test_R13_the_wait_for_the_data_has_an_end, begin_new),
         ON(test_R13_a_switch_without_a_way_for_the_data_must_be_forced, begin_new),
     };

@@ -154,6 +154,13 @@ static void settled(struct snapshot *snapshot)
                                                           : NULL);
 }
 
+static void finish_copy(struct snapshot *snapshot)
+{
+    if (snapshot->result == 1 && snapshot->active) /* what it may lack is nowhere told again */
+        note_change(snapshot, clock_now_ns());
+    finish(snapshot, snapshot->result < 0 ? snapshot->result : 1, snapshot->error);
+}
+
 static void on_done(void *userdata, int fd, unsigned events)
 {
     struct snapshot *snapshot = userdata;
@@ -166,7 +173,7 @@ static void on_done(void *userdata, int fd, unsigned events)
     if (snapshot->settling)
         settled(snapshot);
     else
-        finish(snapshot, snapshot->result < 0 ? snapshot->result : 1, snapshot->error);
+        finish_copy(snapshot);
     if (snapshot->settle_due)
         begin_settling(snapshot);
 }

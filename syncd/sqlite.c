@@ -14,7 +14,14 @@
 #include "common/clock.h"
 #include "syncd/snapshot.h"
 
-enum { WAL_AT = 18, IS_WAL = 2, STEP_PAGES = 512, CHUNK = 1 << 20, IN_MEMORY_MAX = 32 << 20 };
+enum {
+    WRITE_LOCK_AT = 120,
+    WAL_AT = 18,
+    IS_WAL = 2,
+    STEP_PAGES = 512,
+    CHUNK = 1 << 20,
+    IN_MEMORY_MAX = 32 << 20
+};
 
 /* How long to wait for the end of a transaction of others before the copy begins all the same, and how long
  * for a lock. */
@@ -125,7 +132,35 @@ static sqlite3_file *file_of(sqlite3 *db)
     return file && file->pMethods ? file : NULL;
 }
 
-/* Somebody else has begun to write, and will commit. Never so in WAL mode, where it does not matter. */
+/* In WAL mode a transaction is written (which inotify tells), then made durable, and then it can be seen. A
+ * copy that begins in between lacks it, and nothing more is told of it. Whoever writes holds this lock for as
+ * long (WAL_WRITE_LOCK, https://www.sqlite.org/walformat.html, 2.3.1). Asked before this process has the
+ * database open, whose locks the close() would drop. */
+static bool being_written_in_wal(const char *database)
+{
+    char name[PATH_MAX];
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = WRITE_LOCK_AT, .l_len = 1};
+
+    if ((size_t)snprintf(name, sizeof name, "%s-shm", database) >= sizeof name)
+        return false;
+    int fd AUTO_CLOSE = open(name, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+/* 0; 1: a transaction was under way all the time. */
+static int wait_for_gap(const struct copy *copy)
+{
+    const int64_t began = clock_now_ns();
+
+    while (being_written_in_wal(copy->job->database)) {
+        if (clock_now_ns() - began > gap_ns || cancelled(copy))
+            return 1;
+        nap();
+    }
+    return 0;
+}
+
+/* Somebody else has begun to write, and will commit. Never so in WAL mode. */
 static bool being_written(sqlite3 *db)
 {
     sqlite3_file *file = file_of(db);
@@ -379,6 +414,7 @@ int sqlite_copy(const struct sqlite_job *job, char error[static SQLITE_ERROR_MAX
 
     if ((size_t)snprintf(copy.temporary, sizeof copy.temporary, "%s.new", job->to) >= sizeof copy.temporary)
         return -ENAMETOOLONG;
+    const int uncertain = wait_for_gap(&copy);
     int r = make_temporary(&copy);
     if (r == 0)
         r = open_source(&copy);
@@ -390,5 +426,5 @@ int sqlite_copy(const struct sqlite_job *job, char error[static SQLITE_ERROR_MAX
         r = put_copy(&copy);
     if (r < 0)
         unlink(copy.temporary);
-    return r;
+    return r < 0 ? r : uncertain;
 }

@@ -16,9 +16,10 @@ struct sqlite_job {
 
 enum { SQLITE_ERROR_MAX = 512 };
 
-/* Puts a copy, with the database's owner, mode and mtime, at `to`. 0; -ENOENT (there is no database),
- * -ECANCELED, -EUCLEAN (it is no database, or damaged), -EBUSY (locked for ten seconds), or another negative
- * errno; with `error` in words. */
+/* Puts a copy, with the database's owner, mode and mtime, at `to`. 0; 1: somebody was in the middle of a
+ * transaction for longer than was waited, which the copy may lack though all of it is written; -ENOENT (there
+ * is no database), -ECANCELED, -EUCLEAN (it is no database, or damaged), -EBUSY (locked for ten seconds), or
+ * another negative errno; with `error` in words. */
 int sqlite_copy(const struct sqlite_job *job, char error[static SQLITE_ERROR_MAX]);
 
 /* This node gave the role up: the database is brought to the bytes and the mtime of the last copy at `to`, if

@@ -329,3 +329,45 @@ def test_L13_a_database_that_cannot_be_watched_is_copied_all_the_same(lab):
                     return look.execute("SELECT max(n) FROM t").fetchone() == (n,)
             lab.wait_for(lambda: os.path.exists(lab.data("beta", "users.db")) and arrived(), 20, "row %d is there" % n)
     assert "cannot be watched" in lab.log("alpha")
+
+
+# ------------------------------------------------------------ what is on the passive node
+
+
+def test_L13_a_killed_syncd_does_not_go_back_in_time(lab):
+    """What was applied in this boot is there: only a generation that was cut off is applied once more."""
+    start(lab)
+    for i in range(20):
+        write(lab.data("alpha", "files/conf"), "generation %d" % i)
+        lab.wait_same()
+    os.kill(lab.daemon_pid("beta", "syncd"), signal.SIGKILL)
+    lab.wait_for(lambda: lab.log("beta").count("set files: ") and "started again" in lab.log("beta"), 10, "it is started again")
+    lab.wait_current()
+    assert lab.log("beta").count("was applied (again)") <= 1
+    write(lab.data("alpha", "files/conf"), "and it goes on")
+    lab.wait_same()
+
+
+def test_L13_a_patch_of_something_else_makes_no_mixture(lab):
+    """Somebody has written to the passive node's file, as a service does that is stopped after the role has gone."""
+    os.makedirs(lab.data("alpha", "files"))
+    fill(lab.data("alpha", "files/data"), 2_000_000)
+    start(lab)
+    lab.wait_same()
+    lab.wait_current()
+    states = [photo(lab.data("beta", "files"))["data"]["content"]]
+    with open(lab.data("beta", "files/data"), "r+b") as file:
+        file.seek(1_500_000)
+        file.write(b"written where nobody should write")
+    states.append(photo(lab.data("beta", "files"))["data"]["content"])
+    with open(lab.data("alpha", "files/data"), "r+b") as file:
+        file.seek(100_000)
+        file.write(b"a patch")
+    states.append(photo(lab.data("alpha", "files"))["data"]["content"])
+    end = time.monotonic() + 20
+    while photo(lab.data("beta", "files")) != photo(lab.data("alpha", "files")) and time.monotonic() < end:
+        assert photo(lab.data("beta", "files"))["data"]["content"] in states
+    lab.wait_same()
+    lab.wait_current()
+    kept = lab.wait_for(lambda: lab.sync("beta", "files")["conflict_dir"], 10, "where the change was kept")
+    assert subprocess.run(["grep", "-rlq", "where nobody should write", kept]).returncode == 0

@@ -537,6 +537,52 @@ static void test_one_that_is_locked_is_told(void **state)
     remove_database(path);
 }
 
+/* Another process is in the middle of a transaction for a second, and says nothing of it. */
+static pid_t begin_elsewhere(const char *path, int *begun)
+{
+    int ends[2];
+
+    assert_int_equal(pipe(ends), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        sqlite3 *db;
+        if (sqlite3_open(path, &db) == SQLITE_OK &&
+            sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK && write(ends[1], "x", 1) == 1)
+            sleep(1);
+        sqlite3_close(db);
+        _exit(0);
+    }
+    close(ends[1]);
+    *begun = ends[0];
+    return child;
+}
+
+/* What it has written may be all there, and not to be seen yet. */
+static void test_a_transaction_under_way_is_copied_again(void **state)
+{
+    struct watcher watcher = {0};
+    char path[PATH_MAX], byte;
+    int begun;
+
+    (void)state;
+    path_of("db", path);
+    make_database(path, "WAL", 5);
+    const pid_t child = begin_elsewhere(path, &begun);
+    assert_int_equal(read(begun, &byte, 1), 1);
+    open_watcher(&watcher, path, 50 * NS_PER_MS);
+    snapshot_start(watcher.snapshot);
+    TURN_UNTIL(&watcher, watcher.made == 2, 1000);
+    assert_true(snapshot_oldest_ns(watcher.snapshot) > 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    TURN_UNTIL(&watcher, snapshot_oldest_ns(watcher.snapshot) == 0, 3000);
+    const int made = watcher.made;
+    turn_for(&watcher, 1500);
+    assert_int_equal(watcher.made, made);
+    close(begun);
+    close_watcher(&watcher);
+    remove_database(path);
+}
+
 static void test_the_next_one_waits_until_it_is_taken(void **state)
 {
     struct watcher watcher = {.holds = true};
@@ -676,6 +722,7 @@ int main(void)
         cmocka_unit_test(test_missing_then_made_then_replaced),
         cmocka_unit_test(test_garbage_is_told),
         cmocka_unit_test(test_one_that_is_locked_is_told),
+        cmocka_unit_test(test_a_transaction_under_way_is_copied_again),
         cmocka_unit_test(test_the_next_one_waits_until_it_is_taken),
         cmocka_unit_test(test_reading_changes_nothing),
         cmocka_unit_test(test_dumps),

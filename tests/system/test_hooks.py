@@ -264,7 +264,7 @@ def test_daemon_that_a_hook_leaves_behind_holds_up_nothing(world):
 def test_kill_9_in_the_middle_forgets_nothing_and_doubles_nothing_that_ended(world):
     gate = world.dir / "gate"
     waits = f"while [ ! -e {gate} ]; do sleep 0.02; done"
-    world.start(hook("commit", "before-active", world.tracer("commit"), timeout="50ms"), hook("first", "active", world.tracer("first")),
+    world.start(hook("commit", "before-active", world.tracer("commit"), timeout="450ms"), hook("first", "active", world.tracer("first")),
                 hook("second", "active", world.tracer("second", waits)), hook("third", "active", world.tracer("third")))
     world.serve(7)
     world.hook("second", "running")

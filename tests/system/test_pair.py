@@ -228,8 +228,10 @@ def test_L10_silent_router_reboots_the_active_node_once_its_peer_serves(lab, act
 @pytest.mark.parametrize("first", NODES)
 def test_L17_the_first_started_becomes_active(lab, first):
     for _ in range(2):
+        before = lab.role(first)
         lab.start(first)
-        time.sleep(0.3)  # well within search-time: both are still searching
+        lab.wait_for(lambda: lab.role(first) != before, 10, "%s searches" % first)
+        time.sleep(0.1)  # well within search-time: both search
         lab.start(other(first))
         assert lab.wait_settled() == first
         for node in NODES:

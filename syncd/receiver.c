@@ -42,6 +42,8 @@ void receiver_finish(struct set *set)
         r->validating = NULL;
         replica_refuse(set->replica);
     }
+    if (r->switching)
+        replica_hurry(set->replica);
     while (r->switching) {
         const int done = replica_switch(set->replica);
         r->switching = done > 0;

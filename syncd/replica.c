@@ -375,6 +375,7 @@ static int recover(struct replica *r)
 
     /* Several generations one after the other are a mixture in between, if the disk has a later one already.
      */
+    r->hurried = true;
     while (replica_lock(r) == 1)
         ;
     r->redo = true;
@@ -387,7 +388,7 @@ static int recover(struct replica *r)
     if (done == 0)
         done = finish_due(r, NULL);
     replica_forget(r);
-    r->redo = false;
+    r->redo = r->hurried = false;
     replica_unlock(r);
     r->phase = REPLICA_IDLE;
     if (any)

@@ -68,6 +68,8 @@ int replica_commit(struct replica *replica, const uint8_t digest[SYNC_DIGEST_BYT
                    const struct sync_hash *tree, bool whole); /* durable when it returns 0 */
 /* Applies what is durable, some hundred operations a call. 1: more to do; 0: done; negative: refused. */
 int replica_switch(struct replica *replica);
+/* The switch at hand waits no longer than 200 ms for somebody who reads a whole generation; else it is 10 s. */
+void replica_hurry(struct replica *replica);
 void replica_abort(struct replica *replica);
 /* Now and then: what was applied is made durable in the background when nothing has come for a while, and the
  * journal begins anew. 0, or a negative errno (told by replica_error(), and tried again). */

@@ -180,6 +180,8 @@ struct replica {
     struct patching patching;
     struct paths touched; /* directories whose time is to be set again */
     int lock;
+    int64_t refused_lock_since_ns; /* somebody reads for so long; 0: nobody */
+    bool hurried, passed_reader;
     char aside[PATH_MAX];               /* directory for what is kept aside in this generation */
     int history, undo;                  /* directory and file of this generation's; -1: nothing is kept */
     struct buffer times;                /* of the directories that the generation works in */
@@ -221,7 +223,7 @@ int replica_apply_all(struct replica *r);               /* of the walker; 1: mor
 
 void replica_arrive(struct replica *r); /* the generation at hand is the present one */
 void replica_unlock(struct replica *r); /* generations may be read again */
-int replica_lock(struct replica *r);    /* 0; 1: somebody reads a whole generation just now */
+int replica_lock(struct replica *r);    /* 0; 1: somebody reads a whole generation just now, and is not late */
 
 /* ---- replica_room.c */
 void room_begin(struct replica *r); /* of a generation */

@@ -5,7 +5,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+#include "common/log.h"
 #include "syncd/replica_inside.h"
+
+/* How long a reader of a whole generation is waited for; and when this node takes the role, or begins. */
+static const int64_t patience_ns = 10 * NS_PER_S, hurried_patience_ns = 200 * NS_PER_MS;
 
 int walker_add(struct walker *walker, const struct journal_record *record)
 {
@@ -91,14 +96,42 @@ int replica_apply_all(struct replica *r)
     return 1;
 }
 
+/* A reader that hangs holds up neither the data nor, when this node takes the role, the services. */
+static bool reader_is_late(struct replica *r)
+{
+    const int64_t now = clock_now_ns();
+
+    if (r->passed_reader)
+        return true;
+    if (r->refused_lock_since_ns == 0)
+        r->refused_lock_since_ns = now;
+    if (now - r->refused_lock_since_ns < (r->hurried ? hurried_patience_ns : patience_ns))
+        return false;
+    log_warning("set %s: somebody holds %s locked and does not end: it is switched all the same, and may "
+                "read a mixture",
+                r->options.set->name, r->options.switch_lock);
+    return r->passed_reader = true;
+}
+
 int replica_lock(struct replica *r)
 {
     static const struct timespec pause = {.tv_nsec = 2000000};
 
-    if (r->lock < 0 || flock(r->lock, LOCK_EX | LOCK_NB) == 0)
-        return 0; /* without the file there is nobody who could hold it */
+    /* Without the file there is nobody who could hold it. */
+    if (r->lock < 0 || flock(r->lock, LOCK_EX | LOCK_NB) == 0) {
+        r->refused_lock_since_ns = 0;
+        r->passed_reader = false;
+        return 0;
+    }
+    if (reader_is_late(r))
+        return 0;
     nanosleep(&pause, NULL);
     return 1;
+}
+
+void replica_hurry(struct replica *r)
+{
+    r->hurried = true;
 }
 
 void replica_unlock(struct replica *r)
@@ -129,6 +162,7 @@ static int end_switch(struct replica *r, int done)
 {
     patch_drop(r);
     apply_times(r);
+    r->hurried = r->redo;
     if (!r->redo)
         replica_unlock(r);
     history_end(r);

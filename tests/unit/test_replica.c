@@ -1,6 +1,7 @@
 /* The replica on a real file system: fed by a real source, killed at any moment, fed with what no sender
  * makes. */
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 
 #include "tests/unit/replica_world.h"
@@ -90,6 +91,31 @@ static void test_a_refused_generation_leaves_nothing(void **state)
     replica_close(w.replica);
     open_replica();
     assert_true(same_as(&before));
+}
+
+static void test_a_reader_that_hangs_does_not_hold_up_the_role(void **state)
+{
+    (void)state;
+    put("one", "1", 1);
+    look_through(w.source, SOURCE_FOLLOW);
+    carry();
+    const int reader = open(w.lock, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(reader, LOCK_SH), 0);
+    put("one", "2", 1);
+    take_generation();
+    assert_int_equal(give(false), 0);
+    for (int i = 0; i < 200; i++) /* each waits 2 ms */
+        assert_int_equal(replica_switch(w.replica), 1);
+    replica_hurry(w.replica);
+    int done = 1;
+    for (int i = 0; i < 1000 && done == 1; i++)
+        done = replica_switch(w.replica);
+    assert_int_equal(done, 0);
+    assert_same();
+    replica_close(w.replica);
+    open_replica(); /* nor its beginning */
+    assert_same();
+    close(reader);
 }
 
 /* ------------------------------------------------------------ killed at any moment */
@@ -250,6 +276,7 @@ int main(void)
         WITH(test_what_was_changed_here_is_kept_aside),
         WITH(test_a_generation_that_ends_early_leaves_nothing),
         WITH(test_a_refused_generation_leaves_nothing),
+        WITH(test_a_reader_that_hangs_does_not_hold_up_the_role),
         WITH(test_what_came_last_stays_after_a_crash),
         WITH(test_it_rests),
         WITH(test_killed_at_any_moment_it_has_a_whole_generation),

@@ -10,7 +10,8 @@
 #include "common/log.h"
 #include "trapd/process.h"
 
-static const int64_t again_first_ns = NS_PER_S, again_most_ns = 30 * NS_PER_S;
+/* The first failure may be a route that is about to change hands: soon again, then less and less often. */
+static const int64_t again_first_ns = 10 * NS_PER_MS, again_most_ns = 30 * NS_PER_S;
 
 struct sink {
     struct sinks *sinks;

@@ -271,6 +271,9 @@ int sync_xattr_pack(struct sync_bytes name, struct sync_bytes value, uint8_t *by
  * SYNC_NAME_MAX, and none that begins with ".duet~", which are our own. */
 bool sync_path_clean(struct sync_bytes path);
 
+/* The root's number of a clean path. The bytes behind the path are never looked at: they may be digits, too. */
+uint32_t sync_path_root(struct sync_bytes path);
+
 int sync_generation_compare(struct sync_generation a, struct sync_generation b); /* <0, 0, >0 */
 
 /* The block size for a file of this size (at most SYNC_SIZE_MAX), beginning with `block`. */

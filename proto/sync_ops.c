@@ -42,6 +42,15 @@ bool sync_path_clean(struct sync_bytes path)
     return true;
 }
 
+uint32_t sync_path_root(struct sync_bytes path)
+{
+    uint32_t root = 0;
+
+    for (size_t i = 0; i < path.size && i < SYNC_ROOT_DIGITS && path.at[i] != '/'; i++)
+        root = root * 10 + (uint32_t)(path.at[i] - '0');
+    return root;
+}
+
 static bool bytes_equal(struct sync_bytes a, struct sync_bytes b)
 {
     return a.size == b.size && (a.size == 0 || memcmp(a.at, b.at, a.size) == 0);

@@ -40,7 +40,7 @@ void replica_set_diverged(struct replica *r, bool diverged)
 
 struct area *replica_area(struct replica *r, struct sync_bytes path)
 {
-    const unsigned long root = strtoul((const char *)path.at, NULL, 10);
+    const uint32_t root = sync_path_root(path);
     struct area *area = &r->areas[root];
 
     if (area->directories[area->chosen] >= 0)

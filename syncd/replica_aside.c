@@ -94,7 +94,7 @@ static int keep(struct replica *r, struct sync_bytes path, const struct place *p
 {
     char target[2 * PATH_MAX], *last;
     const char *rest = memchr(path.at, '/', path.size);
-    const uint32_t root = (uint32_t)strtoul((const char *)path.at, NULL, 10);
+    const uint32_t root = sync_path_root(path);
     int done = open_aside(r);
 
     snprintf(target, sizeof target, "%s%s%.*s", r->aside, r->options.roots[root],

@@ -32,15 +32,6 @@ static bool is_database_root_only(const struct replica *r, struct sync_bytes pat
     return !r->options.database || path_parent(path).size == 0;
 }
 
-static uint32_t root_of(struct sync_bytes path)
-{
-    uint32_t root = 0;
-
-    for (size_t i = 0; i < path.size && path.at[i] != '/'; i++)
-        root = root * 10 + (path.at[i] - '0');
-    return root;
-}
-
 /* ------------------------------------------------------------- what it is made from */
 
 static bool is_made_here(const struct replica *r, struct sync_bytes path)
@@ -139,7 +130,7 @@ static int incoming_open(struct replica *r, const struct sync_op *op)
                             .fd = -1,
                             .op = r->op,
                             .block = op->block,
-                            .root = root_of(op->path),
+                            .root = sync_path_root(op->path),
                             .size = op->size,
                             .aligned = true};
     if (op->block != sync_block_size(op->size, r->options.block))
@@ -249,8 +240,8 @@ static bool has_path(const struct sync_op *op)
 
 static int check_place(struct replica *r, const struct sync_op *op)
 {
-    if (root_of(op->path) >= r->options.root_count || !is_database_root_only(r, op->path) ||
-        (op->kind == SYNC_OP_MOVE && root_of(op->content) >= r->options.root_count))
+    if (sync_path_root(op->path) >= r->options.root_count || !is_database_root_only(r, op->path) ||
+        (op->kind == SYNC_OP_MOVE && sync_path_root(op->content) >= r->options.root_count))
         return replica_fail(r, -EBADMSG, "%.*s is in no path of this set", (int)op->path.size,
                             (const char *)op->path.at);
     if (r->incoming.open)

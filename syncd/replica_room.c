@@ -45,7 +45,7 @@ void room_add(struct replica *r, const struct sync_op *op)
 
     if (op->path.size == 0)
         return; /* within a file */
-    struct need *need = &r->needs[strtoul((const char *)op->path.at, NULL, 10)];
+    struct need *need = &r->needs[sync_path_root(op->path)];
     need->touched = true;
     if (!makes)
         return;

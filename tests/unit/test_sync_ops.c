@@ -34,6 +34,22 @@ static void test_clean_paths(void **state)
         assert_true(sync_path_clean(bytes(clean[i])));
 }
 
+/* What lies behind a path in a message may be digits, too. */
+static void test_root_of_a_path(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t size;
+        uint32_t root;
+    } paths[] = {{"0", 1, 0},  {"17/a", 4, 17},  {"9999", 4, 9999}, {"0", 1, 0},
+                 {"08", 1, 0}, {"123/4", 2, 12}, {"1/2", 3, 1}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(paths); i++)
+        assert_int_equal(sync_path_root((struct sync_bytes){(const uint8_t *)paths[i].text, paths[i].size}),
+                         paths[i].root);
+}
+
 static void test_paths_that_are_not_clean(void **state)
 {
     static const char *const wrong[] = {"",
@@ -506,6 +522,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clean_paths),
+        cmocka_unit_test(test_root_of_a_path),
         cmocka_unit_test(test_paths_that_are_not_clean),
         cmocka_unit_test(test_path_lengths),
         cmocka_unit_test(test_every_operation_comes_back),

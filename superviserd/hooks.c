@@ -216,11 +216,11 @@ static void feed(struct hooks *hooks, const struct agenda_event *event)
         loop_set_timer(hooks->timer, effects.timer_ns);
     else
         loop_stop_timer(hooks->timer);
+    if (effects.keep) /* first: what was told to have ended is not to run again after a kill */
+        keep(hooks);
     tell(hooks, &effects);
     if (effects.start >= 0) /* it may fail at once, and what follows must not be undone by the above */
         start(&hooks->runs[effects.start]);
-    if (effects.keep)
-        keep(hooks);
     end_if_at_rest(hooks);
 }
 

@@ -130,7 +130,8 @@ enum arbiter_alarm {
     ALARM_SYNC_BEHIND = 1 << 20,   /* raised by the shell */
     ALARM_SYNC_TROUBLE = 1 << 21,  /* raised by the shell */
     ALARM_SYNC_CONFLICT = 1 << 22, /* raised by the shell */
-    ALARM_COUNT = 23,
+    ALARM_GATE_LOST = 1 << 23,     /* raised by the shell */
+    ALARM_COUNT = 24,
 };
 
 struct arbiter {

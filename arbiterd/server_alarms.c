@@ -43,7 +43,19 @@ static const struct {
     {"sync-conflict",
      "this node had changes that the other one never saw; they are kept aside: see `duet sync "
      "status`, then `duet clear`"},
+    {"gate-lost",
+     "the active addresses were or are here without the gate that ends them with their lease: look at "
+     "takeoverd's log"},
 };
+
+/* How long a removal that was put right is shown: long enough for a person, or a check once a minute. */
+static const int64_t gate_shown_ns = 120 * NS_PER_S;
+
+static bool gate_lost(const struct address_message *address)
+{
+    return address->gate == GATE_CONDITION_FAILED ||
+           (address->gate_lost_ns > 0 && clock_now_ns() - address->gate_lost_ns < gate_shown_ns);
+}
 
 static unsigned shell_alarms(const struct server *s)
 {
@@ -65,6 +77,8 @@ static unsigned shell_alarms(const struct server *s)
         set |= ALARM_SYNC_TROUBLE;
     if (s->data.conflicts > s->conflicts_cleared)
         set |= ALARM_SYNC_CONFLICT;
+    if (gate_lost(&s->arbiter.address))
+        set |= ALARM_GATE_LOST;
     if (theirs[0] && strcmp(theirs, s->daemon->config->hash) != 0)
         set |= ALARM_CONFIG_DIFFERS;
     return set;

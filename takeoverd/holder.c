@@ -1,7 +1,6 @@
 #include "takeoverd/holder.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +9,11 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/sys.h"
 #include "takeoverd/adapters.h"
 #include "takeoverd/announcer.h"
-#include "takeoverd/lease.h"
+#include "takeoverd/gate.h"
+#include "takeoverd/lease_file.h"
+#include "takeoverd/lifetime.h"
 #include "takeoverd/prepare.h"
 #include "takeoverd/report.h"
 #include "takeoverd/wanted.h"
@@ -29,6 +29,8 @@ struct holder {
     struct daemon *daemon;
     struct adapters *adapters;
     struct announcer *announcer;
+    struct gate *gate; /* NULL: lease-gate = off */
+    struct lifetime *lifetime;
     struct report *report;
     struct plan plan;
     struct plan_operation *operations;
@@ -53,8 +55,7 @@ struct holder {
     int64_t repairs_ns[REPAIRS_MAX]; /* a ring */
     size_t repair_at;
 
-    int record_fd;
-    struct lease_record record; /* as written */
+    struct lease_file file;
 };
 
 static const struct adapter *adapter_of(const struct holder *h, int channel)
@@ -65,48 +66,6 @@ static const struct adapter *adapter_of(const struct holder *h, int channel)
 static const char *channel_name(const struct holder *h, int channel)
 {
     return h->daemon->config->channels[channel].name;
-}
-
-/* ------------------------------------------------------------ lease record */
-
-static int open_record(struct holder *h)
-{
-    char path[PATH_MAX];
-
-    snprintf(path, sizeof path, "%s/takeoverd.lease", h->daemon->run_dir);
-    h->record_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int r = h->record_fd < 0 ? -errno : sys_boot_id(h->record.boot_id);
-    if (r < 0)
-        log_error("cannot open the record of the lease, %s: %s", path, strerror(-r));
-    return r;
-}
-
-/* The lease of the run before, if it still stands; else 0. */
-static int64_t recall(struct holder *h)
-{
-    char text[LEASE_LINE_SIZE + 1];
-    struct lease_record before;
-    ssize_t n = pread(h->record_fd, text, sizeof text, 0);
-
-    if (n < 0 || lease_parse(text, (size_t)n, &before) < 0 ||
-        !lease_stands(&before, h->record.boot_id, clock_now_ns()))
-        return 0;
-    h->state.epoch = before.epoch;
-    return before.lease_ns;
-}
-
-/* Called before each change, so that what a killed run leaves does not look more rightful than it is. */
-static void remember(struct holder *h)
-{
-    char line[LEASE_LINE_SIZE];
-
-    if (h->record.lease_ns == h->lease_ns && h->record.epoch == h->state.epoch)
-        return;
-    h->record.lease_ns = h->lease_ns;
-    h->record.epoch = h->state.epoch;
-    lease_print(&h->record, line);
-    if (pwrite(h->record_fd, line, sizeof line, 0) != sizeof line)
-        log_debug("cannot write the record of the lease: %s", strerror(errno));
 }
 
 /* ----------------------------------------------------------------- telling */
@@ -122,7 +81,7 @@ static void count_held(const struct holder *h, size_t counts[static PLAN_CHANNEL
 /* "address 192.0.2.1/24 on eth0 (channel outside)", "route default on …" */
 static void describe(const struct holder *h, const struct plan_operation *operation, char *text, size_t size)
 {
-    const bool is_address = operation->verb == PLAN_ADD_ADDRESS || operation->verb == PLAN_DELETE_ADDRESS;
+    const bool is_address = operation->verb != PLAN_ADD_ROUTE && operation->verb != PLAN_DELETE_ROUTE;
     char shown[ADDRESS_TEXT_MAX];
     int channel;
 
@@ -180,6 +139,9 @@ static void tell(struct holder *h)
     for (size_t i = 0; i < h->plan.channel_count; i++)
         h->state.held += (int64_t)counts[i];
     h->state.lease_ns = h->active ? h->lease_ns : 0;
+    h->state.gate = !h->gate                 ? GATE_CONDITION_OFF
+                    : gate_error(h->gate)[0] ? GATE_CONDITION_FAILED
+                                             : GATE_CONDITION_ON;
     bus_publish(h->daemon->bus, &address_type, NULL, &h->state, h->cause[0] ? h->cause : NULL);
 }
 
@@ -312,6 +274,8 @@ static void settle(struct holder *h, const char *why, bool always)
 
     h->trouble[0] = '\0';
     look(h, adapters_catch_up(h->adapters, &h->plan, &h->risen));
+    if (gate_is_stale(h->gate))
+        gate_build(h->gate);
     count_held(h, before);
     carry_out(h);
     count_held(h, after);
@@ -387,6 +351,22 @@ static void on_events(void *userdata, int fd, unsigned events)
         compare(h);
 }
 
+/* Between the removal and this, the addresses were no lease: somebody has to know. */
+static void on_gate(void *userdata, int fd, unsigned events)
+{
+    struct holder *h = userdata;
+
+    (void)fd;
+    (void)events;
+    if (!gate_was_removed(h->gate))
+        return;
+    gate_build(h->gate);
+    h->state.gate_lost_ns = clock_now_ns();
+    log_warning("something else removed the gate (table netdev " GATE_TABLE " of nftables): %s",
+                gate_error(h->gate)[0] ? gate_error(h->gate) : "put back");
+    tell(h);
+}
+
 /* Events are all that keeps the inventory right in between: now and then it is held against the kernel
  * itself. */
 static void on_audit(void *userdata, int64_t now_ns)
@@ -394,7 +374,7 @@ static void on_audit(void *userdata, int64_t now_ns)
     struct holder *h = userdata;
 
     loop_set_timer(h->audit_timer, now_ns + audit_interval_ns);
-    if (adapters_refresh(h->adapters, &h->plan) < 0)
+    if (adapters_refresh(h->adapters, &h->plan) < 0 || gate_is_stale(h->gate))
         settle(h, "the kernel could be read again", false);
     else
         compare(h);
@@ -412,6 +392,11 @@ static void become(struct holder *h, bool active, const char *why)
 {
     h->waiting = false;
     h->active = active;
+    gate_set(h->gate, active ? GATE_OPEN : GATE_CLOSED, h->lease_ns);
+    if (active)
+        lifetime_start(h->lifetime);
+    else
+        lifetime_stop(h->lifetime);
     settle(h, why, true);
 }
 
@@ -434,7 +419,7 @@ static void set_lease(struct holder *h, int64_t lease_ns)
 {
     h->lease_ns = lease_ns;
     h->lease_late = false;
-    remember(h);
+    lease_file_remember(&h->file, h->state.epoch, h->lease_ns);
     if (lease_ns != 0)
         loop_set_timer(h->lease_timer, lease_ns + NS_PER_US); /* timers count whole microseconds */
     else
@@ -444,6 +429,7 @@ static void set_lease(struct holder *h, int64_t lease_ns)
 /* A renewal: no question to the kernel, its state is known. */
 static void confirm(struct holder *h, bool new_epoch)
 {
+    gate_set(h->gate, GATE_OPEN, h->lease_ns);
     if (new_epoch && announcer_start(h->announcer, (1u << h->plan.channel_count) - 1))
         h->state.announced_ns = clock_now_ns();
     tell(h);
@@ -573,7 +559,7 @@ static int open_plan(struct holder *h)
     h->operations = calloc(h->operations_max, sizeof *h->operations);
     if (!h->operations)
         return -ENOMEM;
-    r = adapters_open(config->channels, config->channel_count, &h->adapters);
+    r = adapters_open(config->channels, config->channel_count, lifetime_seconds(config), &h->adapters);
     if (r == 0)
         r = adapters_refresh(h->adapters, &h->plan);
     return r;
@@ -603,29 +589,49 @@ static int open_all(struct holder *h)
     if (r == 0)
         r = open_timers(h);
     if (r == 0)
+        r = lifetime_open(d->loop, d->config, &h->plan, h->adapters, &h->lifetime);
+    if (r == 0)
         r = announcer_open(d->loop, &h->plan, h->adapters, &h->announcer);
     if (r == 0)
         r = report_open(d->config, &h->plan, h->announcer, d->bus, &h->report);
     if (r < 0)
         log_error("cannot open the network interfaces of the kernel (rtnetlink, packet socket): %s",
                   strerror(-r));
-    return r == 0 ? open_record(h) : r;
+    return r == 0 ? lease_file_open(&h->file, d->run_dir) : r;
 }
 
-static void begin(struct holder *h)
+/* Makes the gate before anything else is done: what the run before left is leased from then on. */
+static int open_gate(struct holder *h, int64_t lease_ns)
 {
-    const int64_t lease_ns = recall(h);
+    if (!h->daemon->config->lease_gate)
+        return 0;
+    int r = gate_open(h->daemon->config, &h->plan, h->adapters, lease_ns, &h->gate);
+    if (r == 0)
+        r = loop_add_fd(h->daemon->loop, gate_fd(h->gate), EPOLLIN, on_gate, h, NULL);
+    if (r < 0)
+        log_error("cannot make the gate of the active addresses: %s", strerror(-r));
+    return r;
+}
 
+static int begin(struct holder *h)
+{
+    const int64_t lease_ns = lease_file_recall(&h->file, &h->state.epoch);
+    int r = open_gate(h, lease_ns);
+
+    if (r < 0)
+        return r;
     if (lease_ns == 0) {
         become(h, false, "everything starts passive");
-        return;
+        return 0;
     }
     h->waiting = true;
+    lifetime_start(h->lifetime);
     h->lease_ns = lease_ns;
     loop_set_timer(h->lease_timer, lease_ns + NS_PER_US);
     log_info("the lease of the run before stands for another %" PRId64
              " ms: keeping the addresses until then",
              (lease_ns - clock_now_ns()) / NS_PER_MS);
+    return 0;
 }
 
 int holder_open(struct daemon *daemon, struct holder **holder)
@@ -636,13 +642,15 @@ int holder_open(struct daemon *daemon, struct holder **holder)
         return -ENOMEM;
     *holder = h;
     h->daemon = daemon;
-    h->record_fd = -1;
+    h->file.fd = -1;
     prepare_init(&h->prepare, config_hooks_ns(daemon->config, HOOK_EVENT_BEFORE_ACTIVE),
                  daemon->config->timers.claim_time);
     int r = open_all(h);
     if (r < 0)
         return r;
-    begin(h);
+    r = begin(h);
+    if (r < 0)
+        return r;
     daemon->on_stop = on_stop;
     daemon->stop_userdata = h;
     r = loop_add_fd(daemon->loop, adapters_fd(h->adapters), EPOLLIN, on_events, h, NULL);
@@ -660,11 +668,13 @@ void holder_free(struct holder *h)
     if (!h)
         return;
     report_free(h->report);
+    gate_free(h->gate, h->state.state == HOLD_STATE_RELEASED);
+    lifetime_free(h->lifetime);
     announcer_free(h->announcer);
     adapters_free(h->adapters);
     wanted_free(&h->plan);
     free(h->operations);
-    if (h->record_fd >= 0)
-        close(h->record_fd);
+    if (h->file.fd >= 0)
+        close(h->file.fd);
     free(h);
 }

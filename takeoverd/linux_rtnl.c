@@ -30,6 +30,7 @@ enum {
 struct adapters {
     struct nl_sock *ask, *events;
     uint32_t sequence;
+    uint32_t lifetime_s; /* of active addresses */
     size_t count;
     struct adapter adapters[PLAN_CHANNELS_MAX];
     unsigned risen;   /* channels whose adapter came, went or came up since this was last told */
@@ -326,23 +327,40 @@ int adapters_catch_up(struct adapters *a, struct plan *plan, unsigned *risen)
 
 /* ------------------------------------------------------------------- doing */
 
-static struct nl_msg *address_request(const struct plan *plan, const struct plan_operation *operation)
+static int address_flags(enum plan_verb verb)
+{
+    return verb == PLAN_ADD_ADDRESS     ? NLM_F_CREATE | NLM_F_EXCL
+           : verb == PLAN_RENEW_ADDRESS ? NLM_F_REPLACE
+                                        : 0;
+}
+
+static void put_lifetime(const struct adapters *a, struct nl_msg *message)
+{
+    const struct ifa_cacheinfo lifetime = {.ifa_prefered = a->lifetime_s, .ifa_valid = a->lifetime_s};
+
+    nla_put(message, IFA_CACHEINFO, sizeof lifetime, &lifetime);
+}
+
+static struct nl_msg *address_request(const struct adapters *a, const struct plan *plan,
+                                      const struct plan_operation *operation)
 {
     const struct plan_address *item = &plan->addresses[operation->index];
     const struct net_address *address = &item->address;
-    const bool add = operation->verb == PLAN_ADD_ADDRESS, v4 = address->family == AF_INET;
+    const bool there = operation->verb != PLAN_DELETE_ADDRESS, v4 = address->family == AF_INET;
     const struct ifaddrmsg fixed = {.ifa_family = (unsigned char)address->family,
                                     .ifa_prefixlen = operation->length,
-                                    .ifa_flags = !v4 && add && item->active ? IFA_F_NODAD : 0,
+                                    .ifa_flags = !v4 && there && item->active ? IFA_F_NODAD : 0,
                                     .ifa_index = (unsigned)plan->links[item->channel]};
     struct nl_msg *message =
-        request(add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_EXCL : 0, &fixed, sizeof fixed);
+        request(there ? RTM_NEWADDR : RTM_DELADDR, address_flags(operation->verb), &fixed, sizeof fixed);
 
     if (!message)
         return NULL;
     nla_put(message, IFA_LOCAL, v4 ? 4 : 16, &address->v4);
     nla_put(message, IFA_ADDRESS, v4 ? 4 : 16, &address->v4);
-    if (v4 && add && operation->length < 31) {
+    if (there && item->active)
+        put_lifetime(a, message);
+    if (v4 && there && operation->length < 31) {
         const uint32_t broadcast = address->v4.s_addr | htonl(UINT32_MAX >> operation->length);
         nla_put_u32(message, IFA_BROADCAST, broadcast);
     }
@@ -375,11 +393,12 @@ static struct nl_msg *route_request(const struct plan *plan, const struct plan_o
     return message;
 }
 
-static struct nl_msg *operation_request(const struct plan *plan, const struct plan_operation *operation)
+static struct nl_msg *operation_request(const struct adapters *a, const struct plan *plan,
+                                        const struct plan_operation *operation)
 {
-    if (operation->verb == PLAN_ADD_ADDRESS || operation->verb == PLAN_DELETE_ADDRESS)
-        return address_request(plan, operation);
-    return route_request(plan, operation);
+    if (operation->verb == PLAN_ADD_ROUTE || operation->verb == PLAN_DELETE_ROUTE)
+        return route_request(plan, operation);
+    return address_request(a, plan, operation);
 }
 
 static bool is_done_already(const struct plan_operation *operation, int error)
@@ -392,6 +411,8 @@ static bool is_done_already(const struct plan_operation *operation, int error)
         return error == -EADDRNOTAVAIL || error == -ENODEV;
     case PLAN_DELETE_ROUTE:
         return error == -ESRCH || error == -ENODEV;
+    case PLAN_RENEW_ADDRESS: /* what went missing meanwhile is told by an event, and repaired */
+        return error == -EADDRNOTAVAIL || error == -ENODEV;
     }
     return false;
 }
@@ -428,7 +449,7 @@ static int apply_some(struct adapters *a, const struct plan *plan, const struct 
     size_t size = 0, done = 0;
 
     for (; done < count; done++) {
-        struct nl_msg *message = operation_request(plan, &operations[done]);
+        struct nl_msg *message = operation_request(a, plan, &operations[done]);
         if (!message)
             return -ENOMEM;
         struct nlmsghdr *header = nlmsg_hdr(message);
@@ -521,12 +542,14 @@ static int open_socket(struct nl_sock **socket)
     return 0;
 }
 
-int adapters_open(const struct config_channel *channels, size_t count, struct adapters **adapters)
+int adapters_open(const struct config_channel *channels, size_t count, uint32_t lifetime_s,
+                  struct adapters **adapters)
 {
     struct adapters *a = calloc(1, sizeof *a);
 
     if (!a)
         return -ENOMEM;
+    a->lifetime_s = lifetime_s;
     a->count = MIN(count, PLAN_CHANNELS_MAX);
     for (size_t i = 0; i < a->count; i++)
         text_copy(a->adapters[i].device, sizeof a->adapters[i].device, channels[i].device);

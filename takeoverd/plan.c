@@ -258,6 +258,8 @@ void plan_done(struct plan *plan, const struct plan_operation *operation)
     case PLAN_DELETE_ROUTE:
         plan->routes[operation->index].held = operation->verb == PLAN_ADD_ROUTE;
         break;
+    case PLAN_RENEW_ADDRESS:
+        break;
     }
 }
 

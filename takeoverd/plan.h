@@ -46,7 +46,14 @@ struct plan {
     struct plan_route *routes;
 };
 
-enum plan_verb { PLAN_ADD_ADDRESS, PLAN_DELETE_ADDRESS, PLAN_ADD_ROUTE, PLAN_DELETE_ROUTE };
+/* PLAN_RENEW_ADDRESS is never asked for by plan_make(): an address keeps what it is, and lives on. */
+enum plan_verb {
+    PLAN_ADD_ADDRESS,
+    PLAN_DELETE_ADDRESS,
+    PLAN_ADD_ROUTE,
+    PLAN_DELETE_ROUTE,
+    PLAN_RENEW_ADDRESS
+};
 
 struct plan_operation {
     enum plan_verb verb;

@@ -263,9 +263,9 @@ class Node:
         print(self.logged())
 
 
-def config(mode="exchange", active=(ACTIVE4, ACTIVE6), device="eth0", route=True, inside=True, more=""):
+def config(mode="exchange", active=(ACTIVE4, ACTIVE6), device="eth0", route=True, inside=True, more="", timers=""):
     text = f"""
-cluster "gate" {{ profile = lan  key-file = "KEY" }}
+cluster "gate" {{ profile = lan  key-file = "KEY"  {timers} }}
 node "alpha" {{ reserved-address = "10.91.9.1" }}
 node "beta"  {{ reserved-address = "10.91.9.2" }}
 channel "outside" {{
@@ -429,7 +429,7 @@ def test_announcements(lan, make):
     """A burst in both forms at once, repeated, from the adapter's own MAC; IPv6 by neighbour advertisement."""
     node = make().start()
     outside, inside = Sniffer("far0"), Sniffer("far1")
-    node.arbiter.active(3)
+    node.arbiter.renew(3)
     node.next(where=lambda m: m["state"] == "holding")
     mac = bytes.fromhex(json.loads(lan.ip("-j", "link", "show", "eth0"))[0]["address"].replace(":", ""))
     frames = outside.frames()
@@ -449,7 +449,7 @@ def test_announcement_when_the_carrier_comes(lan, make):
     """A switch port that opens only after the claim hears of it then."""
     run("ip", "-n", lan.OTHER, "link", "set", "far0", "down")
     node = make().start()
-    node.arbiter.active(3, lease_ms=20000)
+    node.arbiter.renew(3)
     node.next(where=lambda m: m["state"] == "holding")
     time.sleep(2.2)
     sniffer = Sniffer("far0")

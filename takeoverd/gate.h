@@ -1,0 +1,43 @@
+/* gate: lets the kernel answer for the active addresses only while the lease stands.
+ *
+ * Elsewhere an address outlives the process that put it up. Here a table of nftables (gate_text.h) drops
+ * answers from the active addresses and traffic to them, unless it was told within the lease that they are
+ * held. Nothing has to run for that: a process that is stopped, killed or hangs does not tell, and its node
+ * falls silent. Renewing costs one frame on the loopback device.
+ *
+ * Implemented in linux_gate.c, by libnftables. */
+#pragma once
+#include "common/config.h"
+#include "takeoverd/adapters.h"
+#include "takeoverd/gate_text.h"
+
+struct gate;
+
+/* Makes the table, open until `lease_end_ns`, or shut if that is 0. `plan` and `adapters` are kept by
+ * reference. 0, also if the kernel does not let the table be made (gate_error() tells), or a negative errno.
+ * The caller frees. */
+int gate_open(const struct config *config, const struct plan *plan, const struct adapters *adapters,
+              int64_t lease_end_ns, struct gate **gate);
+
+/* With `remove` the table goes, too. Without it stays: addresses that could not be taken away stay mute. */
+void gate_free(struct gate *gate, bool remove);
+
+/* The functions below do nothing for a gate that is NULL (lease-gate = off). */
+
+/* The gate is `state` from now on, until `lease_end_ns` (CLOCK_BOOTTIME) at the latest. */
+void gate_set(struct gate *gate, enum gate_state state, int64_t lease_end_ns);
+
+/* Readable when somebody changed the kernel's tables; -1 for NULL. */
+int gate_fd(const struct gate *gate);
+
+/* Reads what was changed. True if something of the table was removed by somebody else: build it anew. */
+bool gate_was_removed(struct gate *gate);
+
+/* Makes the table anew, without a moment in which it is shut or missing. */
+void gate_build(struct gate *gate);
+
+/* An adapter is another one than when the table was made, or making it failed. */
+bool gate_is_stale(const struct gate *gate);
+
+/* What is wrong with it; empty: nothing. */
+const char *gate_error(const struct gate *gate);

@@ -1,0 +1,87 @@
+"""Nobody has to act for an active node to fall silent: the lease ends by itself, and the peer serves (DESIGN R12, §7).
+
+All of duet, or one daemon of the lease chain, is stopped or killed on the active node, whose machine and wires live on.
+LEASE_TIMES says how often each (2 in the suite; 20 in `tests/bench/run lease`).
+"""
+import os
+import signal
+import statistics
+import subprocess
+import time
+
+import pytest
+from conftest import gap_ms
+from lab.network import CHANNELS
+from lab.pair import other
+
+TIMES = int(os.environ.get("LEASE_TIMES", "2"))
+CASES = [(signal.SIGSTOP, "all of duet"), (signal.SIGKILL, "all of duet"), (signal.SIGSTOP, "heartbeatd"),
+         (signal.SIGSTOP, "arbiterd"), (signal.SIGSTOP, "takeoverd")]
+
+
+def strike(lab, node, end, what):
+    """Returns the processes that were struck."""
+    pids = lab.network.pids(node) if what == "all of duet" else [lab.daemon_pid(node, what)]
+    for pid in pids:
+        os.kill(pid, end)
+    return pids
+
+
+def nft(lab, node, *words):
+    return subprocess.run(lab.network.exec(node, "nft", *words), capture_output=True, text=True, check=True, timeout=20).stdout
+
+
+def bring_back(lab, node, end, pids):
+    if end == signal.SIGSTOP:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    else:
+        lab.kill_duet(node)
+        lab.start(node)
+
+
+@pytest.mark.parametrize("profile", ["lan", "fast"])
+@pytest.mark.parametrize("end, what", CASES, ids=["%s %s" % (end.name, what) for end, what in CASES])
+def test_R12_who_cannot_renew_falls_silent_and_the_peer_serves(lab, figures, profile, end, what):
+    """I1: never two owners, neither in between nor when the stopped ones go on; then passive, without an answer."""
+    lab.write_config(profile=profile)
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    watches = [lab.arpwatch(channel) for channel in CHANNELS]
+    probe = lab.probe("inside")
+    gaps, backs = [], []
+    for _ in range(TIMES):
+        time.sleep(0.3)
+        gap_ms(probe)
+        pids = strike(lab, active, end, what)
+        lab.wait_for(lambda: lab.serves(other(active)), 10, "%s serves" % other(active))
+        time.sleep(0.3)
+        assert [lab.node_of(watch.owner) for watch in watches] == 2 * [other(active)]
+        gaps.append(gap_ms(probe))
+        bring_back(lab, active, end, pids)
+        active = other(active)
+        lab.wait_ready(active)
+        backs.append(gap_ms(probe))
+        assert [lab.node_of(watch.owner) for watch in watches] == 2 * [active]
+    assert [watch.stop()["dual"] for watch in watches] == [0, 0], "two owners were seen"
+    figures("%s of %s, %s" % (end.name, what, profile), "gap median %.0f ms (%.0f-%.0f, %d times); when back %.0f ms"
+            % (statistics.median(gaps), min(gaps), max(gaps), TIMES, max(backs)))
+
+
+def test_R12_a_gate_that_somebody_removes_is_put_back_and_told(lab):
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    nft(lab, active, "flush", "ruleset")
+    lab.wait_for(lambda: "gate-lost" in lab.bus.alarms(active), 5, "the alarm gate-lost")
+    assert lab.bus.last(active, "address")["gate"] == "on"
+    strike(lab, active, signal.SIGSTOP, "all of duet")
+    lab.wait_for(lambda: lab.serves(other(active)), 10, "the new gate shuts, and %s serves" % other(active))
+
+
+def test_no_table_is_left_after_a_clean_end(lab):
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    for node in (other(active), active):
+        assert "netdev duet" in nft(lab, node, "list", "tables")
+        assert lab.stop(node) == 0
+        assert nft(lab, node, "list", "tables") == ""

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "arbiterd/handover.h"
 #include "arbiterd/judge.h"
 #include "arbiterd/upkeep.h"
 
@@ -13,9 +14,10 @@ static bool own_lease_still_stands(const struct arbiter *a)
            a->address.epoch == epoch_above(a->set.first_named, a->address.epoch - 1);
 }
 
+/* After an offer, with nothing answering from here any more, the peer is meant to have one. */
 static bool peer_has_higher_epoch(const struct arbiter *a)
 {
-    return peer_linked(a) && phase_serves(a->peer.phase) && a->peer.epoch > a->epoch;
+    return peer_linked(a) && phase_serves(a->peer.phase) && a->peer.epoch > a->epoch && !a->silent;
 }
 
 static bool lapsed_and_answered(const struct arbiter *a)
@@ -58,7 +60,7 @@ static bool stop_ordered_alone(const struct arbiter *a)
 
 static bool handover_ordered(const struct arbiter *a)
 {
-    if (!data_drained(a))
+    if (!data_drained(a, a->ordered))
         return false;
     return (a->order == ORDER_SWITCH || a->order == ORDER_STOP) && !a->lapsed;
 }
@@ -116,29 +118,6 @@ static bool peer_has_more_services(const struct arbiter *a)
 {
     return a->services_failed > 0 && may_offer(a) && peer_usable(a) >= own_sound(a) &&
            a->peer.services_failed < a->services_failed;
-}
-
-static bool offer_can_be_taken(const struct arbiter *a)
-{
-    const bool may_be_unfit = a->order_force || a->offering_for == TROUBLE_LEASE;
-
-    return peer_able(a) && (may_be_unfit || !a->peer.unfit);
-}
-
-static bool offer_considered(const struct arbiter *a)
-{
-    return peer_linked(a) && a->peer.considered == a->change && a->peer.prefers == PREFERS_SELF &&
-           a->peer.released && offer_can_be_taken(a);
-}
-
-static bool offer_fails(const struct arbiter *a)
-{
-    return !offer_can_be_taken(a) || a->now - a->phase_since >= a->set.handover_time;
-}
-
-static bool offer_fails_and_stopping(const struct arbiter *a)
-{
-    return a->stopping && offer_fails(a);
 }
 
 static bool release_confirmed(const struct arbiter *a)
@@ -291,12 +270,33 @@ static void hand_over(struct arbiter *a)
     a->order = ORDER_NONE;
 }
 
+static void yield_exclusive(struct arbiter *a)
+{
+    a->yielding = a->now;
+    a->exclusive_at_rest = 0;
+}
+
+static void go_quiet(struct arbiter *a)
+{
+    a->quiet = a->now;
+    a->quiet_change = a->change + 1; /* it is numbered when the step ends */
+    a->silent = false;
+}
+
 static void withdraw_offer(struct arbiter *a)
 {
     a->offer = OFFER_NONE;
     a->order = ORDER_NONE;
     a->order_force = false;
     a->no_offer_before = a->now + a->set.settle_time;
+}
+
+/* As after a stall: it goes on as before when the peer has considered that, and does not serve. */
+static void recall_offer(struct arbiter *a)
+{
+    withdraw_offer(a);
+    a->lapsed = a->now;
+    a->lease = a->now;
 }
 
 static void forget_order(struct arbiter *a)
@@ -346,10 +346,18 @@ const struct arbiter_row arbiter_rows[] = {
      "takeoverd could not bring up the addresses in time"},
     {"R13-stop",             IN(CLAIMING) | IN(ACTIVE), stop_ordered_alone, PHASE_RELEASING, forget_order,
      "this node is being stopped, and the peer cannot take over"},
-    {"R13-considered",       IN(OFFERING), offer_considered, PHASE_RELEASING, hand_over,
+    {"R13-taken",            IN(OFFERING), offer_taken, PHASE_RELEASING, hand_over,
+     "the peer serves"},
+    {"R13-exclusive",        IN(OFFERING), must_yield, SAME, yield_exclusive,
+     "the peer is ready: services that may not run twice end first"},
+    {"R13-quiet",            IN(OFFERING), offer_considered, SAME, go_quiet,
+     "the peer is ready: from here nothing is answered any more, and traffic is taken until it serves"},
+    {"R13-considered",       IN(OFFERING), offer_considered_without_quiet, PHASE_RELEASING, hand_over,
      "the peer is ready to take the role"},
     {"R13-unanswered-stop",  IN(OFFERING), offer_fails_and_stopping, PHASE_RELEASING, hand_over,
      "the peer did not react to the offer, and this node is being stopped"},
+    {"R13-recalled",         IN(OFFERING), offer_fails_in_quiet, PHASE_ACTIVE, recall_offer,
+     "the peer did not take the role after all: once it has considered that, this node goes on"},
     {"R13-withdrawn",        IN(OFFERING), offer_fails, PHASE_ACTIVE, withdraw_offer,
      "the peer cannot take the role after all"},
     {"R13-ordered",          IN(ACTIVE), handover_ordered, PHASE_OFFERING, offer_by_order,
@@ -495,6 +503,19 @@ static void take_peer(struct arbiter *a, const struct arbiter_event *e)
         a->epoch = a->peer.epoch;
 }
 
+/* A new term and no lease: the addresses went without an order (takeoverd stood still, or was started anew).
+ * The peer may have found that, so this node's own lease has lapsed, too (R12). */
+static void take_address(struct arbiter *a, const struct arbiter_event *e)
+{
+    const bool lost =
+        a->address_heard > 0 && e->address->term != a->address.term && e->address->lease_ns == 0;
+
+    a->address = *e->address;
+    a->address_heard = e->now_ns;
+    if (lost && a->lapsed == 0 && (a->phase == PHASE_ACTIVE || a->phase == PHASE_OFFERING))
+        a->lapsed = a->lease = a->now;
+}
+
 static void take_hold(struct arbiter *a, bool held, int64_t until_ns)
 {
     a->hold_wanted = held;
@@ -543,13 +564,13 @@ static void take_event(struct arbiter *a, const struct arbiter_event *e)
         a->searches[e->channel] = *e->search;
         break;
     case EVENT_ADDRESS:
-        a->address = *e->address;
-        a->address_heard = e->now_ns;
+        take_address(a, e);
         break;
     case EVENT_SERVICES:
         a->services_failed = e->services_failed;
         a->services_unheard = e->services_unheard;
         a->services_reboot = e->services_reboot;
+        a->exclusive_up = e->exclusive_up;
         break;
     case EVENT_WATCHDOG:
         a->watchdog_heard = true;
@@ -584,6 +605,7 @@ void arbiter_init(struct arbiter *a, const struct arbiter_settings *settings)
     memset(a, 0, sizeof *a);
     a->set = *settings;
     a->services_unheard = settings->services_guarded;
+    a->exclusive_up = settings->exclusive;
     a->phase = PHASE_SEARCHING;
     a->rule = "R1-start";
     a->reason = "everything starts passive";
@@ -596,13 +618,20 @@ static void number_change(struct arbiter *a)
     /* A lapse is shown when the renewal is wanted, not before: what the peer considers must be fresh by then.
      */
     const bool asking = a->lapsed > 0 && a->now >= a->no_renewal_before;
-    const struct arbiter_shown now = {a->phase, a->offer, a->prefers, asking};
+    const struct arbiter_shown now = {a->phase, a->offer, a->prefers, asking, a->quiet > 0};
 
     if (now.phase == a->shown.phase && now.offer == a->shown.offer && now.prefers == a->shown.prefers &&
-        now.asking == a->shown.asking)
+        now.asking == a->shown.asking && now.quiet == a->shown.quiet)
         return;
     a->shown = now;
     a->change++;
+}
+
+/* It is asked more often than that, whatever happens. What waits to be read was sent before it woke up. */
+static void notice_stall(struct arbiter *a, int64_t now)
+{
+    if (a->loaded && now - a->now > 2 * a->set.heartbeat_interval)
+        a->woke = now;
 }
 
 void arbiter_step(struct arbiter *a, const struct arbiter_event *event, struct arbiter_effects *effects)
@@ -610,6 +639,7 @@ void arbiter_step(struct arbiter *a, const struct arbiter_event *event, struct a
     const struct arbiter_row *row;
 
     memset(effects, 0, sizeof *effects);
+    notice_stall(a, event->now_ns);
     a->now = MAX(a->now, event->now_ns);
     upkeep_notice_lapse(a);
     take_event(a, event);

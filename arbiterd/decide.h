@@ -29,6 +29,8 @@ struct arbiter_settings {
     bool sorts_first; /* the name wins the last tie */
     bool reboot_on_network_fault;
     int64_t services_guarded; /* those whose failure counts */
+    bool exclusive;           /* there are services that may not run on both nodes at once */
+    int64_t exclusive_stop;   /* the longest stop-timeout of those */
     bool watchdog_required;   /* without an armed one this node is unfit */
     int64_t sync_sets;        /* 0: there is no data to be whole */
     size_t channel_count;
@@ -36,7 +38,7 @@ struct arbiter_settings {
     bool searched[ARBITER_CHANNELS_MAX];     /* the search can ask there */
     int64_t evidence_wait;                   /* what a few quick probes of a router take */
     int64_t heartbeat_interval, takeover_after, address_lease, search_time, claim_time, handover_time,
-        settle_time, stale_start_wait;
+        settle_time, stale_start_wait, linger;
 };
 
 /* What must survive a power cut. */
@@ -59,7 +61,7 @@ enum arbiter_event_kind {
     EVENT_LINK,     /* channel, link */
     EVENT_SEARCH,   /* channel, search */
     EVENT_ADDRESS,  /* address */
-    EVENT_SERVICES, /* services_failed, services_unheard, services_reboot */
+    EVENT_SERVICES, /* services_failed, services_unheard, services_reboot, exclusive_up */
     EVENT_WATCHDOG, /* watchdog_armed */
     EVENT_DATA,     /* data, data_lagging */
     EVENT_SWITCH,   /* force: even if the peer is not fit */
@@ -82,6 +84,7 @@ struct arbiter_event {
     int64_t services_failed;
     int64_t services_unheard; /* of which superviserd has told nothing yet */
     bool services_reboot;     /* at least one of them asks for a reboot */
+    bool exclusive_up;        /* an exclusive one is not known to be at rest */
     bool watchdog_armed;
     bool data_lagging; /* the passive node's data has been behind for longer than usual */
     union {
@@ -142,13 +145,14 @@ struct arbiter {
     int64_t started;
     struct peer_message peer;
     int64_t observed;     /* when heartbeatd last looked; 0 = not heard of it yet */
+    int64_t woke;         /* when this arbiter last found that it had stood still; 0 = never */
     int64_t peer_changed; /* when this node last considered a change of its numbered state */
     struct link_message links[ARBITER_CHANNELS_MAX];
     struct search_message searches[ARBITER_CHANNELS_MAX];
     struct address_message address;
     int64_t address_heard; /* when takeoverd last spoke; 0 = not yet */
     int64_t services_failed, services_unheard;
-    bool services_reboot;
+    bool services_reboot, exclusive_up;
     bool watchdog_heard, watchdog_armed; /* by superviserd */
     bool data_heard, data_whole;         /* by syncd; whole and epoch are durable, and count before */
     bool data_current, data_connected, data_lagging;
@@ -177,6 +181,7 @@ struct arbiter {
         enum offer offer;
         enum prefers prefers;
         bool asking;           /* to renew a lapsed lease */
+        bool quiet;            /* answers are shut, or being shut */
     } shown;                   /* what `change` numbers */
     int64_t release_change;    /* the change with which this node last gave up the addresses */
     bool released;             /* takeoverd confirmed that */
@@ -192,6 +197,11 @@ struct arbiter {
     bool order_force;
     bool stopping; /* never claims again */
     enum offer offer;
+    int64_t yielding;          /* offering: since when exclusive services are told to end; 0: they are not */
+    int64_t exclusive_at_rest; /* … and since when they have ended; 0: they have not */
+    int64_t quiet;             /* offering: since when takeoverd is told to answer nothing; 0: it is not */
+    int64_t quiet_change;      /* the change with which that was told */
+    bool silent;               /* takeoverd confirmed that */
     int64_t no_offer_before, no_claim_before;
     enum prefers prefers;
     bool held;

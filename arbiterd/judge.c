@@ -24,11 +24,16 @@ bool peer_linked(const struct arbiter *a)
     return heard_lately(a, a->peer.linked_ns);
 }
 
+bool peer_gives(const struct arbiter *a)
+{
+    return peer_linked(a) && a->peer.phase == PHASE_OFFERING && a->peer.silent;
+}
+
 bool peer_serves(const struct arbiter *a)
 {
     const bool still_holds = a->peer.phase == PHASE_RELEASING && !a->peer.released && a->peer.lease_us > 0;
 
-    return peer_alive(a) && (phase_serves(a->peer.phase) || still_holds);
+    return peer_alive(a) && !peer_gives(a) && (phase_serves(a->peer.phase) || still_holds);
 }
 
 bool peer_arbiter_alive(const struct arbiter *a)
@@ -128,17 +133,16 @@ bool data_awaited(const struct arbiter *a)
 
 /* What this node had changed when it was ordered is at the peer: syncd has looked for it since then, and what
  * still waits is younger. A service that never stops writing must not hold the handover up. */
-static bool data_arrived(const struct arbiter *a)
+static bool data_arrived(const struct arbiter *a, int64_t since)
 {
-    return a->data_looked >= a->ordered && a->data_connected &&
-           (a->data_current || a->data_behind_since > a->ordered);
+    return a->data_looked >= since && a->data_connected && (a->data_current || a->data_behind_since > since);
 }
 
 /* … or it cannot be brought there, and the order was forced. */
-bool data_drained(const struct arbiter *a)
+bool data_drained(const struct arbiter *a, int64_t since)
 {
-    return a->set.sync_sets == 0 || data_arrived(a) || (a->order_force && !a->data_connected) ||
-           a->now - a->ordered >= a->set.handover_time / 2;
+    return a->set.sync_sets == 0 || data_arrived(a, since) || (a->order_force && !a->data_connected) ||
+           a->now - since >= a->set.handover_time / 2;
 }
 
 /* -------------------------------------------------------------- the network */
@@ -324,7 +328,7 @@ bool can_claim(const struct arbiter *a)
  * serves. */
 bool may_claim(const struct arbiter *a)
 {
-    return can_claim(a) && a->now - a->observed < a->set.heartbeat_interval / 2;
+    return can_claim(a) && a->observed >= a->woke && a->now - a->observed < a->set.heartbeat_interval / 2;
 }
 
 bool hold_bars_claim(const struct arbiter *a)
@@ -357,8 +361,9 @@ static bool peer_holds_nothing(const struct arbiter *a)
 {
     const int64_t since = MAX(MAX(a->peer_changed, search_clear_since(a)), a->peer.counting_since_ns);
 
-    return a->peer.released || (a->peer.lease_us == 0 && search_unanswered_since(a, since) &&
-                                a->observed - since >= a->set.takeover_after);
+    return a->peer.released || peer_gives(a) ||
+           (a->peer.lease_us == 0 && search_unanswered_since(a, since) &&
+            a->observed - since >= a->set.takeover_after);
 }
 
 bool vacancy_due(const struct arbiter *a)

@@ -9,6 +9,9 @@ bool phase_serves(enum phase phase); /* claiming, active, offering: the role is 
 bool peer_alive(const struct arbiter *a); /* a heartbeat within takeover-after of the last look */
 bool peer_linked(
     const struct arbiter *a); /* alive, and it echoes this node's session: it may be believed (R5) */
+/* It offered the role and answers for the addresses no longer: it takes traffic until this node serves. */
+bool peer_gives(const struct arbiter *a);
+
 bool peer_serves(
     const struct arbiter *a); /* alive and claiming, active or offering, or not yet off the addresses */
 bool peer_arbiter_alive(const struct arbiter *a);
@@ -29,7 +32,8 @@ int64_t services_doubtful(const struct arbiter *a);
 bool data_whole(const struct arbiter *arbiter);
 bool data_stale(const struct arbiter *arbiter);
 bool data_awaited(const struct arbiter *arbiter);
-bool data_drained(const struct arbiter *arbiter);
+/* Whether what had changed by `since` is at the peer; or it cannot be brought there, or took too long. */
+bool data_drained(const struct arbiter *arbiter, int64_t since);
 
 bool watchdog_missing(const struct arbiter *a); /* it is not armed, as far as superviserd has said */
 bool watchdog_awaited(const struct arbiter *a); /* superviserd has its time to say so first */

@@ -114,7 +114,12 @@ bool arbiter_role(const struct arbiter *a, struct role_message *role)
         .whole = data_whole(a),
         .data_epoch = a->data_epoch,
         .data_generation = a->data_generation,
-        .draining = a->phase == PHASE_ACTIVE && (a->order == ORDER_SWITCH || a->order == ORDER_STOP),
+        .draining = (a->phase == PHASE_ACTIVE && (a->order == ORDER_SWITCH || a->order == ORDER_STOP)) ||
+                    a->exclusive_at_rest > 0,
+        .yielding = a->yielding > 0,
+        .quiet = a->quiet > 0,
+        .silent = a->silent,
+        .term = a->address.term,
         .services_failed = services_doubtful(a),
         .reboot = a->reboot && a->phase == PHASE_PASSIVE && !a->held,
     };
@@ -147,7 +152,8 @@ unsigned arbiter_alarms(const struct arbiter *a)
         {ALARM_STATE_LOST, a->state_lost},
         {ALARM_PEER_LOST, warmed_up && !peer_alive(a)},
         {ALARM_PEER_MUTE, warmed_up && !serves && !peer_alive(a) && search_answered(a)},
-        {ALARM_DUAL_ACTIVE, serves && peer_alive(a) && phase_serves(a->peer.phase)},
+        {ALARM_DUAL_ACTIVE,
+         serves && peer_alive(a) && phase_serves(a->peer.phase) && !peer_gives(a) && !a->silent},
         {ALARM_ADDRESS_CONFLICT, search_conflicts(a)},
         {ALARM_NETWORK_FAULT, warmed_up && network_fault(a)},
         {ALARM_SERVICE_FAILED, a->services_failed > 0},
@@ -178,6 +184,8 @@ static const char *switch_refusal(const struct arbiter *a, bool force)
         return "the peer is not heard: nobody could take the role";
     if (!force && a->set.sync_sets > 0 && !a->data_connected)
         return "the peer's syncd is not reached: what was changed here last would stay behind";
+    if (!force && peer_linked(a) && peer_usable(a) < own_usable(a))
+        return "the peer has fewer usable channels: it would give the role back at once";
     return force ? NULL : peer_ineligible_because(a);
 }
 

@@ -154,6 +154,15 @@ static int64_t count_guarded(const struct config *config)
     return count;
 }
 
+static void fill_exclusive(const struct config *config, struct arbiter_settings *set)
+{
+    for (size_t i = 0; i < config->service_count; i++)
+        if (config->services[i].exclusive) {
+            set->exclusive = true;
+            set->exclusive_stop = MAX(set->exclusive_stop, config->services[i].stop_timeout);
+        }
+}
+
 static void fill_settings(const struct config *config, struct arbiter_settings *set)
 {
     const struct config_timers *t = &config->timers;
@@ -176,7 +185,9 @@ static void fill_settings(const struct config *config, struct arbiter_settings *
         .handover_time = t->handover_time,
         .settle_time = t->settle_time,
         .stale_start_wait = t->stale_start_wait,
+        .linger = t->linger,
     };
+    fill_exclusive(config, set);
     for (size_t i = 0; i < config->channel_count; i++) {
         const struct config_channel *channel = &config->channels[i];
         text_copy(set->channels[i], sizeof set->channels[i], channel->name);

@@ -173,9 +173,29 @@ static int64_t count_unheard(const struct server *s)
     return count;
 }
 
+static bool at_rest(const struct server *s, const char *service)
+{
+    for (size_t i = 0; i < s->service_count; i++)
+        if (strcmp(s->services[i].name, service) == 0)
+            return s->services[i].message.state == SERVICE_STATE_STOPPED ||
+                   s->services[i].message.state == SERVICE_STATE_FAILED;
+    return false;
+}
+
+static bool exclusive_up(const struct server *s)
+{
+    const struct config *config = s->daemon->config;
+
+    for (size_t i = 0; i < config->service_count; i++)
+        if (config->services[i].exclusive && !at_rest(s, config->services[i].name))
+            return true;
+    return false;
+}
+
 static void count_services(struct server *s, const char *cause)
 {
-    struct arbiter_event event = {.kind = EVENT_SERVICES, .services_unheard = count_unheard(s)};
+    struct arbiter_event event = {
+        .kind = EVENT_SERVICES, .services_unheard = count_unheard(s), .exclusive_up = exclusive_up(s)};
 
     for (size_t i = 0; i < s->service_count; i++) {
         const struct service_message *service = &s->services[i].message;
@@ -186,7 +206,7 @@ static void count_services(struct server *s, const char *cause)
     }
     if (event.services_failed != s->arbiter.services_failed ||
         event.services_unheard != s->arbiter.services_unheard ||
-        event.services_reboot != s->arbiter.services_reboot)
+        event.services_reboot != s->arbiter.services_reboot || event.exclusive_up != s->arbiter.exclusive_up)
         server_step(s, &event, cause);
 }
 

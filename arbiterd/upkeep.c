@@ -90,6 +90,22 @@ static void update_release(struct arbiter *a)
         a->unreleased_since = a->now;
 }
 
+/* Offering: what superviserd and takeoverd have brought about of it. */
+static void update_giving(struct arbiter *a)
+{
+    if (a->phase != PHASE_OFFERING) {
+        a->yielding = a->exclusive_at_rest = a->quiet = 0;
+        a->silent = false;
+        return;
+    }
+    if (a->yielding == 0 || a->exclusive_up)
+        a->exclusive_at_rest = 0;
+    else if (a->exclusive_at_rest == 0)
+        a->exclusive_at_rest = a->now;
+    a->silent = a->quiet > 0 && a->address.silent && a->address.change >= a->quiet_change &&
+                a->address.lease_ns > a->now;
+}
+
 static void update_hold(struct arbiter *a)
 {
     const struct peer_message *p = &a->peer;
@@ -111,6 +127,7 @@ static void update_hold(struct arbiter *a)
 void upkeep_all(struct arbiter *a)
 {
     update_release(a);
+    update_giving(a);
     update_offer(a);
     update_network(a);
     update_trouble(a);

@@ -83,6 +83,16 @@ static void check_double(struct reader *reader, cfg_t *section, size_t index)
 
 /* ---- order of services */
 
+static void check_exclusive(struct reader *reader, cfg_t *section, const struct config_service *service)
+{
+    if (service->exclusive && service->when == WHEN_ALWAYS)
+        config_refuse(
+            reader, config_value_of(section, "exclusive").line,
+            "service \"%s\" cannot be exclusive with when = always, since it then runs on both nodes; "
+            "set when = active, or remove exclusive",
+            service->name);
+}
+
 static void check_after_names(struct reader *reader, cfg_t *section, const struct config_service *service)
 {
     for (size_t i = 0; i < service->after.count; i++) {
@@ -138,6 +148,7 @@ void config_check_services(struct reader *reader)
         cfg_t *section = cfg_getnsec(reader->tree, "service", (unsigned)i);
         check_kind(reader, &config->services[i]);
         check_unit(reader, section, &config->services[i]);
+        check_exclusive(reader, section, &config->services[i]);
         check_double(reader, section, i);
         check_after_names(reader, section, &config->services[i]);
     }

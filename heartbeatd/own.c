@@ -11,9 +11,10 @@ static bool role_differs(const struct role_message *a, const struct role_message
     return a->change != b->change || a->considered != b->considered || a->role != b->role ||
            a->phase != b->phase || a->epoch != b->epoch || a->next_epoch != b->next_epoch ||
            a->offer != b->offer || a->prefers != b->prefers || a->released != b->released ||
-           a->held != b->held || a->hold_version != b->hold_version || a->hold_until_ns != b->hold_until_ns ||
-           a->fit != b->fit || a->whole != b->whole || a->reboot != b->reboot ||
-           a->suspicious != b->suspicious || a->services_failed != b->services_failed;
+           a->silent != b->silent || a->held != b->held || a->hold_version != b->hold_version ||
+           a->hold_until_ns != b->hold_until_ns || a->fit != b->fit || a->whole != b->whole ||
+           a->reboot != b->reboot || a->suspicious != b->suspicious ||
+           a->services_failed != b->services_failed;
 }
 
 bool own_set_role(struct own *own, const struct role_message *role, int64_t sent_ns)
@@ -41,7 +42,7 @@ bool own_holds(const struct own *own, int64_t now_ns)
 bool own_serves(const struct own *own, int64_t now_ns)
 {
     return own->role.role == ROLE_ACTIVE && own->address.state == HOLD_STATE_HOLDING &&
-           own->address.lease_ns > now_ns;
+           own->address.lease_ns > now_ns && !own->address.silent;
 }
 
 static int64_t age_us(int64_t since_ns, int64_t now_ns)
@@ -73,6 +74,7 @@ uint64_t own_say(struct own *own, int64_t now_ns, struct heartbeat *heartbeat)
     heartbeat->held = role->held;
     heartbeat->unfit = own->role_ns != 0 && !role->fit;
     heartbeat->released = role->released;
+    heartbeat->silent = role->silent;
     heartbeat->suspicious = role->suspicious;
     heartbeat->epoch = role->epoch;
     heartbeat->next_epoch = role->next_epoch;

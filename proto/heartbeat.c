@@ -9,7 +9,14 @@ const uint8_t heartbeat_group[6] = {0x03, 0x64, 0x75, 0x65, 0x74, 0x01};
 
 static const uint32_t magic = 0x44554842; /* "DUHB" */
 
-enum { FLAG_WHOLE = 1, FLAG_HELD = 2, FLAG_UNFIT = 4, FLAG_RELEASED = 8, FLAG_SUSPICIOUS = 16 };
+enum {
+    FLAG_WHOLE = 1,
+    FLAG_HELD = 2,
+    FLAG_UNFIT = 4,
+    FLAG_RELEASED = 8,
+    FLAG_SUSPICIOUS = 16,
+    FLAG_SILENT = 32
+};
 enum { CHANNEL_USABLE = 1 };
 
 uint32_t heartbeat_hash(const char *name)
@@ -143,7 +150,8 @@ int heartbeat_parse_header(const uint8_t *bytes, size_t size, struct heartbeat_h
 static unsigned flags_of(const struct heartbeat *h)
 {
     return (h->whole ? FLAG_WHOLE : 0u) | (h->held ? FLAG_HELD : 0u) | (h->unfit ? FLAG_UNFIT : 0u) |
-           (h->released ? FLAG_RELEASED : 0u) | (h->suspicious ? FLAG_SUSPICIOUS : 0u);
+           (h->released ? FLAG_RELEASED : 0u) | (h->suspicious ? FLAG_SUSPICIOUS : 0u) |
+           (h->silent ? FLAG_SILENT : 0u);
 }
 
 static void put_state(struct writer *w, const struct heartbeat *h)
@@ -210,6 +218,7 @@ static void get_state(struct reader *r, struct heartbeat *h)
     h->unfit = flags & FLAG_UNFIT;
     h->released = flags & FLAG_RELEASED;
     h->suspicious = flags & FLAG_SUSPICIOUS;
+    h->silent = flags & FLAG_SILENT;
     h->epoch = get_number(r);
     h->next_epoch = get_number(r);
     h->arbiter_age_us = get_number(r);

@@ -73,7 +73,7 @@ struct heartbeat {
     enum phase phase;
     enum offer offer;
     enum prefers prefers;
-    bool whole, held, unfit, released, suspicious;
+    bool whole, held, unfit, released, silent, suspicious;
     int64_t epoch, next_epoch;
     int64_t arbiter_age_us; /* HEARTBEAT_NUMBER_MAX: it never spoke */
     int64_t lease_us, phase_age_us;

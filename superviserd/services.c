@@ -28,6 +28,7 @@ struct service {
     struct loop_source *timer;
     struct log_limit output_log, check_log;
     size_t after[CONFIG_SERVICES_MAX]; /* indices */
+    bool yields;           /* exclusive, or it waits for one that is: it ends before the role is given away */
     char cause[CAUSE_MAX]; /* the message about the role that the present state goes back to; empty: none */
 };
 
@@ -39,6 +40,7 @@ struct services {
     struct command_role role;
     struct tenure tenure;
     bool role_known, stopping;
+    bool yielding; /* the role is being given away: exclusive services end */
     bool lapsed;   /* the tenure is over: whatever the role was, it is not this node's any more */
     bool ordering; /* order_all() is at work, and will look at what its own doing leads to */
     struct loop_source *stop_timer, *tenure_timer;
@@ -259,7 +261,8 @@ static void fill_item(const struct service *service, struct order_item *item)
 
     *item = (struct order_item){
         .role_wants = !all->stopping && (service->config->when == WHEN_ALWAYS ||
-                                         (all->role.role == ROLE_ACTIVE && !all->lapsed)),
+                                         (all->role.role == ROLE_ACTIVE && !all->lapsed &&
+                                          !(all->yielding && service->yields))),
         .wanted = guard->wanted,
         .up = guard->state == GUARD_RUNNING,
         .over = failed && service->config->on_failure == FAULT_IGNORE,
@@ -407,6 +410,19 @@ static void on_out_of_time(void *userdata, int64_t now_ns)
     loop_exit(services->daemon->loop, 0);
 }
 
+/* The configuration has no circles in `after`, so as many rounds as there are services reach all. */
+static void spread_yielding(struct services *services)
+{
+    for (size_t i = 0; i < services->count; i++)
+        services->items[i].yields = services->items[i].config->exclusive;
+    for (size_t round = 0; round < services->count; round++)
+        for (size_t i = 0; i < services->count; i++) {
+            struct service *service = &services->items[i];
+            for (size_t k = 0; k < service->config->after.count; k++)
+                service->yields = service->yields || services->items[service->after[k]].yields;
+        }
+}
+
 int services_new(struct daemon *daemon, struct services **services)
 {
     struct services *made = calloc(1, sizeof *made);
@@ -429,6 +445,7 @@ int services_new(struct daemon *daemon, struct services **services)
         r = failures_open(daemon, &made->failures);
     for (size_t i = 0; i < daemon->config->service_count && r == 0; i++)
         r = add_service(made, &daemon->config->services[i]);
+    spread_yielding(made);
     return r;
 }
 
@@ -459,11 +476,13 @@ void services_start(struct services *services)
 
 void services_role(struct services *services, const struct role_message *role, const char *cause)
 {
-    const bool news = !services->role_known || role->role != services->role.role;
+    const bool news =
+        !services->role_known || role->role != services->role.role || role->yielding != services->yielding;
 
     services->role.epoch = role->epoch;
     if (services->stopping)
         return;
+    services->yielding = role->yielding;
     services->role.role = role->role;
     services->role_known = true;
     tenure_role(&services->tenure, role->role == ROLE_ACTIVE, role->lease_ns, clock_now_ns());
@@ -475,7 +494,9 @@ void services_role(struct services *services, const struct role_message *role, c
 
 void services_address(struct services *services, const struct address_message *address, const char *cause)
 {
-    tenure_address(&services->tenure, address->state == HOLD_STATE_RELEASED);
+    /* Behind a gate they are no more than the lease is, whatever becomes of takeoverd. */
+    tenure_address(&services->tenure,
+                   address->state == HOLD_STATE_RELEASED || address->gate == GATE_CONDITION_ON);
     if (weigh_tenure(services, cause))
         order_all(services);
 }

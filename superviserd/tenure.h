@@ -3,11 +3,9 @@
  * `role` says that they are wanted. An arbiterd that hangs or is gone cannot take that back, while the lease
  * ends, takeoverd gives the addresses away and the peer begins to serve: then both would run them. So the
  * tenure is over when the lease ended TENURE_GRACE_NS ago and takeoverd says that it has released the
- * addresses. Both must be true:
- *
- *     the lease alone   is over also when takeoverd hangs with the addresses still up: outsiders are then
- * served from here, the peer finds that they answer and does not claim released alone    is true also at the
- * beginning of each claim
+ * addresses, or has said that the kernel's gate ends them with the lease. Both must be true: without a gate
+ * the lease alone is over also when takeoverd hangs with the addresses still up, and outsiders are then
+ * served from here; and the other is true also at the beginning of each claim.
  *
  * The grace is for an arbiterd that was killed and is started again: it takes its role up where that ended.
  * An active role has it from its beginning on. A daemon that has heard no role yet since its start treats

@@ -17,6 +17,7 @@
 #include "takeoverd/prepare.h"
 #include "takeoverd/report.h"
 #include "takeoverd/wanted.h"
+#include "takeoverd/words.h"
 
 enum { ROUNDS_MAX = 4, REPAIRS_MAX = 5, STOP_TRIES = 3 };
 
@@ -38,6 +39,7 @@ struct holder {
     struct loop_source *lease_timer, *retry_timer, *audit_timer, *claim_timer;
 
     bool active;      /* the active addresses are wanted */
+    bool quiet;       /* … and shall not be answered for */
     bool waiting;     /* for the first role, while the lease of the run before stands */
     bool lease_late;  /* its end was noticed late, and given a last chance */
     bool blind;       /* the kernel did not tell what it has */
@@ -78,27 +80,6 @@ static void count_held(const struct holder *h, size_t counts[static PLAN_CHANNEL
             counts[h->plan.addresses[i].channel]++;
 }
 
-/* "address 192.0.2.1/24 on eth0 (channel outside)", "route default on …" */
-static void describe(const struct holder *h, const struct plan_operation *operation, char *text, size_t size)
-{
-    const bool is_address = operation->verb != PLAN_ADD_ROUTE && operation->verb != PLAN_DELETE_ROUTE;
-    char shown[ADDRESS_TEXT_MAX];
-    int channel;
-
-    if (is_address) {
-        const struct plan_address *item = &h->plan.addresses[operation->index];
-        struct net_address address = item->address;
-        address.prefix = operation->length;
-        net_address_print(&address, true, shown);
-        channel = item->channel;
-    } else {
-        text_copy(shown, sizeof shown, h->daemon->config->routes[operation->index].name);
-        channel = h->plan.routes[operation->index].channel;
-    }
-    snprintf(text, size, "%s %s on %s (channel %s)", is_address ? "address" : "route", shown,
-             adapter_of(h, channel)->device, channel_name(h, channel));
-}
-
 static bool adds(const struct plan_operation *operation)
 {
     return operation->verb == PLAN_ADD_ADDRESS || operation->verb == PLAN_ADD_ROUTE;
@@ -108,7 +89,7 @@ static void set_trouble(struct holder *h, const struct adapters_failure *failure
 {
     char what[160];
 
-    describe(h, &failure->operation, what, sizeof what);
+    words_operation(h->daemon->config, &h->plan, &failure->operation, what, sizeof what);
     snprintf(h->trouble, sizeof h->trouble, "cannot %s %s: %s", adds(&failure->operation) ? "add" : "remove",
              what, strerror(-failure->error));
 }
@@ -155,21 +136,6 @@ static void log_state(const struct holder *h, int priority, const char *text)
     log_fields(priority, fields, "%s", text);
 }
 
-/* "2 addresses on outside, 1 on inside" */
-static void count_text(const struct holder *h, const size_t counts[], char *text, size_t size)
-{
-    size_t used = 0;
-
-    text_copy(text, size, "no addresses");
-    for (size_t i = 0; i < h->plan.channel_count; i++) {
-        if (counts[i] == 0 || used >= size)
-            continue;
-        const char *unit = used > 0 ? "" : counts[i] == 1 ? " address" : " addresses";
-        used += (size_t)snprintf(text + used, size - used, "%s%zu%s on %s", used > 0 ? ", " : "", counts[i],
-                                 unit, channel_name(h, (int)i));
-    }
-}
-
 /* ------------------------------------------------------------------- doing */
 
 /* Active addresses held, by channel. */
@@ -206,7 +172,7 @@ static void log_change(const struct holder *h, const size_t changed[], int64_t t
     const bool active = h->state.state == HOLD_STATE_HOLDING;
     char counts[128], epoch[40] = "", text[320];
 
-    count_text(h, changed, counts, sizeof counts);
+    words_counts(h->daemon->config, changed, counts, sizeof counts);
     if (h->state.epoch != 0)
         snprintf(epoch, sizeof epoch, " (epoch %" PRId64 ")", h->state.epoch);
     snprintf(text, sizeof text, "%s: %s %s in %.1f ms, %s%s%s", active ? "active" : "passive", counts,
@@ -310,7 +276,7 @@ static void repair(struct holder *h, const struct plan_operation *first)
 {
     char what[160];
 
-    describe(h, first, what, sizeof what);
+    words_operation(h->daemon->config, &h->plan, first, what, sizeof what);
     if (may_repair(h)) {
         log_warning("%s was %s by something else: put right", what, adds(first) ? "removed" : "added");
         settle(h, "it was repaired", false);
@@ -388,16 +354,33 @@ static void on_retry(void *userdata, int64_t now_ns)
 
 /* ----------------------------------------------------------------- obeying */
 
+/* Quiet without a gate would be a word only: then it is not confirmed, and arbiterd finds another way. */
+static void set_gate(struct holder *h)
+{
+    const enum gate_state state = !h->active ? GATE_CLOSED : h->quiet ? GATE_TRAFFIC : GATE_OPEN;
+
+    gate_set(h->gate, state, h->lease_ns);
+    h->state.silent = h->gate && state == GATE_TRAFFIC && !gate_error(h->gate)[0];
+    if (h->state.silent)
+        announcer_stop(h->announcer);
+}
+
 static void become(struct holder *h, bool active, const char *why)
 {
     h->waiting = false;
     h->active = active;
-    gate_set(h->gate, active ? GATE_OPEN : GATE_CLOSED, h->lease_ns);
+    set_gate(h);
     if (active)
         lifetime_start(h->lifetime);
     else
         lifetime_stop(h->lifetime);
     settle(h, why, true);
+}
+
+/* Orders from before are void: arbiterd has to have heard of this one. */
+static void begin_term(struct holder *h)
+{
+    h->state.term = MAX(clock_now_ns(), h->state.term + 1);
 }
 
 static void on_lease_end(void *userdata, int64_t now_ns)
@@ -412,6 +395,8 @@ static void on_lease_end(void *userdata, int64_t now_ns)
         return;
     }
     h->lease_ns = 0;
+    h->quiet = false;
+    begin_term(h);
     become(h, false, "the lease ran out without a renewal by arbiterd");
 }
 
@@ -419,7 +404,8 @@ static void set_lease(struct holder *h, int64_t lease_ns)
 {
     h->lease_ns = lease_ns;
     h->lease_late = false;
-    lease_file_remember(&h->file, h->state.epoch, h->lease_ns);
+    /* Who is started again in the quiet of a handover has nothing to keep: the peer is about to serve. */
+    lease_file_remember(&h->file, h->state.epoch, h->quiet ? 0 : h->lease_ns);
     if (lease_ns != 0)
         loop_set_timer(h->lease_timer, lease_ns + NS_PER_US); /* timers count whole microseconds */
     else
@@ -429,7 +415,7 @@ static void set_lease(struct holder *h, int64_t lease_ns)
 /* A renewal: no question to the kernel, its state is known. */
 static void confirm(struct holder *h, bool new_epoch)
 {
-    gate_set(h->gate, GATE_OPEN, h->lease_ns);
+    set_gate(h);
     if (new_epoch && announcer_start(h->announcer, (1u << h->plan.channel_count) - 1))
         h->state.announced_ns = clock_now_ns();
     tell(h);
@@ -438,6 +424,25 @@ static void confirm(struct holder *h, bool new_epoch)
 static bool wants_active(const struct role_message *role)
 {
     return role->role == ROLE_ACTIVE && role->lease_ns != 0 && !role->searching; /* R12: lapsed */
+}
+
+/* An order to put addresses up that arbiterd may have taken back since: it was read late, by a process that
+ * stood still, while the peer found nobody to answer. Its lease alone proves nothing, because arbiterd went
+ * on renewing it. One that says what takeoverd's state was then (`term`) and is fresh is meant now. */
+static bool is_void(struct holder *h, const struct role_message *role, int64_t sent_ns)
+{
+    if (!wants_active(role) || h->active || h->waiting)
+        return false;
+    const bool stale = clock_now_ns() - sent_ns > h->daemon->config->timers.takeover_after / 2;
+    if (role->term == h->state.term && !stale)
+        return false;
+    if (role->term == h->state.term) {
+        log_info("an order to serve was read %" PRId64 " ms late: asking arbiterd whether it is still meant",
+                 (clock_now_ns() - sent_ns) / NS_PER_MS);
+        begin_term(h);
+        tell(h);
+    }
+    return true;
 }
 
 static void obey(struct holder *h, const struct role_message *role, const char *cause)
@@ -452,6 +457,7 @@ static void obey(struct holder *h, const struct role_message *role, const char *
     h->state.change = role->change;
     if (active)
         h->state.epoch = role->epoch;
+    h->quiet = active && role->quiet;
     set_lease(h, active ? role->lease_ns : 0);
     if (active != h->active || h->waiting)
         become(h, active, "the role is passive");
@@ -500,6 +506,9 @@ static void end_wait(struct holder *h, const struct role_message *role)
 static void on_role(void *userdata, const struct bus_message *message)
 {
     struct holder *h = userdata;
+
+    if (is_void(h, message->body, message->envelope->mono_ns))
+        return;
     const int64_t until_ns = wait_until(h, message->body);
 
     if (until_ns != 0) {
@@ -539,7 +548,7 @@ static void on_stop(void *userdata)
 {
     struct holder *h = userdata;
 
-    h->claim_waits = false;
+    h->claim_waits = h->quiet = false;
     set_lease(h, 0);
     for (int i = 0; i < STOP_TRIES && (i == 0 || h->trouble[0]); i++)
         become(h, false, "takeoverd stops");
@@ -616,6 +625,7 @@ static int open_gate(struct holder *h, int64_t lease_ns)
 static int begin(struct holder *h)
 {
     const int64_t lease_ns = lease_file_recall(&h->file, &h->state.epoch);
+    begin_term(h);
     int r = open_gate(h, lease_ns);
 
     if (r < 0)

@@ -15,7 +15,7 @@ import tempfile
 import tomllib
 
 
-CORE = ("decide.c", "judge.c", "report.c", "upkeep.c")
+CORE = ("decide.c", "handover.c", "judge.c", "report.c", "upkeep.c")
 
 
 def compile_sim(source, build, core, out):

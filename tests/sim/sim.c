@@ -63,7 +63,10 @@ union payload {
         bool watchdog_armed;
         bool force;
     } bus;
-    struct role_message role;
+    struct {
+        struct role_message role;
+        int64_t role_sent;
+    };
     struct address_message address;
     struct arbiter_durable durable;
     int fault;
@@ -87,7 +90,8 @@ struct node {
     int64_t bus_last[PROCESSES]; /* when the last message on its way to it arrives */
 
     /* the kernel */
-    bool plane;
+    bool plane, mute;   /* addresses; the gate takes their traffic, and answers nothing */
+    int64_t gate_until; /* the gate shuts then */
     int64_t plane_epoch, plane_since;
     bool carrier[CHANNELS], router[CHANNELS], claim_broken, claim_partial;
     int64_t router_from[CHANNELS]; /* it answers from then on, after a boot */
@@ -107,6 +111,7 @@ struct node {
 
     /* takeoverd */
     struct role_message order;
+    int64_t order_sent;
     struct address_message state;
     int64_t lease_record; /* in the run directory: survives the process, not a reboot */
     bool said_released;
@@ -137,6 +142,7 @@ static struct world {
     bool in_the_dark;  /* an address went while no heartbeat passed, and none has passed since */
     bool unsteered[2]; /* what its kernel has is neither steered nor seen */
     bool search_off;   /* `search = off` on every channel */
+    bool gate;         /* active addresses are a lease in the kernel */
     int64_t partition_end, freeze_end, trouble_end, stall_end, blind_end, quiet_since, heal_at, last_change;
     int64_t claims[1024];
     size_t claim_count;
@@ -156,6 +162,7 @@ static const struct arbiter_settings settings = {
     .claim_time = NS_PER_S,
     .handover_time = 3 * NS_PER_S,
     .settle_time = 5 * NS_PER_S,
+    .linger = 50 * NS_PER_MS,
 };
 
 /* ----------------------------------------------------------------- the dice */
@@ -281,11 +288,16 @@ static void send_on_bus(int node, enum process process, enum what what, union pa
 
 /* ---------------------------------------------------------------- the plane */
 
-static bool answers(int n)
+static bool takes_traffic(int n)
 {
     const struct node *node = &w.nodes[n];
 
-    return node->power && node->plane && node->frozen_until <= w.now;
+    return node->power && node->plane && node->frozen_until <= w.now && (!w.gate || w.now < node->gate_until);
+}
+
+static bool answers(int n)
+{
+    return takes_traffic(n) && !w.nodes[n].mute;
 }
 
 /* In some direction nothing passes on any path, and the search is not answered. */
@@ -359,7 +371,7 @@ static void note_trouble(void)
         w.blind_end = w.now;
     for (int n = 0; n < 2; n++) {
         const bool unseen = w.now - MAX(w.blind_end, w.freeze_end) < 2 * NS_PER_S;
-        w.unsteered[n] = takeoverd_stopped(n) && (w.unsteered[n] || unseen);
+        w.unsteered[n] = !w.gate && takeoverd_stopped(n) && (w.unsteered[n] || unseen);
         if (w.unsteered[n])
             w.trouble_end = w.now;
     }
@@ -398,7 +410,7 @@ static void judge_service(void)
     if (w.now <= w.quiet_since || w.loss_percent > 0 || !(healthy(0) || healthy(1)))
         w.unserved = 0;
     else
-        w.unserved = answers(0) || answers(1) ? MAX(w.unserved - passed, 0) : w.unserved + passed;
+        w.unserved = takes_traffic(0) || takes_traffic(1) ? MAX(w.unserved - passed, 0) : w.unserved + passed;
     if (w.unserved > bound)
         violation("I3: nobody holds the addresses, though node %d has no fault", healthy(0) ? 0 : 1);
 }
@@ -435,7 +447,20 @@ static void set_plane(int n, bool up, int64_t epoch)
     if (node->plane && !up)
         w.plane_lost = w.now;
     node->plane = up;
+    node->mute = node->mute && up;
     node->plane_epoch = epoch;
+}
+
+/* Rounded down to a rung, and up to a tick of the kernel. */
+static void set_gate(int n, bool mute, int64_t lease_ns)
+{
+    struct node *node = &w.nodes[n];
+
+    if (node->mute != (mute && w.gate))
+        tell("node %d: %s", n, mute ? "takes traffic, and answers nothing" : "answers");
+    node->mute = mute && w.gate;
+    node->gate_until = lease_ns + between(-12 * ms, 4 * ms);
+    node->state.silent = node->mute;
 }
 
 /* ----------------------------------------------------------------- takeoverd */
@@ -467,7 +492,28 @@ static void takeover_release(int n)
         node->state.changed_ns = w.now;
     node->state.state = HOLD_STATE_RELEASED;
     node->state.lease_ns = node->state.held = 0;
+    node->state.silent = false;
     node->lease_record = 0;
+}
+
+static void begin_term(int n)
+{
+    w.nodes[n].state.term = MAX(w.now, w.nodes[n].state.term + 1);
+}
+
+/* An order to serve that was given before this term, or is read late: the arbiter is asked. */
+static bool is_void(int n)
+{
+    struct node *node = &w.nodes[n];
+    const bool stale = w.now - node->order_sent > settings.takeover_after / 2;
+
+    if (node->order.term != node->state.term)
+        return true;
+    if (stale) {
+        begin_term(n);
+        publish_address(n);
+    }
+    return stale;
 }
 
 static void takeover_obey(int n)
@@ -477,6 +523,8 @@ static void takeover_obey(int n)
     const bool active = order->role == ROLE_ACTIVE && order->lease_ns > w.now && !order->searching;
     const enum hold_state before = node->state.state;
 
+    if (active && !node->plane && node->state.state != HOLD_STATE_FAILED && is_void(n))
+        return;
     if (order->role == ROLE_ACTIVE && !order->searching && !active)
         return; /* read too late: it gives no right, and ends none */
     if (!active) {
@@ -485,15 +533,18 @@ static void takeover_obey(int n)
     } else if (node->claim_broken) {
         /* Some of several, or none: what still answers was put up before. */
         set_plane(n, node->claim_partial && node->plane, order->epoch);
+        set_gate(n, order->quiet, order->lease_ns);
         node->state.state = HOLD_STATE_FAILED;
         node->state.lease_ns = node->lease_record = order->lease_ns;
         node->state.epoch = order->epoch;
         schedule(n, TAKEOVERD, LEASE_END, order->lease_ns - w.now, NULL);
     } else {
         set_plane(n, true, order->epoch);
+        set_gate(n, order->quiet, order->lease_ns);
         node->state.state = HOLD_STATE_HOLDING;
         node->state.epoch = order->epoch;
-        node->state.lease_ns = node->lease_record = order->lease_ns;
+        node->state.lease_ns = order->lease_ns;
+        node->lease_record = node->mute ? 0 : order->lease_ns;
         schedule(n, TAKEOVERD, LEASE_END, order->lease_ns - w.now, NULL);
     }
     node->state.change = order->change;
@@ -509,6 +560,7 @@ static void on_lease_end(int n)
 
     if (node->plane && node->state.lease_ns > 0 && w.now >= node->state.lease_ns) {
         tell("node %d: the lease ended", n);
+        begin_term(n);
         takeover_release(n);
         publish_address(n);
     }
@@ -521,7 +573,10 @@ static void start_takeoverd(int n)
     struct node *node = &w.nodes[n];
 
     node->order = (struct role_message){0};
-    node->state = (struct address_message){.state = HOLD_STATE_RELEASED, .epoch = node->plane_epoch};
+    node->state = (struct address_message){.state = HOLD_STATE_RELEASED,
+                                           .epoch = node->plane_epoch,
+                                           .gate = w.gate ? GATE_CONDITION_ON : GATE_CONDITION_OFF};
+    begin_term(n);
     if (node->plane && node->lease_record > w.now) { /* R1: it keeps what rightly stands */
         node->state.state = HOLD_STATE_HOLDING;
         node->state.held = 1;
@@ -586,7 +641,9 @@ static void send_heartbeats(int n)
 /* R5: an own stall is no silence of the peer's. Asked before anything is published, not only at the tick. */
 static void notice_stall(struct node *node)
 {
-    if (node->last_tick > 0 && w.now - node->last_tick > settings.heartbeat_interval + 5 * ms)
+    const int64_t since = MAX(node->last_tick, node->session - 1); /* it began then */
+
+    if (w.now - since > settings.heartbeat_interval + 5 * ms)
         node->counting_since = w.now;
 }
 
@@ -615,6 +672,7 @@ static void publish_peer(int n)
         .arbiter_age_us = h->arbiter_age / 1000,
         .lease_us = h->lease_left / 1000,
         .released = h->role.released,
+        .silent = h->role.silent,
         .held = h->role.held,
         .hold_version = h->role.hold_version,
         .unfit = !h->role.fit,
@@ -653,7 +711,7 @@ static void on_heartbeat(int n, const struct heartbeat *h, int64_t stamp)
     if (new_session)
         send_heartbeats(n);
     if (before.change != h->role.change || before.considered != h->role.considered ||
-        before.released != h->role.released || before.fit != h->role.fit ||
+        before.released != h->role.released || before.silent != h->role.silent || before.fit != h->role.fit ||
         before.hold_version != h->role.hold_version || before.epoch != h->role.epoch ||
         before.next_epoch != h->role.next_epoch || new_session || was_linked != (h->echo == node->session) ||
         node->role.suspicious || h->role.suspicious)
@@ -807,6 +865,7 @@ static void show_role(int n, const struct role_message *role)
     union payload *t = payload_new(), *h = payload_new();
 
     t->role = h->role = w.nodes[n].shown = *role;
+    t->role_sent = h->role_sent = w.now;
     send_on_bus(n, TAKEOVERD, ROLE_TO_TAKEOVERD, t);
     send_on_bus(n, HEARTBEATD, ROLE_TO_HEARTBEATD, h);
 }
@@ -820,6 +879,7 @@ static void show_role_again(int n, enum process to)
         return;
     p = payload_new();
     p->role = node->shown;
+    p->role_sent = w.now;
     send_on_bus(n, to, to == TAKEOVERD ? ROLE_TO_TAKEOVERD : ROLE_TO_HEARTBEATD, p);
 }
 
@@ -853,7 +913,9 @@ static void step(int n, struct arbiter_event *event)
     struct role_message role;
     if (arbiter_role(&node->arbiter, &role) &&
         (event->kind == EVENT_PEER || role.change != node->shown.change ||
-         role.considered != node->shown.considered || role.released != node->shown.released))
+         role.considered != node->shown.considered || role.released != node->shown.released ||
+         role.quiet != node->shown.quiet || role.silent != node->shown.silent ||
+         role.term != node->shown.term))
         show_role(n, &role);
 }
 
@@ -1032,6 +1094,7 @@ static void freeze(int n, int64_t duration)
 {
     tell("node %d: the machine stands still for %" PRId64 " ms", n, duration / ms);
     w.nodes[n].frozen_until = MAX(w.nodes[n].frozen_until, w.now + duration);
+    w.nodes[n].gate_until += duration; /* the kernel's clock stands still, too */
     w.stall_end = MAX(w.stall_end, w.now + duration);
     w.quiet_since = MAX(w.quiet_since, w.now + duration);
     if (w.nodes[n].plane || phase_serves(w.nodes[n].arbiter.phase))
@@ -1189,12 +1252,14 @@ static void dispatch(struct event *e)
         break;
     case ROLE_TO_TAKEOVERD:
         node->order = e->payload->role;
+        node->order_sent = e->payload->role_sent;
         takeover_obey(e->node);
         break;
     case ROLE_TO_HEARTBEATD: {
         const bool news = node->role.change != e->payload->role.change ||
                           node->role.considered != e->payload->role.considered ||
-                          node->role.released != e->payload->role.released || node->role_at == 0;
+                          node->role.released != e->payload->role.released ||
+                          node->role.silent != e->payload->role.silent || node->role_at == 0;
         node->role = e->payload->role;
         node->role_at = w.now;
         if (news)
@@ -1269,6 +1334,7 @@ static void run_seed(uint64_t seed)
     const int64_t settled = end_of_faults + 20 * NS_PER_S;
     int64_t first_start = 0;
     w.search_off = chance(15);
+    w.gate = chance(80);
     w.partition_end = w.trouble_end = w.stall_end = w.blind_end = w.plane_lost = -NS_PER_S * 3600;
     change_network(0, 0, 0, true);
     for (int n = 0; n < 2; n++) {

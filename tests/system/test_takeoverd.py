@@ -29,7 +29,7 @@ ROLE = {
     "role": "passive", "phase": "passive", "epoch": 0, "next_epoch": 0, "since_ns": 0, "lease_ns": 0, "rule": "test",
     "reason": "", "change": 1, "considered": 0, "searching": False, "suspicious": False, "fit": True, "unfit_reason": "",
     "held": False, "hold_version": 0, "hold_until_ns": 0, "offer": "none", "prefers": "none", "released": False,
-    "draining": False, "whole": True, "data_epoch": 0, "data_generation": 0, "services_failed": 0, "ready": True, "not_ready": "",
+    "term": 0, "yielding": False, "quiet": False, "silent": False, "draining": False, "whole": True, "data_epoch": 0, "data_generation": 0, "services_failed": 0, "ready": True, "not_ready": "",
     "reboot": False, "reboot_reason": "",
 }
 
@@ -153,6 +153,22 @@ class Arbiter:
         self.pub = self.context.socket(zmq.XPUB)
         self.pub.setsockopt(zmq.LINGER, 0)
         self.pub.bind(f"ipc://{self.path}/pub")
+        self.sub = self.context.socket(zmq.SUB)  # arbiterd hears takeoverd, and gives its term back
+        self.sub.setsockopt(zmq.RECONNECT_IVL, 5)
+        self.sub.connect(f"ipc://{run_dir}/bus/takeoverd/pub")
+        self.sub.subscribe(b"address")
+
+    def hear(self, timeout=0):
+        """Takes in what takeoverd said, waiting for a first word at most so many milliseconds."""
+        while self.sub.poll(timeout):
+            topic, text = self.sub.recv_multipart()
+            if topic == b"address":
+                self.role["term"] = json.loads(text)["term"]
+                timeout = 0
+
+    def wait_for_term(self, before):
+        """Until takeoverd has begun another term than `before`: it was started anew, or has lost the addresses."""
+        eventually("no new term", lambda: self.hear() or self.role["term"] not in (0, before))
 
     def wait_for_subscriber(self, timeout=5000):
         assert self.pub.poll(timeout), "takeoverd did not subscribe to role"
@@ -161,6 +177,7 @@ class Arbiter:
 
     def send(self, **fields):
         with self.lock:
+            self.hear(0 if self.role["term"] else 3000)
             self.role.update(fields)
             self.seq += 1
             envelope = {"v": 1, "node": "alpha", "from": "arbiterd", "seq": self.seq,
@@ -694,3 +711,47 @@ def test_many_addresses(lan, make, count):
     print(f"{count} addresses: up and announced {statistics.median(ups):.1f} ms ({max(ups):.1f} worst of 5), "
           f"gone {statistics.median(downs):.1f} ms ({max(downs):.1f})")
     assert statistics.median(ups) < 500
+
+
+def test_R12_after_a_lapse_old_orders_are_void(lan, make):
+    """arbiterd went on renewing while takeoverd stood still: nothing of that counts until it has heard of the lapse."""
+    node = make().start()
+    node.arbiter.active(7, lease_ms=200)
+    node.next(where=lambda m: m["state"] == "holding")
+    term = node.arbiter.role["term"]
+    pid = int(run("ip", "netns", "pids", lan.NODE).split()[0])
+    os.kill(pid, signal.SIGSTOP)
+    for _ in range(10):
+        node.arbiter.active(7, lease_ms=300)
+        time.sleep(0.04)
+    node.forget()
+    os.kill(pid, signal.SIGCONT)
+    released = node.next(where=lambda m: m["state"] == "released")
+    assert released["term"] != term and lan.addresses("eth0") == {PASSIVE4}
+    time.sleep(0.1)
+    assert lan.addresses("eth0") == {PASSIVE4}
+    node.arbiter.active(7, lease_ms=300)  # with the term that it heard
+    node.next(where=lambda m: m["state"] == "holding")
+
+
+def test_R13_quiet_addresses_take_traffic_and_answer_nothing(lan, make):
+    """Offering: who knows the way is served, who asks gets no answer, and nothing is announced."""
+    node = make().start()
+    node.arbiter.renew(7)
+    node.next(where=lambda m: m["state"] == "holding" and not m["silent"])
+    assert node.arbiter.renewing
+    node.arbiter.stop_renewing()
+    node.arbiter.role.update(quiet=True, phase="offering", change=2)
+    sniffer = Sniffer("far0")
+    node.arbiter.renew(7)
+    quiet = node.next(where=lambda m: m["silent"])
+    assert quiet["state"] == "holding" and quiet["change"] == 2
+    sniffer.frames()
+    time.sleep(0.7)
+    assert not gratuitous(sniffer.frames(), "203.0.113.10")
+    node.arbiter.stop_renewing()
+    node.arbiter.role.update(quiet=False, phase="active", change=3)
+    node.arbiter.renew(7)
+    node.next(where=lambda m: not m["silent"] and m["state"] == "holding" and m["change"] == 3)
+    node.arbiter.stop_renewing()
+    sniffer.close()

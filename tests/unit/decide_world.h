@@ -26,6 +26,7 @@ static struct {
     struct address_message address;
     bool deaf;           /* heartbeatd reports nothing */
     bool takeoverd_dead; /* takeoverd obeys nothing, says nothing */
+    bool gate;           /* it can shut the answers alone */
     char rules[4096];    /* every row that applied, in order */
     int saves;
 } w;
@@ -47,6 +48,7 @@ static const struct arbiter_settings lan = {
     .claim_time = MS(1000),
     .handover_time = MS(3000),
     .settle_time = MS(5000),
+    .linger = MS(50),
 };
 
 static void step(struct arbiter_event event);
@@ -84,6 +86,8 @@ static void obey(void)
     w.address.lease_ns = active ? w.role.lease_ns : 0;
     w.address.epoch = active ? w.role.epoch : w.address.epoch;
     w.address.change = w.role.change;
+    w.address.gate = w.gate ? GATE_CONDITION_ON : GATE_CONDITION_OFF;
+    w.address.silent = active && w.gate && w.role.quiet;
     step((struct arbiter_event){.kind = EVENT_ADDRESS, .address = &w.address});
 }
 

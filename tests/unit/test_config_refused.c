@@ -55,6 +55,7 @@ static const struct broken {
     {CLUSTER, "    reboot-command = {a}\n    reboot-command = {b}\n", 3, "given twice (first on line 2)",
      "keep one"},
     {IN_SERVICE, "    when = active when = always\n", 20, "\"when\" is given twice", "keep one"},
+    {IN_SERVICE, "    when = always exclusive = true\n", 20, "cannot be exclusive with when = always", "when = active"},
     {"node \"beta\" { passive", "node \"beta\" { device = a device = b passive", 11,
      "\"device\" is given twice", "keep one"},
     {CLUSTER, "    profil = lan\n", 2, "unknown key \"profil\" in cluster", "did you mean \"profile\"?"},

@@ -243,7 +243,6 @@ def test_L13_a_switch_with_a_quiet_service_leaves_no_conflict(lab, mode):
     assert_switched_without_loss(lab)
 
 
-@pytest.mark.xfail(strict=True, reason="`exclusive` does nothing yet: what the service writes between the drain and its stop comes too late")
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 def test_L13_a_switch_with_a_busy_exclusive_service_leaves_no_conflict(lab, mode):
     """It writes until it is stopped, and what it wrote last is on the other node before it starts there."""

@@ -139,6 +139,25 @@ static void put_addresses(const struct view *view, const char *channel)
     }
 }
 
+/* Whether a router has confirmed that the active addresses are here. */
+static void put_told(const struct view *view, const char *channel, const char *router)
+{
+    const struct address_channel_message *addresses =
+        model_get(view->model, &address_channel_type, channel, view->now_ns);
+
+    for (size_t i = 0; addresses && i < addresses->routers_count; i++) {
+        const struct told_router *told = &addresses->routers[i];
+        if (strcmp(told->address, router) != 0 || told->asked == 0)
+            continue;
+        fputs(", ", view->paper->out);
+        if (told->confirmed == told->asked)
+            paper_print(view->paper, TINT_GOOD, "knows the owner");
+        else
+            paper_print(view->paper, TINT_BAD, "has not confirmed the owner of %" PRId64 " of %" PRId64,
+                        told->asked - told->confirmed, told->asked);
+    }
+}
+
 static void put_routers(const struct view *view, const char *channel)
 {
     const struct model_topic *topic;
@@ -152,6 +171,7 @@ static void put_routers(const struct view *view, const char *channel)
         put_verdict(view, router->answering, "answers", "silent");
         if (router->missed > 0)
             fprintf(view->paper->out, ", %" PRId64 " missed", router->missed);
+        put_told(view, channel, router->address);
         fputc('\n', view->paper->out);
     }
 }

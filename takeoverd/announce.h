@@ -6,6 +6,10 @@
  * IPv6: an unsolicited Neighbor Advertisement to all nodes, with the flags router and override and the option
  * target link-layer address (RFC 4861, section 7.2.6).
  *
+ * A question asks one neighbour from an active address, so that its answer shows that it knows where that
+ * is: an ARP request, or a Neighbor Solicitation with the option source link-layer address (RFC 4861,
+ * section 7.2.2).
+ *
  * Pure: bytes in, bytes out. */
 #pragma once
 #include "common/net.h"
@@ -24,3 +28,20 @@ struct announce_frame {
  */
 size_t announce_build(const struct net_address *address, const struct mac *mac,
                       struct announce_frame frames[static ANNOUNCE_FRAMES_MAX]);
+
+/* `own`, which lives at `mac`, asks for `neighbour`: there alone if `neighbour_mac` is not zero, else all.
+ * Both addresses are of one family. */
+void announce_ask(const struct net_address *own, const struct mac *mac, const struct net_address *neighbour,
+                  const struct mac *neighbour_mac, struct announce_frame *frame);
+
+/* What a frame says about neighbours. */
+struct announce_heard {
+    bool question;           /* `from` asks for `to`; else it answers to it */
+    struct net_address from; /* with the prefix of a host */
+    struct mac mac;          /* of `from` */
+    struct net_address to;
+};
+
+/* Reads an Ethernet frame: ARP for IPv4, a Neighbor Solicitation, or a solicited Neighbor Advertisement. 0,
+ * or -EBADMSG: none of these, cut off, from nobody's address, or about itself only (an announcement). */
+int announce_parse(const uint8_t *frame, size_t size, struct announce_heard *heard);

@@ -15,21 +15,22 @@
 #include "takeoverd/lease_file.h"
 #include "takeoverd/lifetime.h"
 #include "takeoverd/prepare.h"
+#include "takeoverd/repairs.h"
 #include "takeoverd/report.h"
 #include "takeoverd/wanted.h"
 #include "takeoverd/words.h"
 
-enum { ROUNDS_MAX = 4, REPAIRS_MAX = 5, STOP_TRIES = 3 };
+enum { ROUNDS_MAX = 4, STOP_TRIES = 3 };
 
 static const int64_t grace_ns = NS_PER_MS;
 static const int64_t retry_after_ns = 200 * NS_PER_MS;
-static const int64_t repair_window_ns = 10 * NS_PER_S;
 static const int64_t audit_interval_ns = 10 * NS_PER_S;
 
 struct holder {
     struct daemon *daemon;
     struct adapters *adapters;
     struct announcer *announcer;
+    struct asker *asker;
     struct gate *gate; /* NULL: lease-gate = off */
     struct lifetime *lifetime;
     struct report *report;
@@ -54,8 +55,7 @@ struct holder {
     struct role_message claim; /* claim_waits: as last renewed, and what it came with */
     char claim_cause[CAUSE_MAX];
 
-    int64_t repairs_ns[REPAIRS_MAX]; /* a ring */
-    size_t repair_at;
+    struct repairs repairs;
 
     struct lease_file file;
 };
@@ -212,6 +212,23 @@ static bool show(struct holder *h, bool always)
     return changed && state != HOLD_STATE_FAILED;
 }
 
+/* Shouts, and asks whether it was heard. */
+static bool proclaim(struct holder *h, unsigned channels)
+{
+    if (!announcer_start(h->announcer, channels))
+        return false;
+    h->state.announced_ns = clock_now_ns();
+    asker_begin(h->asker, channels);
+    return true;
+}
+
+static void on_asker_news(void *userdata)
+{
+    struct holder *h = userdata;
+
+    report_tell(h->report, h->active, h->cause[0] ? h->cause : NULL);
+}
+
 /* Announces where there is more than before, and what came up. Says what it did, for the log. */
 static const char *announce(struct holder *h, const size_t before[], const size_t after[])
 {
@@ -221,14 +238,9 @@ static const char *announce(struct holder *h, const size_t before[], const size_
     for (size_t i = 0; i < h->plan.channel_count; i++)
         if (after[i] > before[i])
             channels |= 1u << i;
-    if (!h->active)
-        announcer_stop(h->announcer);
     if (!h->active || channels == 0)
         return "as they were";
-    if (!announcer_start(h->announcer, channels))
-        return "not yet announced";
-    h->state.announced_ns = clock_now_ns();
-    return "announced";
+    return proclaim(h, channels) ? "announced" : "not yet announced";
 }
 
 /* Brings the kernel to what is wanted now; `why` says in the log what for; `always`: the bus waits for an
@@ -257,33 +269,20 @@ static void settle(struct holder *h, const char *why, bool always)
 
 /* -------------------------------------------------------------- repairing */
 
-/* At most REPAIRS_MAX in a window: who fights over an address shall not do it at full speed. */
-static bool may_repair(struct holder *h)
-{
-    int64_t *const oldest_ns = &h->repairs_ns[h->repair_at];
-    const int64_t now_ns = clock_now_ns();
-
-    if (*oldest_ns != 0 && now_ns - *oldest_ns < repair_window_ns) {
-        loop_set_timer(h->retry_timer, *oldest_ns + repair_window_ns);
-        return false;
-    }
-    *oldest_ns = now_ns;
-    h->repair_at = (h->repair_at + 1) % REPAIRS_MAX;
-    return true;
-}
-
 static void repair(struct holder *h, const struct plan_operation *first)
 {
     char what[160];
 
     words_operation(h->daemon->config, &h->plan, first, what, sizeof what);
-    if (may_repair(h)) {
+    const int64_t again_ns = repairs_allow(&h->repairs, clock_now_ns());
+    if (again_ns == 0) {
         log_warning("%s was %s by something else: put right", what, adds(first) ? "removed" : "added");
         settle(h, "it was repaired", false);
         return;
     }
     snprintf(h->trouble, sizeof h->trouble, "%.150s: something else keeps %s it", what,
              adds(first) ? "removing" : "adding");
+    loop_set_timer(h->retry_timer, again_ns);
     show(h, false);
 }
 
@@ -361,8 +360,10 @@ static void set_gate(struct holder *h)
 
     gate_set(h->gate, state, h->lease_ns);
     h->state.silent = h->gate && state == GATE_TRAFFIC && !gate_error(h->gate)[0];
-    if (h->state.silent)
+    if (h->state.silent || !h->active) {
         announcer_stop(h->announcer);
+        asker_end(h->asker);
+    }
 }
 
 static void become(struct holder *h, bool active, const char *why)
@@ -416,8 +417,8 @@ static void set_lease(struct holder *h, int64_t lease_ns)
 static void confirm(struct holder *h, bool new_epoch)
 {
     set_gate(h);
-    if (new_epoch && announcer_start(h->announcer, (1u << h->plan.channel_count) - 1))
-        h->state.announced_ns = clock_now_ns();
+    if (new_epoch && !h->quiet)
+        proclaim(h, (1u << h->plan.channel_count) - 1);
     tell(h);
 }
 
@@ -602,7 +603,9 @@ static int open_all(struct holder *h)
     if (r == 0)
         r = announcer_open(d->loop, &h->plan, h->adapters, &h->announcer);
     if (r == 0)
-        r = report_open(d->config, &h->plan, h->announcer, d->bus, &h->report);
+        r = asker_open(d->loop, d->config, &h->plan, h->adapters, on_asker_news, h, &h->asker);
+    if (r == 0)
+        r = report_open(d->config, &h->plan, h->announcer, h->asker, d->bus, &h->report);
     if (r < 0)
         log_error("cannot open the network interfaces of the kernel (rtnetlink, packet socket): %s",
                   strerror(-r));
@@ -680,6 +683,7 @@ void holder_free(struct holder *h)
     report_free(h->report);
     gate_free(h->gate, h->state.state == HOLD_STATE_RELEASED);
     lifetime_free(h->lifetime);
+    asker_free(h->asker);
     announcer_free(h->announcer);
     adapters_free(h->adapters);
     wanted_free(&h->plan);

@@ -68,6 +68,15 @@ static struct plan_address *find_address(const struct plan *plan, int link, cons
     return bsearch(&key, plan->addresses, plan->address_count, sizeof key, plan_compare);
 }
 
+const struct plan_address *plan_find(const struct plan *plan, int channel, const struct net_address *address)
+{
+    const struct plan_address key = {.address = *address, .channel = channel};
+
+    if (plan->address_count == 0)
+        return NULL;
+    return bsearch(&key, plan->addresses, plan->address_count, sizeof key, plan_compare);
+}
+
 bool plan_see_address(struct plan *plan, int link, const struct net_address *address, bool secondary)
 {
     struct plan_address *found = find_address(plan, link, address);

@@ -82,6 +82,10 @@ bool plan_see_route(struct plan *plan, int link, const struct net_address *to, c
                     bool there);
 void plan_forget(struct plan *plan);
 
+/* The address of a channel, active or passive, whatever the prefix; NULL: it is none of the configuration's.
+ */
+const struct plan_address *plan_find(const struct plan *plan, int channel, const struct net_address *address);
+
 /* Channel `channel` has another adapter, or none (0): what was held there is forgotten. */
 void plan_set_link(struct plan *plan, int channel, int link);
 

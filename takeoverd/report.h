@@ -4,12 +4,13 @@
 #include "common/bus.h"
 #include "common/config.h"
 #include "takeoverd/announcer.h"
+#include "takeoverd/asker.h"
 
 struct report;
 
 /* All of these are kept by reference. 0 or a negative errno; the caller frees. */
 int report_open(const struct config *config, const struct plan *plan, const struct announcer *announcer,
-                struct bus *bus, struct report **report);
+                const struct asker *asker, struct bus *bus, struct report **report);
 void report_free(struct report *report);
 
 /* Publishes the channels that are not as last told; `active`: the active addresses are wanted. */

@@ -1,4 +1,5 @@
 /* announce: every byte of the frames. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -72,10 +73,87 @@ static void test_no_address(void **state)
     assert_int_equal(announce_build(&(struct net_address){0}, &mac, frames), 0);
 }
 
+static void ask(const char *own, const char *neighbour, const struct mac *neighbour_mac,
+                struct announce_frame *frame)
+{
+    struct net_address from, to;
+
+    assert_int_equal(net_address_parse(own, &from), 0);
+    assert_int_equal(net_address_parse(neighbour, &to), 0);
+    announce_ask(&from, &mac, &to, neighbour_mac, frame);
+}
+
+static void test_a_question_by_arp(void **state)
+{
+    static const uint8_t expected[] = {
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0x00, 0x5e, 0x10, 0x00, 0x01, 0x08, 0x06, /* Ethernet */
+        0x00, 0x01, 0x08, 0x00, 0x06, 0x04, 0x00, 0x01,                                     /* request */
+        0x02, 0x00, 0x5e, 0x10, 0x00, 0x01, 203,  0,    113,  10,                           /* sender */
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 203,  0,    113,  1,                            /* target */
+    };
+    static const struct mac nobody, there = {{2, 0, 0, 0, 0, 9}};
+    struct announce_frame frame;
+
+    (void)state;
+    ask("203.0.113.10/24", "203.0.113.1", &nobody, &frame);
+    assert_int_equal(frame.size, sizeof expected);
+    assert_memory_equal(frame.bytes, expected, sizeof expected);
+    ask("203.0.113.10/24", "203.0.113.1", &there, &frame);
+    assert_memory_equal(frame.bytes, there.bytes, 6);
+    assert_memory_equal(frame.bytes + 6, expected + 6, sizeof expected - 6);
+}
+
+/* RFC 4861, section 7.2.2: to the solicited-node address, with the option source link-layer address. */
+static void test_a_question_by_neighbour_discovery(void **state)
+{
+    static const struct mac nobody, there = {{2, 0, 0, 0, 0, 9}};
+    struct announce_frame frame;
+    struct announce_heard heard;
+
+    (void)state;
+    ask("2001:db8::10/64", "2001:db8::ab:cdef", &nobody, &frame);
+    assert_int_equal(frame.size, 86);
+    assert_memory_equal(frame.bytes, "\x33\x33\xff\xab\xcd\xef", 6);
+    assert_memory_equal(frame.bytes + 38, "\xff\x02\0\0\0\0\0\0\0\0\0\x01\xff\xab\xcd\xef", 16);
+    assert_int_equal(frame.bytes[21], 255);
+    assert_int_equal(frame.bytes[54], 135);
+    assert_memory_equal(frame.bytes + 78, "\x01\x01\x02\x00\x5e\x10\x00\x01", 8);
+    assert_int_equal(announce_parse(frame.bytes, frame.size, &heard), 0);
+    assert_true(heard.question && mac_equal(&heard.mac, &mac));
+    ask("2001:db8::10/64", "2001:db8::1", &there, &frame);
+    assert_memory_equal(frame.bytes, there.bytes, 6);
+    assert_memory_equal(frame.bytes + 38, "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01", 16);
+}
+
+static void test_what_is_heard(void **state)
+{
+    static const struct mac nobody;
+    struct announce_frame frame, frames[ANNOUNCE_FRAMES_MAX];
+    struct announce_heard heard;
+
+    (void)state;
+    ask("203.0.113.10/24", "203.0.113.1", &nobody, &frame);
+    frame.bytes[21] = 2; /* as an answer */
+    assert_int_equal(announce_parse(frame.bytes, frame.size, &heard), 0);
+    assert_false(heard.question);
+    for (size_t size = 0; size < frame.size; size++)
+        assert_int_equal(announce_parse(frame.bytes, size, &heard), -EBADMSG);
+    build("203.0.113.10", frames); /* an announcement is neither */
+    assert_int_equal(announce_parse(frames[0].bytes, frames[0].size, &heard), -EBADMSG);
+    build("2001:db8::10", frames);
+    assert_int_equal(announce_parse(frames[0].bytes, frames[0].size, &heard), -EBADMSG);
+    ask("2001:db8::10/64", "2001:db8::1", &nobody, &frame);
+    frame.bytes[21] = 254; /* forwarded: from another network */
+    assert_int_equal(announce_parse(frame.bytes, frame.size, &heard), -EBADMSG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arp),
+        cmocka_unit_test(test_a_question_by_arp),
+        cmocka_unit_test(test_a_question_by_neighbour_discovery),
+        cmocka_unit_test(test_what_is_heard),
         cmocka_unit_test(test_neighbor_advertisement),
         cmocka_unit_test(test_no_address),
     };

@@ -1,0 +1,25 @@
+/* asker: asks routers and neighbours from the active addresses until they have answered (confirm.h).
+ *
+ * It listens on the passive node, too: who asks for an active address there will want to know when it moves.
+ */
+#pragma once
+#include "common/loop.h"
+#include "takeoverd/adapters.h"
+#include "takeoverd/confirm.h"
+
+struct asker;
+
+/* `config`, `plan` and `adapters` are kept by reference. `on_news` is called when a tally has changed. 0 or a
+ * negative errno; the caller frees, after the loop. */
+int asker_open(struct loop *loop, const struct config *config, const struct plan *plan,
+               const struct adapters *adapters, void (*on_news)(void *userdata), void *userdata,
+               struct asker **asker);
+void asker_free(struct asker *asker);
+
+/* The active addresses of `channels` (a bit each) were just announced: asks on. */
+void asker_begin(struct asker *asker, unsigned channels);
+void asker_end(struct asker *asker);
+
+/* What became of it, for a router of the channel by its place in the configuration, or for all neighbours
+ * (-1). */
+struct confirm_tally asker_count(const struct asker *asker, int channel, int router);

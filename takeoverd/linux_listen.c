@@ -1,0 +1,97 @@
+#include "takeoverd/listen.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    FRAME_MAX = 128,
+    ADDRESSES_MAX = 250, /* in a filter, whose jumps count up to 255; beyond that all ARP is heard */
+    ARP_TARGET_AT = 38,
+    IPV6_NEXT_AT = 20,
+    ICMPV6_TYPE_AT = 54,
+};
+
+#define PASS BPF_STMT(BPF_RET | BPF_K, FRAME_MAX)
+#define DROP BPF_STMT(BPF_RET | BPF_K, 0)
+
+static int attach(int fd, struct sock_filter *code, size_t count)
+{
+    const struct sock_fprog program = {.len = (unsigned short)count, .filter = code};
+
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
+}
+
+/* Frames whose target is an active address: questions for it, and answers to it. */
+static int filter_arp(int fd, const struct plan *plan)
+{
+    struct sock_filter code[2 * ADDRESSES_MAX + 2];
+    size_t n = 0;
+
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARP_TARGET_AT);
+    for (size_t i = 0; i < plan->address_count; i++) {
+        const struct plan_address *a = &plan->addresses[i];
+        if (!a->active || a->address.family != AF_INET)
+            continue;
+        if (n + 3 > ARRAY_LENGTH(code))
+            return 0;
+        code[n++] =
+            (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ntohl(a->address.v4.s_addr), 0, 1);
+        code[n++] = (struct sock_filter)PASS;
+    }
+    code[n++] = (struct sock_filter)DROP;
+    return attach(fd, code, n);
+}
+
+static int filter_discovery(int fd)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, IPV6_NEXT_AT),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMPV6, 0, 3),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, ICMPV6_TYPE_AT),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 135, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 136, 1, 0),
+        DROP,
+        PASS,
+    };
+
+    return attach(fd, code, ARRAY_LENGTH(code));
+}
+
+int listen_open(int family, const struct plan *plan)
+{
+    const int protocol = family == AF_INET ? ETH_P_ARP : ETH_P_IPV6, on = 1;
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return -errno;
+    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on);
+    /* The filter first: nothing gets in before it. */
+    const struct sockaddr_ll all = {.sll_family = AF_PACKET, .sll_protocol = htons((uint16_t)protocol)};
+    int r = family == AF_INET ? filter_arp(fd, plan) : filter_discovery(fd);
+    if (r == 0 && bind(fd, (const struct sockaddr *)&all, sizeof all) < 0)
+        r = -errno;
+    if (r == 0)
+        return fd;
+    close(fd);
+    return r;
+}
+
+int listen_next(int fd, int *link, struct announce_heard *heard)
+{
+    uint8_t frame[FRAME_MAX];
+    struct sockaddr_ll from;
+    socklen_t from_size = sizeof from;
+    ssize_t n;
+
+    do
+        n = recvfrom(fd, frame, sizeof frame, MSG_DONTWAIT, (struct sockaddr *)&from, &from_size);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return 0; /* also ENETDOWN, told once when an adapter goes */
+    *link = from.sll_ifindex;
+    return from.sll_pkttype == PACKET_OUTGOING || announce_parse(frame, (size_t)n, heard) < 0 ? -EBADMSG : 1;
+}

@@ -17,7 +17,9 @@ static bool own_lease_still_stands(const struct arbiter *a)
 /* After an offer, with nothing answering from here any more, the peer is meant to have one. */
 static bool peer_has_higher_epoch(const struct arbiter *a)
 {
-    return peer_linked(a) && phase_serves(a->peer.phase) && a->peer.epoch > a->epoch && !a->silent;
+    if (a->silent)
+        return false;
+    return peer_linked(a) && phase_serves(a->peer.phase) && a->peer.epoch > a->epoch;
 }
 
 static bool lapsed_and_answered(const struct arbiter *a)

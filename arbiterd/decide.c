@@ -36,10 +36,12 @@ static bool lapsed_but_alone(const struct arbiter *a)
 {
     if (a->lapsed == 0 || a->observed <= a->lapsed || a->now < a->no_renewal_before || peer_serves(a))
         return false;
-    /* A peer that knows that the lease ran out waits all of takeover-after again from then on. */
-    if (peer_linked(a) && peer_arbiter_alive(a))
-        return a->peer.considered == a->change;
     const int64_t listened = a->observed - MAX(a->lapsed, a->peer.counting_since_ns);
+    /* A peer that knows that the lease ran out waits all of takeover-after again from then on. One that never
+     * says so does not hear this node any more (a path that works in one direction), and did not take over. */
+    if (peer_linked(a) && peer_arbiter_alive(a))
+        return a->peer.considered == a->change ||
+               (search_unanswered_since(a, a->lapsed) && listened >= 2 * a->set.search_time);
     return (search_unanswered_since(a, a->lapsed) && listened >= 2 * a->set.heartbeat_interval) ||
            (search_clear(a) && listened >= a->set.search_time);
 }

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+from failover import bench_failover
 from keepalived import FORMS, Keepalived
 from lab.lab import Lab
 from lab.network import ACTIVE, NODES
@@ -168,7 +169,7 @@ def bench_service(times):
         daemon.wait(5)
 
 
-BENCHES = {"service": bench_service, "sync": bench_sync, "traps": bench_traps}
+BENCHES = {"failover": bench_failover, "service": bench_service, "sync": bench_sync, "traps": bench_traps}
 
 
 def main():

@@ -30,7 +30,7 @@ _INSTANCE = """vrrp_instance %(name)s {
     state BACKUP
     nopreempt
     interface %(device)s
-    virtual_router_id %(id)d
+%(more)s    virtual_router_id %(id)d
     priority %(priority)d
     advert_int %(advert_s)s
     virtual_ipaddress {
@@ -38,6 +38,14 @@ _INSTANCE = """vrrp_instance %(name)s {
     }
     track_script { service }
 }
+"""
+
+# A cable between two machines has no carrier when one of them has no power: that is no fault of the other one.
+_LINE = """    dont_track_primary
+    track_interface {
+        outside
+        inside
+    }
 """
 
 FORMS = {
@@ -61,22 +69,33 @@ class Keepalived:
         text = _GLOBAL % values
         if self.form["one"]:
             addresses = "\n".join("        %s/24 dev %s" % (ACTIVE[channel], channel) for channel in CHANNELS)
-            return text + _INSTANCE % dict(values, name="all", device="reserved", id=51, addresses=addresses)
+            return text + _INSTANCE % dict(values, name="all", device="reserved", id=51, addresses=addresses, more=_LINE)
         for number, channel in enumerate(CHANNELS):
-            text += _INSTANCE % dict(values, name=channel, device=channel, id=61 + number,
+            text += _INSTANCE % dict(values, name=channel, device=channel, id=61 + number, more="",
                                      addresses="        %s/24 dev %s" % (ACTIVE[channel], channel))
         return text + "vrrp_sync_group both { group { %s } }\n" % " ".join(CHANNELS)
 
     def start(self):
         for node in NODES:
-            base = os.path.join(self.lab.dir, "keepalived-" + node)
-            with open(base + ".conf", "w") as out:
-                out.write(self._text(node))
-            with open(base + ".log", "ab") as log:
-                words = ["keepalived", "--dont-fork", "--log-console", "--use-file", base + ".conf", "--vrrp",
-                         "--pid", base + ".pid", "--vrrp_pid", base + ".vrrp"]
-                self.processes[node] = subprocess.Popen(self.lab.network.exec(node, *words), stdout=log, stderr=log,
-                                                        stdin=subprocess.DEVNULL, start_new_session=True)
+            self.begin(node)
+
+    def begin(self, node):
+        base = os.path.join(self.lab.dir, "keepalived-" + node)
+        for suffix in (".pid", ".vrrp"):
+            if os.path.exists(base + suffix):  # of one that was killed
+                os.unlink(base + suffix)
+        with open(base + ".conf", "w") as out:
+            out.write(self._text(node))
+        with open(base + ".log", "ab") as log:
+            words = ["keepalived", "--dont-fork", "--log-console", "--use-file", base + ".conf", "--vrrp",
+                     "--pid", base + ".pid", "--vrrp_pid", base + ".vrrp"]
+            self.processes[node] = subprocess.Popen(self.lab.network.exec(node, *words), stdout=log, stderr=log,
+                                                    stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def end(self, node):
+        process = self.processes.pop(node)
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
 
     def owner(self):
         """The node that has the active addresses; None while none or both have them."""

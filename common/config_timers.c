@@ -18,7 +18,7 @@ const struct config_timer config_timer_table[CONFIG_TIMERS] = {
     TIMER("search-interval", search_interval, MS(200), MS(50), S(1), MS(10)),
     TIMER("search-interval-quick", search_interval_quick, MS(10), MS(10), MS(50), MS(1)),
     TIMER("router-interval", router_interval, MS(200), MS(100), S(2), MS(10)),
-    TIMER("router-interval-quick", router_interval_quick, MS(10), MS(10), MS(50), MS(1)),
+    TIMER("router-interval-quick", router_interval_quick, MS(10), MS(2), MS(50), MS(1)),
     TIMER("claim-time", claim_time, S(1), MS(500), S(5), MS(10)),
     TIMER("linger", linger, MS(50), MS(10), MS(500), 0),
     TIMER("handover-time", handover_time, S(3), S(3), S(15), MS(10)),

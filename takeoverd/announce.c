@@ -3,22 +3,15 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/nd.h"
+
 enum {
     ETHERNET_SIZE = 14,
     ETHERTYPE_ARP_ = 0x0806,
     ETHERTYPE_IPV6_ = 0x86DD,
+    ARP_SIZE = 28,
     ARP_REQUEST = 1,
     ARP_REPLY = 2,
-    ARP_SIZE = 28,
-    IPV6_SIZE = 40,
-    HOP_LIMIT = 255, /* of neighbour discovery: nobody has forwarded it (RFC 4861, section 7.1) */
-    ICMPV6_NEIGHBOR_SOLICITATION = 135,
-    ICMPV6_NEIGHBOR_ADVERTISEMENT = 136,
-    OPTION_SOURCE = 1,
-    OPTION_TARGET = 2,
-    NA_SOLICITED = 0x40,
-    NA_ROUTER_OVERRIDE = 0xA0,
-    NA_SIZE = 24 + 8, /* with one option */
 };
 
 /* Writes bytes one after the other. */
@@ -67,74 +60,12 @@ static void build_arp(const struct net_address *address, const struct mac *mac, 
     put_arp(frame, operation, mac, address, &target, address);
 }
 
-/* The Internet checksum (RFC 1071) over the pseudo-header of RFC 8200, section 8.1, and the message. */
-static unsigned checksum_icmpv6(const uint8_t addresses[32], const uint8_t *message, size_t size)
-{
-    uint32_t sum = (uint32_t)size + IPPROTO_ICMPV6;
-
-    for (size_t i = 0; i < 32; i += 2)
-        sum += (uint32_t)(addresses[i] << 8 | addresses[i + 1]);
-    for (size_t i = 0; i < size; i += 2)
-        sum += (uint32_t)(message[i] << 8 | message[i + 1]);
-    while (sum >> 16)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return ~sum & 0xffff;
-}
-
-/* A message of neighbour discovery with one option; `to` and `to_mac` are where it goes. */
-static void put_discovery(struct announce_frame *frame, const struct net_address *from, const struct mac *mac,
-                          const uint8_t to[16], const uint8_t to_mac[6], const uint8_t head[8],
-                          const struct net_address *target, uint8_t option)
-{
-    put_ethernet(frame, to_mac, mac, ETHERTYPE_IPV6_);
-    put(frame, (uint8_t[]){0x60, 0, 0, 0}, 4);
-    put16(frame, NA_SIZE);
-    put(frame, (uint8_t[]){IPPROTO_ICMPV6, HOP_LIMIT}, 2);
-    put(frame, &from->v6, 16);
-    put(frame, to, 16);
-    uint8_t *const message = frame->bytes + frame->size;
-    put(frame, head, 8);
-    put(frame, &target->v6, 16);
-    put(frame, (uint8_t[]){option, 1}, 2); /* of 8 bytes */
-    put(frame, mac->bytes, 6);
-    const unsigned sum = checksum_icmpv6(frame->bytes + ETHERNET_SIZE + 8, message, NA_SIZE);
-    message[2] = (uint8_t)(sum >> 8);
-    message[3] = (uint8_t)sum;
-}
-
-static void build_advertisement(const struct net_address *address, const struct mac *mac,
-                                struct announce_frame *frame)
-{
-    static const uint8_t all_nodes_mac[6] = {0x33, 0x33, 0, 0, 0, 1};
-    static const uint8_t all_nodes[16] = {0xff, 0x02, [15] = 1};
-    static const uint8_t head[8] = {ICMPV6_NEIGHBOR_ADVERTISEMENT, [4] = NA_ROUTER_OVERRIDE};
-
-    put_discovery(frame, address, mac, all_nodes, all_nodes_mac, head, address, OPTION_TARGET);
-}
-
-/* To the solicited-node address (RFC 4291, section 2.7.1), or to the one whose MAC address is known. */
-static void build_solicitation(const struct net_address *own, const struct mac *mac,
-                               const struct net_address *neighbour, const struct mac *neighbour_mac,
-                               struct announce_frame *frame)
-{
-    static const uint8_t head[8] = {ICMPV6_NEIGHBOR_SOLICITATION};
-    const uint8_t *const last = neighbour->v6.s6_addr + 13;
-    uint8_t to[16] = {0xff, 0x02, [11] = 1, [12] = 0xff}, to_mac[6] = {0x33, 0x33, 0xff};
-
-    memcpy(to + 13, last, 3);
-    memcpy(to_mac + 3, last, 3);
-    if (!mac_is_zero(neighbour_mac)) {
-        memcpy(to, &neighbour->v6, 16);
-        memcpy(to_mac, neighbour_mac->bytes, 6);
-    }
-    put_discovery(frame, own, mac, to, to_mac, head, neighbour, OPTION_SOURCE);
-}
-
 size_t announce_build(const struct net_address *address, const struct mac *mac,
                       struct announce_frame frames[static ANNOUNCE_FRAMES_MAX])
 {
     if (address->family == AF_INET6) {
-        build_advertisement(address, mac, &frames[0]);
+        nd_pack_announcement(address, mac, frames[0].bytes);
+        frames[0].size = ND_FRAME_BYTES;
         return 1;
     }
     if (address->family != AF_INET)
@@ -151,7 +82,8 @@ void announce_ask(const struct net_address *own, const struct mac *mac, const st
 
     frame->size = 0;
     if (own->family == AF_INET6) {
-        build_solicitation(own, mac, neighbour, neighbour_mac, frame);
+        nd_pack_solicitation(own, mac, neighbour, neighbour_mac, frame->bytes);
+        frame->size = ND_FRAME_BYTES;
         return;
     }
     put_ethernet(frame, mac_is_zero(neighbour_mac) ? everybody : neighbour_mac->bytes, mac, ETHERTYPE_ARP_);
@@ -170,14 +102,6 @@ static struct net_address host4(const uint8_t *at)
     struct net_address address = {.family = AF_INET, .prefix = 32};
 
     memcpy(&address.v4, at, 4);
-    return address;
-}
-
-static struct net_address host6(const uint8_t *at)
-{
-    struct net_address address = {.family = AF_INET6, .prefix = 128};
-
-    memcpy(&address.v6, at, 16);
     return address;
 }
 
@@ -202,18 +126,16 @@ static int parse_arp(const uint8_t *arp, size_t size, struct announce_heard *hea
     return 0;
 }
 
-static int parse_discovery(const uint8_t *ip, size_t size, struct announce_heard *heard)
+static int parse_discovery(const uint8_t *frame, size_t size, struct announce_heard *heard)
 {
-    if (size < IPV6_SIZE + 24 || ip[0] >> 4 != 6 || ip[6] != IPPROTO_ICMPV6 || ip[7] != HOP_LIMIT ||
-        get16(ip + 4) < 24 || get16(ip + 4) > size - IPV6_SIZE || ip[IPV6_SIZE + 1] != 0)
+    struct nd nd;
+
+    if (nd_parse(frame, size, &nd) < 0 || (nd.kind == ND_ADVERTISEMENT && !nd.solicited))
         return -EBADMSG;
-    const uint8_t *const message = ip + IPV6_SIZE;
-    const struct net_address target = host6(message + 8);
-    heard->question = message[0] == ICMPV6_NEIGHBOR_SOLICITATION;
-    heard->from = heard->question ? host6(ip + 8) : target;
-    heard->to = heard->question ? target : host6(ip + 24);
-    const bool answer = message[0] == ICMPV6_NEIGHBOR_ADVERTISEMENT && (message[4] & NA_SOLICITED);
-    return heard->question || answer ? 0 : -EBADMSG;
+    heard->question = nd.kind == ND_SOLICITATION;
+    heard->from = heard->question ? nd.from : nd.target;
+    heard->to = heard->question ? nd.target : nd.to;
+    return 0;
 }
 
 int announce_parse(const uint8_t *frame, size_t size, struct announce_heard *heard)
@@ -227,7 +149,7 @@ int announce_parse(const uint8_t *frame, size_t size, struct announce_heard *hea
     if (get16(frame + 12) == ETHERTYPE_ARP_)
         r = parse_arp(frame + ETHERNET_SIZE, size - ETHERNET_SIZE, heard);
     else if (get16(frame + 12) == ETHERTYPE_IPV6_)
-        r = parse_discovery(frame + ETHERNET_SIZE, size - ETHERNET_SIZE, heard);
+        r = parse_discovery(frame, size, heard);
     if (r < 0)
         return r;
     const bool real = !mac_is_zero(&heard->mac) && !(heard->mac.bytes[0] & 1) && !is_nobody(&heard->from);

@@ -122,7 +122,7 @@ static void test_a_question_by_neighbour_discovery(void **state)
     assert_true(heard.question && mac_equal(&heard.mac, &mac));
     ask("2001:db8::10/64", "2001:db8::1", &there, &frame);
     assert_memory_equal(frame.bytes, there.bytes, 6);
-    assert_memory_equal(frame.bytes + 38, "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01", 16);
+    assert_memory_equal(frame.bytes + 38, "\xff\x02\0\0\0\0\0\0\0\0\0\x01\xff\0\0\x01", 16);
 }
 
 static void test_what_is_heard(void **state)

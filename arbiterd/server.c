@@ -191,8 +191,7 @@ static void fill_settings(const struct config *config, struct arbiter_settings *
     for (size_t i = 0; i < config->channel_count; i++) {
         const struct config_channel *channel = &config->channels[i];
         text_copy(set->channels[i], sizeof set->channels[i], channel->name);
-        for (size_t k = 0; k < channel->active.count && channel->search; k++)
-            set->searched[i] = set->searched[i] || channel->active.items[k].family == AF_INET;
+        set->searched[i] = channel->search && channel->active.count > 0;
     }
 }
 

@@ -118,14 +118,6 @@ static void check_routers(struct reader *reader, cfg_t *section, const struct co
     }
 }
 
-static bool has_family(const struct config_addresses *addresses, int family)
-{
-    for (size_t i = 0; i < addresses->count; i++)
-        if (addresses->items[i].family == family)
-            return true;
-    return false;
-}
-
 static void check_channel(struct reader *reader, cfg_t *section, const struct config_channel *channel)
 {
     check_routers(reader, section, channel);
@@ -135,13 +127,6 @@ static void check_channel(struct reader *reader, cfg_t *section, const struct co
                       "add them, or "
                       "use heartbeat = ethernet",
                       channel->name);
-    if (has_family(&channel->active, AF_INET6) && !has_family(&channel->active, AF_INET) && channel->search)
-        config_warn(reader, config_value_of(section, "active-address").line,
-                    "channel \"%s\" has IPv6 active addresses only, which this version does not search for",
-                    channel->name);
-    if (has_family(&channel->routers, AF_INET6))
-        config_warn(reader, config_value_of(section, "router").line,
-                    "channel \"%s\" has IPv6 routers, which this version does not test", channel->name);
 }
 
 void config_check_channels(struct reader *reader)

@@ -9,11 +9,9 @@ void channel_init(struct channel *channel, const struct config_channel *config, 
 {
     *channel = (struct channel){.config = config, .index = index, .fault_ns = now_ns};
     channel->id = heartbeat_hash(config->name);
-    for (size_t i = 0; i < config->active.count && config->search; i++)
-        channel->searchable = channel->searchable || config->active.items[i].family == AF_INET;
+    channel->searchable = config->search && config->active.count > 0;
     for (size_t i = 0; i < config->routers.count && channel->router_count < CONFIG_ROUTERS_MAX; i++)
-        if (config->routers.items[i].family == AF_INET)
-            channel->routers[channel->router_count++].address = config->routers.items[i];
+        channel->routers[channel->router_count++].address = config->routers.items[i];
 }
 
 static uint32_t bit(const struct channel *channel)
@@ -138,19 +136,25 @@ static bool afford(struct channel *channel, int64_t now_ns)
     return true;
 }
 
-/* The address of `own` in the network of `target`, else its first one of IPv4, else 0.0.0.0. */
-static struct in_addr sender_for(const struct config_addresses *own, const struct net_address *target)
+/* The address of `own` in the network of `target`, else its first one of that family; else 0.0.0.0, or the
+ * link-local address of this adapter, to which an answer finds the way whether the kernel has it or not. */
+static struct net_address sender_for(const struct channel *channel, const struct config_addresses *own,
+                                     const struct net_address *target)
 {
-    struct in_addr sender = {0};
+    struct net_address sender = {.family = target->family};
+    bool found = false;
 
+    if (target->family == AF_INET6)
+        nd_link_local(&channel->mac, &sender);
     for (size_t i = 0; i < own->count; i++) {
         const struct net_address *address = &own->items[i];
-        if (address->family != AF_INET)
+        if (address->family != target->family)
             continue;
         if (net_address_contains(address, target))
-            return address->v4;
-        if (sender.s_addr == 0)
-            sender = address->v4;
+            return *address;
+        if (!found)
+            sender = *address;
+        found = true;
     }
     return sender;
 }
@@ -158,8 +162,8 @@ static struct in_addr sender_for(const struct config_addresses *own, const struc
 static void ask(struct channel *channel, const struct config_addresses *own, const struct net_address *target,
                 const struct mac *to, struct outbox *out)
 {
-    const struct arp_request request = {
-        .from = channel->mac, .to = *to, .sender = sender_for(own, target), .target = target->v4};
+    const struct neighbour_request request = {
+        .from = channel->mac, .to = *to, .sender = sender_for(channel, own, target), .target = *target};
 
     outbox_ask(out, channel->index, &request);
 }
@@ -189,11 +193,7 @@ static const struct net_address *next_active(struct channel *channel)
 {
     const struct config_addresses *active = &channel->config->active;
 
-    for (;;) { /* one is of IPv4, or the channel were not searchable */
-        const struct net_address *address = &active->items[channel->search.next_address++ % active->count];
-        if (address->family == AF_INET)
-            return address;
-    }
+    return &active->items[channel->search.next_address++ % active->count];
 }
 
 static void send_search(struct channel *channel, const struct channel_pace *pace, int64_t now_ns,
@@ -266,25 +266,26 @@ void channel_step(struct channel *channel, const struct channel_pace *pace, int6
 
 /* ------------------------------------------------------------------ answers */
 
-static bool is_active_address(const struct channel *channel, struct in_addr sender)
+static bool is_active_address(const struct channel *channel, const struct net_address *address)
 {
     const struct config_addresses *active = &channel->config->active;
 
     for (size_t i = 0; i < active->count; i++)
-        if (active->items[i].family == AF_INET && active->items[i].v4.s_addr == sender.s_addr)
+        if (net_address_equal(&active->items[i], address))
             return true;
     return false;
 }
 
-static bool hear_routers(struct channel *channel, const struct channel_pace *pace, const struct arp *arp,
-                         int64_t received_ns, int64_t now_ns, struct outbox *out)
+static bool hear_routers(struct channel *channel, const struct channel_pace *pace,
+                         const struct neighbour *neighbour, int64_t received_ns, int64_t now_ns,
+                         struct outbox *out)
 {
     for (size_t i = 0; i < channel->router_count; i++) {
         struct router *router = &channel->routers[i];
-        if (router->address.v4.s_addr != arp->sender.s_addr)
+        if (!net_address_equal(&router->address, &neighbour->address))
             continue;
         const bool answering = router->answering;
-        if (router_answered(router, &pace->router, &arp->sender_mac, received_ns, now_ns))
+        if (router_answered(router, &pace->router, &neighbour->mac, received_ns, now_ns))
             out->publish_routers[channel->index] |= UINT32_C(1) << i;
         if (!answering)
             outbox_note(out, NOTE_ROUTER, channel->index, (int64_t)i);
@@ -293,15 +294,15 @@ static bool hear_routers(struct channel *channel, const struct channel_pace *pac
     return false;
 }
 
-static void hear_search(struct channel *channel, const struct channel_pace *pace, const struct arp *arp,
-                        int64_t received_ns, struct outbox *out)
+static void hear_search(struct channel *channel, const struct channel_pace *pace,
+                        const struct neighbour *neighbour, int64_t received_ns, struct outbox *out)
 {
     struct search *search = &channel->search;
-    const bool by_peer = mac_is_zero(&pace->peer) || mac_equal(&pace->peer, &arp->sender_mac);
+    const bool by_peer = mac_is_zero(&pace->peer) || mac_equal(&pace->peer, &neighbour->mac);
     const bool new_conflict =
         !by_peer && search->state != SEARCH_STATE_IDLE && received_ns - search->conflict_ns > NS_PER_S;
 
-    if (search_answered(search, &arp->sender_mac, by_peer, received_ns)) {
+    if (search_answered(search, &neighbour->mac, by_peer, received_ns)) {
         out->publish_searches |= bit(channel);
         outbox_note(out, NOTE_SEARCH, channel->index, 0);
     } else if (new_conflict) {
@@ -309,17 +310,17 @@ static void hear_search(struct channel *channel, const struct channel_pace *pace
     }
 }
 
-bool channel_arp(struct channel *channel, const struct channel_pace *pace, const struct arp *arp,
-                 int64_t received_ns, int64_t now_ns, struct outbox *out)
+bool channel_neighbour(struct channel *channel, const struct channel_pace *pace,
+                       const struct neighbour *neighbour, int64_t received_ns, int64_t now_ns,
+                       struct outbox *out)
 {
     /* What was on its way when the carrier went proves nothing about now. */
-    if (mac_equal(&arp->sender_mac, &channel->mac) || !channel->carrier || received_ns < channel->changed_ns)
+    if (mac_equal(&neighbour->mac, &channel->mac) || !channel->carrier || received_ns < channel->changed_ns)
         return false;
     channel_frame(channel, received_ns);
-    const bool evidence =
-        arp->sender.s_addr != 0 && hear_routers(channel, pace, arp, received_ns, now_ns, out);
-    if (is_active_address(channel, arp->sender))
-        hear_search(channel, pace, arp, received_ns, out);
+    const bool evidence = hear_routers(channel, pace, neighbour, received_ns, now_ns, out);
+    if (is_active_address(channel, &neighbour->address))
+        hear_search(channel, pace, neighbour, received_ns, out);
     judge_usable(channel, now_ns, out);
     return evidence;
 }

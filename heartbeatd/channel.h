@@ -5,9 +5,6 @@
  * carrier, it must be proven anew. `evidence_ns` is the last proof, `fault_ns` the first sign of what makes
  * it unusable.
  *
- * Routers and active addresses of IPv6 are not asked: a channel that has no other routers counts as one
- * without.
- *
  * Requests are few: search and router test together send at most 100 packets a second and channel. */
 #pragma once
 #include "common/config.h"
@@ -62,9 +59,10 @@ void channel_link(struct channel *channel, const struct link_event *event, int64
 /* Some frame came in: enough for a channel without routers. */
 void channel_frame(struct channel *channel, int64_t received_ns);
 
-/* An ARP packet came in. True if it is fresh evidence: a router answered. */
-bool channel_arp(struct channel *channel, const struct channel_pace *pace, const struct arp *arp,
-                 int64_t received_ns, int64_t now_ns, struct outbox *out);
+/* A neighbour spoke. True if it is fresh evidence: a router answered. */
+bool channel_neighbour(struct channel *channel, const struct channel_pace *pace,
+                       const struct neighbour *neighbour, int64_t received_ns, int64_t now_ns,
+                       struct outbox *out);
 
 /* Signs of trouble elsewhere: asks the routers at once. */
 void channel_hint(struct channel *channel, const struct channel_pace *pace, int64_t now_ns);

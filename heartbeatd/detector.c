@@ -247,13 +247,13 @@ static void tell_evidence(struct detector *d, int64_t now_ns, struct outbox *out
     out->send_paths |= all_paths(d);
 }
 
-void detector_arp(struct detector *d, size_t channel, const struct arp *arp, int64_t received_ns,
-                  int64_t now_ns, struct outbox *out)
+void detector_neighbour(struct detector *d, size_t channel, const struct neighbour *neighbour,
+                        int64_t received_ns, int64_t now_ns, struct outbox *out)
 {
     const struct channel_pace pace = pace_of(d, channel, now_ns);
     const bool usable = d->channels[channel].usable;
 
-    if (channel_arp(&d->channels[channel], &pace, arp, received_ns, now_ns, out))
+    if (channel_neighbour(&d->channels[channel], &pace, neighbour, received_ns, now_ns, out))
         tell_evidence(d, now_ns, out);
     if (usable != d->channels[channel].usable)
         out->send_paths |= all_paths(d);

@@ -57,8 +57,8 @@ void detector_heartbeat(struct detector *detector, size_t path, const struct hea
 /* A datagram that did not. */
 void detector_refused(struct detector *detector, size_t path, enum refusal why);
 
-void detector_arp(struct detector *detector, size_t channel, const struct arp *arp, int64_t received_ns,
-                  int64_t now_ns, struct outbox *out);
+void detector_neighbour(struct detector *detector, size_t channel, const struct neighbour *neighbour,
+                        int64_t received_ns, int64_t now_ns, struct outbox *out);
 void detector_link(struct detector *detector, size_t channel, const struct link_event *event, int64_t now_ns,
                    struct outbox *out);
 void detector_reserved_carrier(struct detector *detector, int64_t now_ns);

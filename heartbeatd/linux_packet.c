@@ -10,7 +10,7 @@
 #include "heartbeatd/packet.h"
 #include "heartbeatd/receive.h"
 
-enum { ARP_SENDER_AT = 28, FILTER_MAX = BPF_MAXINSNS };
+enum { ARP_SENDER_AT = 28, IPV6_NEXT_AT = 20, ICMPV6_TYPE_AT = 54, FILTER_MAX = BPF_MAXINSNS };
 
 static int join(int fd, unsigned index, const uint8_t *group)
 {
@@ -68,6 +68,22 @@ int packet_filter_senders(int fd, const struct in_addr *senders, size_t count)
     }
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0);
     const struct sock_fprog program = {.len = (unsigned short)n, .filter = code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
+}
+
+int packet_filter_discovery(int fd)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, IPV6_NEXT_AT),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMPV6, 0, 3),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, ICMPV6_TYPE_AT),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 135, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 136, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog program = {.len = ARRAY_LENGTH(code), .filter = code};
+
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
 }
 

@@ -4,14 +4,14 @@
  * sending. So the outbox is bounded whatever happens. Requests and notes that do not fit are left out:
  * requests are made again, and notes are lines for people. */
 #pragma once
-#include "heartbeatd/arp.h"
+#include "heartbeatd/neighbour.h"
 #include "proto/heartbeat.h"
 
 enum { OUTBOX_ASKS_MAX = 128, OUTBOX_NOTES_MAX = 64 };
 
 struct ask {
     size_t channel;
-    struct arp_request request;
+    struct neighbour_request request;
 };
 
 enum note_kind {
@@ -52,7 +52,7 @@ static inline void outbox_note(struct outbox *out, enum note_kind kind, size_t i
         out->notes[out->note_count++] = (struct note){kind, index, value};
 }
 
-static inline bool outbox_ask(struct outbox *out, size_t channel, const struct arp_request *request)
+static inline bool outbox_ask(struct outbox *out, size_t channel, const struct neighbour_request *request)
 {
     if (out->ask_count == OUTBOX_ASKS_MAX)
         return false;

@@ -5,7 +5,7 @@
 #pragma once
 #include "common/net.h"
 
-enum { PACKET_HEADER_BYTES = 14, PACKET_ARP = 0x0806 };
+enum { PACKET_HEADER_BYTES = 14, PACKET_ARP = 0x0806, PACKET_IPV6 = 0x86DD };
 
 /* Opens a socket for frames of `ethertype` on the device with this index; with `group`, also for those to
  * that group address. 0 and a descriptor that the caller closes, or a negative errno. */
@@ -15,6 +15,9 @@ int packet_open(unsigned index, uint16_t ethertype, const uint8_t *group, int *f
  * busy network's ARP does not wake this process. With too many of them, all packets pass. 0 or a negative
  * errno. */
 int packet_filter_senders(int fd, const struct in_addr *senders, size_t count);
+
+/* On a socket for IPv6: passes Neighbor Solicitations and Advertisements only. 0 or a negative errno. */
+int packet_filter_discovery(int fd);
 
 /* Sends a whole frame. 0 or a negative errno. */
 int packet_send(int fd, const uint8_t *frame, size_t size);

@@ -2,8 +2,8 @@
  *
  * It is asked at a calm pace. Each request that was not answered by the time of the next one is a miss. After
  * `retries` misses, or at once on a hint from elsewhere, it is asked quickly; when QUICK_PROBES of those are
- * missed as well, it is silent. One answer is enough to make it answer again. Any ARP packet from its address
- * is an answer. */
+ * missed as well, it is silent. One answer is enough to make it answer again. Whatever it says to neighbours
+ * (neighbour.h) is an answer. */
 #pragma once
 #include "common/net.h"
 #include "proto/topics.h"
@@ -17,7 +17,7 @@ struct router_pace {
 };
 
 struct router {
-    struct net_address address; /* IPv4 */
+    struct net_address address;
     bool answering;
     bool outstanding; /* the last request is not answered yet */
     bool hinted;      /* asked quickly until it answers or is silent */

@@ -1,12 +1,12 @@
 /* search: does anybody answer for the active addresses on a channel (L6, R3, R4)?
  *
- * While this node does not hold them, it asks for one after the other by ARP. An answer from the peer (a MAC
- * address that its sealed heartbeats named, or anybody's while none was ever learned) means *answered*. Two
- * requests in a row without one, the second given SEARCH_PATIENCE_NS, mean *silent*. An answer from a third
- * one is a *conflict*: it is told, but does not stand for the peer's, so `unanswered` and `silent_since_ns`
- * count on beside it.
+ * While this node does not hold them, it asks for one after the other (neighbour.h). An answer from the peer
+ * (a MAC address that its sealed heartbeats named, or anybody's while none was ever learned) means
+ * *answered*. Two requests in a row without one, the second given SEARCH_PATIENCE_NS, mean *silent*. An
+ * answer from a third one is a *conflict*: it is told, but does not stand for the peer's, so `unanswered` and
+ * `silent_since_ns` count on beside it.
  *
- * Any ARP packet whose sender address is an active address is an answer, also one that nobody asked for. */
+ * Whoever uses an active address answers, also unasked. */
 #pragma once
 #include "common/net.h"
 #include "proto/topics.h"

@@ -20,8 +20,10 @@ static void drain(struct shell *shell, int budget)
 {
     for (size_t i = 0; i < shell->detector.path_count; i++)
         shell_read_path(&shell->paths[i], budget);
-    for (size_t i = 0; i < shell->daemon->config->channel_count; i++)
-        shell_read_arp(&shell->arps[i], budget);
+    for (size_t i = 0; i < shell->daemon->config->channel_count; i++) {
+        shell_read_neighbours(&shell->arps[i], budget);
+        shell_read_neighbours(&shell->discoveries[i], budget);
+    }
 }
 
 /* After a stall something else than the timer may wake this loop first. Whatever is published then must
@@ -58,13 +60,13 @@ static void on_path(void *userdata, int fd, unsigned events)
     finish(ear->shell);
 }
 
-static void on_arp(void *userdata, int fd, unsigned events)
+static void on_neighbours(void *userdata, int fd, unsigned events)
 {
     struct ear *ear = userdata;
 
     (void)fd;
     (void)events;
-    shell_read_arp(ear, BUDGET);
+    shell_read_neighbours(ear, BUDGET);
     finish(ear->shell);
 }
 
@@ -128,6 +130,31 @@ static int filter_arp(const struct config_channel *channel, int fd)
     return packet_filter_senders(fd, senders, count);
 }
 
+static bool uses_ipv6(const struct config_channel *channel)
+{
+    const struct config_addresses *const lists[] = {&channel->active, &channel->routers};
+
+    for (size_t l = 0; l < ARRAY_LENGTH(lists); l++)
+        for (size_t i = 0; i < lists[l]->count; i++)
+            if (lists[l]->items[i].family == AF_INET6)
+                return true;
+    return false;
+}
+
+static int open_discovery(struct shell *shell, size_t i, unsigned index)
+{
+    int fd;
+
+    int r = packet_open(index, PACKET_IPV6, NULL, &fd);
+    if (r < 0)
+        return r;
+    r = packet_filter_discovery(fd);
+    if (r == 0)
+        return open_ear(&shell->discoveries[i], fd, on_neighbours);
+    close(fd); /* without the filter all IPv6 traffic would come in */
+    return r;
+}
+
 static int open_channel(struct shell *shell, size_t i, unsigned index)
 {
     int fd;
@@ -143,13 +170,15 @@ static int open_channel(struct shell *shell, size_t i, unsigned index)
     if (r < 0)
         log_warning("cannot filter ARP on %s: %s; going on without",
                     shell->daemon->config->channels[i].device, strerror(-r));
-    return open_ear(&shell->arps[i], fd, on_arp);
+    r = open_ear(&shell->arps[i], fd, on_neighbours);
+    return r < 0 || !uses_ipv6(&shell->daemon->config->channels[i]) ? r : open_discovery(shell, i, index);
 }
 
 static void close_channel(struct shell *shell, size_t i)
 {
     close_ear(&shell->paths[PATH_CHANNEL + i]);
     close_ear(&shell->arps[i]);
+    close_ear(&shell->discoveries[i]);
     shell->device_index[i] = 0;
 }
 
@@ -331,7 +360,7 @@ static void init_ears(struct shell *shell)
     for (size_t i = 0; i < PATHS_MAX; i++)
         shell->paths[i] = (struct ear){.shell = shell, .index = i, .fd = -1};
     for (size_t i = 0; i < CONFIG_CHANNELS_MAX; i++)
-        shell->arps[i] = (struct ear){.shell = shell, .index = i, .fd = -1};
+        shell->arps[i] = shell->discoveries[i] = (struct ear){.shell = shell, .index = i, .fd = -1};
 }
 
 int shell_open(struct shell *shell, struct daemon *daemon)

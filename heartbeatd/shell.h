@@ -30,7 +30,7 @@ struct shell {
     char sessions_path[PATH_MAX];
     struct saver *saver; /* made when first needed */
     struct links *links;
-    struct ear paths[PATHS_MAX], arps[CONFIG_CHANNELS_MAX];
+    struct ear paths[PATHS_MAX], arps[CONFIG_CHANNELS_MAX], discoveries[CONFIG_CHANNELS_MAX];
     unsigned device_index[CONFIG_CHANNELS_MAX]; /* 0: the device is absent */
     bool reserved_carrier;
     char reserved_device[LINK_NAME_MAX];
@@ -50,4 +50,4 @@ void shell_close(struct shell *shell);
 void shell_apply(struct shell *shell);             /* empties the outbox (publish.c) */
 void shell_send(struct shell *shell);              /* heartbeats and requests of the outbox (wire.c) */
 void shell_read_path(struct ear *ear, int budget); /* takes datagrams in (wire.c) */
-void shell_read_arp(struct ear *ear, int budget);
+void shell_read_neighbours(struct ear *ear, int budget);

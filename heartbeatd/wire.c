@@ -79,17 +79,17 @@ static void send_heartbeat(struct shell *shell, size_t path)
 void shell_send(struct shell *shell)
 {
     const struct outbox *out = &shell->outbox;
-    uint8_t frame[ARP_FRAME_BYTES];
+    uint8_t frame[NEIGHBOUR_FRAME_MAX];
 
     for (size_t i = 0; i < shell->detector.path_count; i++)
         if (out->send_paths >> i & 1)
             send_heartbeat(shell, i);
     for (size_t i = 0; i < out->ask_count; i++) {
         const int fd = shell->arps[out->asks[i].channel].fd;
-        if (fd < 0)
-            continue;
-        arp_pack(&out->asks[i].request, frame);
-        packet_send(fd, frame, sizeof frame); /* a request that is lost here is one without an answer */
+        if (fd >= 0)
+            packet_send(fd, frame,
+                        neighbour_pack(&out->asks[i].request,
+                                       frame)); /* a request that is lost here is one without an answer */
     }
 }
 
@@ -145,10 +145,10 @@ void shell_read_path(struct ear *ear, int budget)
     }
 }
 
-void shell_read_arp(struct ear *ear, int budget)
+void shell_read_neighbours(struct ear *ear, int budget)
 {
-    uint8_t frame[64];
-    struct arp arp;
+    uint8_t frame[128];
+    struct neighbour neighbour;
     int64_t received_ns;
 
     for (int i = 0; i < budget && ear->fd >= 0; i++) {
@@ -158,8 +158,8 @@ void shell_read_arp(struct ear *ear, int budget)
             ear->empty_ns = before_ns;
             return;
         }
-        if (arp_parse(frame, (size_t)n, &arp) == 0)
-            detector_arp(&ear->shell->detector, ear->index, &arp, received_ns, clock_now_ns(),
-                         &ear->shell->outbox);
+        if (neighbour_parse(frame, (size_t)n, &neighbour) == 0)
+            detector_neighbour(&ear->shell->detector, ear->index, &neighbour, received_ns, clock_now_ns(),
+                               &ear->shell->outbox);
     }
 }

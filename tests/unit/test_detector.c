@@ -121,13 +121,14 @@ static void transmit(int n, size_t path)
 static void answer(int n, const struct ask *ask)
 {
     struct node *node = &w.nodes[n];
-    const bool is_router = ask->request.target.s_addr == node->config->channels[0].routers.items[0].v4.s_addr;
+    const bool is_router =
+        net_address_equal(&ask->request.target, &node->config->channels[0].routers.items[0]);
     const int who = is_router ? 4 : w.holder;
-    struct arp arp = {.sender_mac = mac_of(who, (int)ask->channel), .sender = ask->request.target};
+    struct neighbour neighbour = {.mac = mac_of(who, (int)ask->channel), .address = ask->request.target};
 
     if (is_router ? w.router_dead[n] : w.holder == NOBODY || w.holder == n)
         return;
-    detector_arp(&node->detector, ask->channel, &arp, w.now, w.now, &node->out);
+    detector_neighbour(&node->detector, ask->channel, &neighbour, w.now, w.now, &node->out);
 }
 
 static void count_ask(struct node *node, const struct ask *ask)
@@ -136,7 +137,7 @@ static void count_ask(struct node *node, const struct ask *ask)
 
     node->asked[ask->channel]++;
     node->unicast[ask->channel] += !mac_equal(&ask->request.to, &mac_broadcast);
-    node->from_active[ask->channel] += ask->request.sender.s_addr == channel->active.items[0].v4.s_addr;
+    node->from_active[ask->channel] += net_address_equal(&ask->request.sender, &channel->active.items[0]);
 }
 
 static void empty(int n)

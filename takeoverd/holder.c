@@ -56,6 +56,7 @@ struct holder {
     char claim_cause[CAUSE_MAX];
 
     struct repairs repairs;
+    struct log_limit repair_log;
 
     struct lease_file file;
 };
@@ -276,7 +277,8 @@ static void repair(struct holder *h, const struct plan_operation *first)
     words_operation(h->daemon->config, &h->plan, first, what, sizeof what);
     const int64_t again_ns = repairs_allow(&h->repairs, clock_now_ns());
     if (again_ns == 0) {
-        log_warning("%s was %s by something else: put right", what, adds(first) ? "removed" : "added");
+        if (log_allowed(&h->repair_log, 5))
+            log_warning("%s was %s by something else: put right", what, adds(first) ? "removed" : "added");
         settle(h, "it was repaired", false);
         return;
     }

@@ -1,9 +1,10 @@
-/* repairs: at most REPAIRS_MAX in ten seconds: who fights over an address shall not do it at full speed.
+/* repairs: at most REPAIRS_MAX in ten seconds (one `ip address flush` tries ten times when an address comes
+ * back): who fights over an address shall not do it at full speed for ever.
  * Pure. */
 #pragma once
 #include "common/base.h"
 
-enum { REPAIRS_MAX = 5 };
+enum { REPAIRS_MAX = 200 };
 
 struct repairs {
     int64_t at_ns[REPAIRS_MAX]; /* a ring */

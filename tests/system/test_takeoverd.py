@@ -515,15 +515,14 @@ def test_repair_has_a_limit(lan, make):
     node = make().start()
     node.arbiter.active(3, lease_ms=60000)
     node.next(where=lambda m: m["state"] == "holding")
-    for _ in range(5):
-        lan.ip("addr", "del", ACTIVE4, "dev", "eth0")
-        eventually("no repair", lambda: ACTIVE4 in lan.addresses())
-    lan.ip("addr", "del", ACTIVE4, "dev", "eth0")
+    deletes = "\n".join(["addr del %s dev eth0" % ACTIVE4] * 1000)
+    for _ in range(3):
+        subprocess.run(["ip", "-n", Lan.NODE, "-force", "-batch", "-"], input=deletes, text=True, capture_output=True)
     failed = node.next(where=lambda m: m["state"] == "failed")
     assert "203.0.113.10/24 on eth0" in failed["error"] and failed["lease_ns"] > 0  # what is left stays leased
     time.sleep(0.5)
     assert ACTIVE4 not in lan.addresses()
-    node.next(where=lambda m: m["state"] == "holding" and m["error"] == "", timeout=12)
+    node.next(where=lambda m: m["state"] == "holding" and m["error"] == "", timeout=14)
     assert ACTIVE4 in lan.addresses()
 
 

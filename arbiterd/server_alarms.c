@@ -51,6 +51,9 @@ static const struct {
 /* How long a removal that was put right is shown: long enough for a person, or a check once a minute. */
 static const int64_t gate_shown_ns = 120 * NS_PER_S;
 
+/* A conflict is looked for each ten seconds at most (RFC 5227). */
+static const int64_t conflict_shown_ns = 30 * NS_PER_S;
+
 static bool gate_lost(const struct address_message *address)
 {
     return address->gate == GATE_CONDITION_FAILED ||
@@ -77,6 +80,9 @@ static unsigned shell_alarms(const struct server *s)
         set |= ALARM_SYNC_TROUBLE;
     if (s->data.conflicts > s->conflicts_cleared)
         set |= ALARM_SYNC_CONFLICT;
+    if (s->arbiter.address.conflict_ns > 0 &&
+        clock_now_ns() - s->arbiter.address.conflict_ns < conflict_shown_ns)
+        set |= ALARM_ADDRESS_CONFLICT;
     if (gate_lost(&s->arbiter.address))
         set |= ALARM_GATE_LOST;
     if (theirs[0] && strcmp(theirs, s->daemon->config->hash) != 0)
@@ -91,6 +97,8 @@ static void fill_text(const struct server *s, int i, char *text, size_t size)
 
     if ((1u << i) == ALARM_SYNC_TROUBLE)
         snprintf(text, size, "%s: %.128s", alarm_words[i].text, s->data.text);
+    else if ((1u << i) == ALARM_ADDRESS_CONFLICT && s->arbiter.address.conflict_ns > 0)
+        snprintf(text, size, "%s: %.96s", alarm_words[i].text, s->arbiter.address.conflict);
     else
         snprintf(text, size, "%s%s%.100s", alarm_words[i].text, more && s->watchdog.text[0] ? ": " : "",
                  more ? s->watchdog.text : "");

@@ -119,7 +119,7 @@ static int parse_arp(const uint8_t *arp, size_t size, struct announce_heard *hea
     const unsigned operation = get16(arp + 6);
     if (operation != ARP_REQUEST && operation != ARP_REPLY)
         return -EBADMSG;
-    heard->question = operation == ARP_REQUEST;
+    heard->kind = operation == ARP_REQUEST ? ANNOUNCE_QUESTION : ANNOUNCE_ANSWER;
     memcpy(heard->mac.bytes, arp + 8, 6);
     heard->from = host4(arp + 14);
     heard->to = host4(arp + 24);
@@ -130,11 +130,13 @@ static int parse_discovery(const uint8_t *frame, size_t size, struct announce_he
 {
     struct nd nd;
 
-    if (nd_parse(frame, size, &nd) < 0 || (nd.kind == ND_ADVERTISEMENT && !nd.solicited))
+    if (nd_parse(frame, size, &nd) < 0)
         return -EBADMSG;
-    heard->question = nd.kind == ND_SOLICITATION;
-    heard->from = heard->question ? nd.from : nd.target;
-    heard->to = heard->question ? nd.target : nd.to;
+    heard->kind = nd.kind == ND_SOLICITATION ? ANNOUNCE_QUESTION
+                  : nd.solicited             ? ANNOUNCE_ANSWER
+                                             : ANNOUNCE_CLAIM;
+    heard->from = nd.kind == ND_SOLICITATION ? nd.from : nd.target;
+    heard->to = nd.kind == ND_SOLICITATION ? nd.target : nd.to;
     return 0;
 }
 
@@ -152,6 +154,7 @@ int announce_parse(const uint8_t *frame, size_t size, struct announce_heard *hea
         r = parse_discovery(frame, size, heard);
     if (r < 0)
         return r;
-    const bool real = !mac_is_zero(&heard->mac) && !(heard->mac.bytes[0] & 1) && !is_nobody(&heard->from);
-    return real && !net_address_equal(&heard->from, &heard->to) ? 0 : -EBADMSG;
+    if (net_address_equal(&heard->from, &heard->to))
+        heard->kind = ANNOUNCE_CLAIM;
+    return mac_is_zero(&heard->mac) || (heard->mac.bytes[0] & 1) || is_nobody(&heard->from) ? -EBADMSG : 0;
 }

@@ -34,14 +34,17 @@ size_t announce_build(const struct net_address *address, const struct mac *mac,
 void announce_ask(const struct net_address *own, const struct mac *mac, const struct net_address *neighbour,
                   const struct mac *neighbour_mac, struct announce_frame *frame);
 
-/* What a frame says about neighbours. */
+/* What a frame says about neighbours. A claim says that `from` is there, to nobody in particular: an
+ * announcement. */
+enum announce_kind { ANNOUNCE_QUESTION, ANNOUNCE_ANSWER, ANNOUNCE_CLAIM };
+
 struct announce_heard {
-    bool question;           /* `from` asks for `to`; else it answers to it */
+    enum announce_kind kind;
     struct net_address from; /* with the prefix of a host */
     struct mac mac;          /* of `from` */
     struct net_address to;
 };
 
-/* Reads an Ethernet frame: ARP for IPv4, a Neighbor Solicitation, or a solicited Neighbor Advertisement. 0,
- * or -EBADMSG: none of these, cut off, from nobody's address, or about itself only (an announcement). */
+/* Reads an Ethernet frame: ARP for IPv4, a Neighbor Solicitation or Advertisement. 0, or -EBADMSG: none of
+ * these, cut off, or from nobody's address. */
 int announce_parse(const uint8_t *frame, size_t size, struct announce_heard *heard);

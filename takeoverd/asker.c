@@ -24,8 +24,7 @@ struct asker {
     int sending, listening[2]; /* ARP, neighbour discovery; -1: not needed */
     unsigned told;             /* channels whose outcome was logged */
     bool asking;
-    void (*on_news)(void *userdata);
-    void *userdata;
+    struct asker_handlers handlers;
     struct log_limit send_log;
 };
 
@@ -111,17 +110,29 @@ static void on_timer(void *userdata, int64_t now_ns)
     if (next_ns != 0)
         loop_set_timer(a->timer, MAX(next_ns, now_ns + pause_ns));
     else
-        a->on_news(a->userdata);
+        a->handlers.on_news(a->handlers.userdata);
     log_outcome(a);
 }
 
+/* Another host speaks from an active address that the kernel here has, and that is answered for. */
+static bool is_conflict(const struct asker *a, int channel, const struct announce_heard *heard)
+{
+    const struct plan_address *address = plan_find(a->plan, channel, &heard->from);
+
+    return a->asking && address && address->active && plan_holds(address) &&
+           !mac_equal(&heard->mac, &adapters_get(a->adapters, (size_t)channel)->mac);
+}
+
+/* True if a tally changed. */
 static bool take(struct asker *a, int channel, const struct announce_heard *heard, int64_t now_ns)
 {
-    if (heard->question) {
+    if (is_conflict(a, channel, heard))
+        a->handlers.on_conflict(a->handlers.userdata, channel, &heard->from, &heard->mac);
+    else if (heard->kind == ANNOUNCE_QUESTION)
         confirm_see(&a->confirm, a->plan, channel, &heard->from, &heard->mac, &heard->to, now_ns);
-        return false;
-    }
-    return a->asking && confirm_heard(&a->confirm, a->plan, channel, &heard->from, &heard->to, now_ns);
+    else if (heard->kind == ANNOUNCE_ANSWER)
+        return a->asking && confirm_heard(&a->confirm, a->plan, channel, &heard->from, &heard->to, now_ns);
+    return false;
 }
 
 static void on_frames(void *userdata, int fd, unsigned events)
@@ -141,7 +152,7 @@ static void on_frames(void *userdata, int fd, unsigned events)
     if (!news)
         return;
     log_outcome(a);
-    a->on_news(a->userdata);
+    a->handlers.on_news(a->handlers.userdata);
 }
 
 void asker_begin(struct asker *a, unsigned channels)
@@ -187,8 +198,7 @@ static int open_listener(struct asker *a, struct loop *loop, int family, int *fd
 }
 
 int asker_open(struct loop *loop, const struct config *config, const struct plan *plan,
-               const struct adapters *adapters, void (*on_news)(void *userdata), void *userdata,
-               struct asker **asker)
+               const struct adapters *adapters, const struct asker_handlers *handlers, struct asker **asker)
 {
     struct asker *a = calloc(1, sizeof *a);
 
@@ -200,8 +210,7 @@ int asker_open(struct loop *loop, const struct config *config, const struct plan
                         .sending = -1,
                         .listening = {-1, -1},
                         .told = ~0u,
-                        .on_news = on_news,
-                        .userdata = userdata};
+                        .handlers = *handlers};
     *asker = a;
     a->sending = packets_open();
     int r = a->sending < 0 ? a->sending : confirm_init(&a->confirm, plan);

@@ -9,11 +9,18 @@
 
 struct asker;
 
-/* `config`, `plan` and `adapters` are kept by reference. `on_news` is called when a tally has changed. 0 or a
- * negative errno; the caller frees, after the loop. */
+struct asker_handlers {
+    void (*on_news)(void *userdata); /* a tally has changed */
+    /* Another host uses an active address of this node's (RFC 5227, section 2.4). */
+    void (*on_conflict)(void *userdata, int channel, const struct net_address *address,
+                        const struct mac *mac);
+    void *userdata;
+};
+
+/* `config`, `plan` and `adapters` are kept by reference. 0 or a negative errno; the caller frees, after the
+ * loop. */
 int asker_open(struct loop *loop, const struct config *config, const struct plan *plan,
-               const struct adapters *adapters, void (*on_news)(void *userdata), void *userdata,
-               struct asker **asker);
+               const struct adapters *adapters, const struct asker_handlers *handlers, struct asker **asker);
 void asker_free(struct asker *asker);
 
 /* The active addresses of `channels` (a bit each) were just announced: asks on. */

@@ -4,62 +4,15 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "takeoverd/adapters.h"
-#include "takeoverd/announcer.h"
-#include "takeoverd/gate.h"
-#include "takeoverd/lease_file.h"
-#include "takeoverd/lifetime.h"
-#include "takeoverd/prepare.h"
-#include "takeoverd/repairs.h"
-#include "takeoverd/report.h"
-#include "takeoverd/wanted.h"
+#include "takeoverd/holder_inside.h"
 #include "takeoverd/words.h"
 
 enum { ROUNDS_MAX = 4, STOP_TRIES = 3 };
 
 static const int64_t grace_ns = NS_PER_MS;
 static const int64_t retry_after_ns = 200 * NS_PER_MS;
-static const int64_t audit_interval_ns = 10 * NS_PER_S;
-
-struct holder {
-    struct daemon *daemon;
-    struct adapters *adapters;
-    struct announcer *announcer;
-    struct asker *asker;
-    struct gate *gate; /* NULL: lease-gate = off */
-    struct lifetime *lifetime;
-    struct report *report;
-    struct plan plan;
-    struct plan_operation *operations;
-    size_t operations_max;
-    struct loop_source *lease_timer, *retry_timer, *audit_timer, *claim_timer;
-
-    bool active;      /* the active addresses are wanted */
-    bool quiet;       /* … and shall not be answered for */
-    bool waiting;     /* for the first role, while the lease of the run before stands */
-    bool lease_late;  /* its end was noticed late, and given a last chance */
-    bool blind;       /* the kernel did not tell what it has */
-    int64_t lease_ns; /* until when the active addresses may be wanted */
-    char cause[CAUSE_MAX];
-    unsigned risen;    /* channels whose adapter changed for the better since the last announcement */
-    char trouble[192]; /* what the last try failed at; empty: nothing */
-    struct address_message state; /* as published */
-
-    struct prepare prepare;
-    bool claim_waits;          /* for the before-active hooks */
-    struct role_message claim; /* claim_waits: as last renewed, and what it came with */
-    char claim_cause[CAUSE_MAX];
-
-    struct repairs repairs;
-    struct log_limit repair_log;
-
-    struct lease_file file;
-};
+static const int64_t defend_interval_ns = 10 * NS_PER_S; /* DEFEND_INTERVAL of RFC 5227, section 1.1 */
 
 static const struct adapter *adapter_of(const struct holder *h, int channel)
 {
@@ -223,11 +176,31 @@ static bool proclaim(struct holder *h, unsigned channels)
     return true;
 }
 
-static void on_asker_news(void *userdata)
+void holder_on_asker_news(void *userdata)
 {
     struct holder *h = userdata;
 
     report_tell(h->report, h->active, h->cause[0] ? h->cause : NULL);
+}
+
+/* Says once more where the address is, as RFC 5227, section 2.4 (c) has it: not more often than each ten
+ * seconds, or two who defend themselves would fill the network. */
+void holder_on_conflict(void *userdata, int channel, const struct net_address *address, const struct mac *mac)
+{
+    struct holder *h = userdata;
+    char shown[ADDRESS_TEXT_MAX], owner[MAC_TEXT_MAX];
+    const int64_t now_ns = clock_now_ns();
+
+    if (h->state.conflict_ns != 0 && now_ns - h->state.conflict_ns < defend_interval_ns)
+        return;
+    net_address_print(address, false, shown);
+    mac_print(mac, owner);
+    snprintf(h->state.conflict, sizeof h->state.conflict, "%s uses %s on %s", owner, shown,
+             channel_name(h, channel));
+    h->state.conflict_ns = now_ns;
+    log_warning("%s, which is an active address of this node: announced once more", h->state.conflict);
+    announcer_start(h->announcer, 1u << channel);
+    tell(h);
 }
 
 /* Announces where there is more than before, and what came up. Says what it did, for the log. */
@@ -306,7 +279,7 @@ static void compare(struct holder *h)
                   h->active ? "active: all is there again" : "passive: no active address is left");
 }
 
-static void on_events(void *userdata, int fd, unsigned events)
+void holder_on_events(void *userdata, int fd, unsigned events)
 {
     struct holder *h = userdata;
 
@@ -319,7 +292,7 @@ static void on_events(void *userdata, int fd, unsigned events)
 }
 
 /* Between the removal and this, the addresses were no lease: somebody has to know. */
-static void on_gate(void *userdata, int fd, unsigned events)
+void holder_on_gate(void *userdata, int fd, unsigned events)
 {
     struct holder *h = userdata;
 
@@ -336,18 +309,18 @@ static void on_gate(void *userdata, int fd, unsigned events)
 
 /* Events are all that keeps the inventory right in between: now and then it is held against the kernel
  * itself. */
-static void on_audit(void *userdata, int64_t now_ns)
+void holder_on_audit(void *userdata, int64_t now_ns)
 {
     struct holder *h = userdata;
 
-    loop_set_timer(h->audit_timer, now_ns + audit_interval_ns);
+    loop_set_timer(h->audit_timer, now_ns + HOLDER_AUDIT_NS);
     if (adapters_refresh(h->adapters, &h->plan) < 0 || gate_is_stale(h->gate))
         settle(h, "the kernel could be read again", false);
     else
         compare(h);
 }
 
-static void on_retry(void *userdata, int64_t now_ns)
+void holder_on_retry(void *userdata, int64_t now_ns)
 {
     (void)now_ns;
     settle(userdata, "it was tried again", false);
@@ -368,7 +341,7 @@ static void set_gate(struct holder *h)
     }
 }
 
-static void become(struct holder *h, bool active, const char *why)
+void holder_become(struct holder *h, bool active, const char *why)
 {
     h->waiting = false;
     h->active = active;
@@ -381,12 +354,12 @@ static void become(struct holder *h, bool active, const char *why)
 }
 
 /* Orders from before are void: arbiterd has to have heard of this one. */
-static void begin_term(struct holder *h)
+void holder_begin_term(struct holder *h)
 {
     h->state.term = MAX(clock_now_ns(), h->state.term + 1);
 }
 
-static void on_lease_end(void *userdata, int64_t now_ns)
+void holder_on_lease_end(void *userdata, int64_t now_ns)
 {
     struct holder *h = userdata;
 
@@ -399,8 +372,8 @@ static void on_lease_end(void *userdata, int64_t now_ns)
     }
     h->lease_ns = 0;
     h->quiet = false;
-    begin_term(h);
-    become(h, false, "the lease ran out without a renewal by arbiterd");
+    holder_begin_term(h);
+    holder_become(h, false, "the lease ran out without a renewal by arbiterd");
 }
 
 static void set_lease(struct holder *h, int64_t lease_ns)
@@ -442,7 +415,7 @@ static bool is_void(struct holder *h, const struct role_message *role, int64_t s
     if (role->term == h->state.term) {
         log_info("an order to serve was read %" PRId64 " ms late: asking arbiterd whether it is still meant",
                  (clock_now_ns() - sent_ns) / NS_PER_MS);
-        begin_term(h);
+        holder_begin_term(h);
         tell(h);
     }
     return true;
@@ -463,7 +436,7 @@ static void obey(struct holder *h, const struct role_message *role, const char *
     h->quiet = active && role->quiet;
     set_lease(h, active ? role->lease_ns : 0);
     if (active != h->active || h->waiting)
-        become(h, active, "the role is passive");
+        holder_become(h, active, "the role is passive");
     else if (active)
         confirm(h, new_epoch);
     else if (new_change)
@@ -506,7 +479,7 @@ static void end_wait(struct holder *h, const struct role_message *role)
     loop_stop_timer(h->claim_timer);
 }
 
-static void on_role(void *userdata, const struct bus_message *message)
+void holder_on_role(void *userdata, const struct bus_message *message)
 {
     struct holder *h = userdata;
 
@@ -529,7 +502,7 @@ static void go_on(struct holder *h)
     obey(h, &h->claim, h->claim_cause);
 }
 
-static void on_hook(void *userdata, const struct bus_message *message)
+void holder_on_hook(void *userdata, const struct bus_message *message)
 {
     struct holder *h = userdata;
 
@@ -538,7 +511,7 @@ static void on_hook(void *userdata, const struct bus_message *message)
         go_on(h);
 }
 
-static void on_claim_timer(void *userdata, int64_t now_ns)
+void holder_on_claim_timer(void *userdata, int64_t now_ns)
 {
     struct holder *h = userdata;
 
@@ -547,150 +520,13 @@ static void on_claim_timer(void *userdata, int64_t now_ns)
         go_on(h);
 }
 
-static void on_stop(void *userdata)
+void holder_on_stop(void *userdata)
 {
     struct holder *h = userdata;
 
     h->claim_waits = h->quiet = false;
     set_lease(h, 0);
     for (int i = 0; i < STOP_TRIES && (i == 0 || h->trouble[0]); i++)
-        become(h, false, "takeoverd stops");
+        holder_become(h, false, "takeoverd stops");
     loop_exit(h->daemon->loop, h->state.state == HOLD_STATE_RELEASED ? EXIT_SUCCESS : EXIT_FAILURE);
-}
-
-/* ---------------------------------------------------------------- lifetime */
-
-static int open_plan(struct holder *h)
-{
-    const struct config *config = h->daemon->config;
-    int r = wanted_plan(config, &h->plan);
-
-    if (r < 0)
-        return r;
-    h->operations_max = 2 * h->plan.address_count + h->plan.route_count + 1;
-    h->operations = calloc(h->operations_max, sizeof *h->operations);
-    if (!h->operations)
-        return -ENOMEM;
-    r = adapters_open(config->channels, config->channel_count, lifetime_seconds(config), &h->adapters);
-    if (r == 0)
-        r = adapters_refresh(h->adapters, &h->plan);
-    return r;
-}
-
-static int open_timers(struct holder *h)
-{
-    struct loop *loop = h->daemon->loop;
-    int r = loop_add_timer(loop, on_lease_end, h, &h->lease_timer);
-
-    if (r == 0)
-        r = loop_add_timer(loop, on_retry, h, &h->retry_timer);
-    if (r == 0)
-        r = loop_add_timer(loop, on_audit, h, &h->audit_timer);
-    if (r == 0)
-        r = loop_add_timer(loop, on_claim_timer, h, &h->claim_timer);
-    if (r == 0)
-        loop_set_timer(h->audit_timer, clock_now_ns() + audit_interval_ns);
-    return r;
-}
-
-static int open_all(struct holder *h)
-{
-    struct daemon *d = h->daemon;
-    int r = open_plan(h);
-
-    if (r == 0)
-        r = open_timers(h);
-    if (r == 0)
-        r = lifetime_open(d->loop, d->config, &h->plan, h->adapters, &h->lifetime);
-    if (r == 0)
-        r = announcer_open(d->loop, &h->plan, h->adapters, &h->announcer);
-    if (r == 0)
-        r = asker_open(d->loop, d->config, &h->plan, h->adapters, on_asker_news, h, &h->asker);
-    if (r == 0)
-        r = report_open(d->config, &h->plan, h->announcer, h->asker, d->bus, &h->report);
-    if (r < 0)
-        log_error("cannot open the network interfaces of the kernel (rtnetlink, packet socket): %s",
-                  strerror(-r));
-    return r == 0 ? lease_file_open(&h->file, d->run_dir) : r;
-}
-
-/* Makes the gate before anything else is done: what the run before left is leased from then on. */
-static int open_gate(struct holder *h, int64_t lease_ns)
-{
-    if (!h->daemon->config->lease_gate)
-        return 0;
-    int r = gate_open(h->daemon->config, &h->plan, h->adapters, lease_ns, &h->gate);
-    if (r == 0)
-        r = loop_add_fd(h->daemon->loop, gate_fd(h->gate), EPOLLIN, on_gate, h, NULL);
-    if (r < 0)
-        log_error("cannot make the gate of the active addresses: %s", strerror(-r));
-    return r;
-}
-
-static int begin(struct holder *h)
-{
-    const int64_t lease_ns = lease_file_recall(&h->file, &h->state.epoch);
-    begin_term(h);
-    int r = open_gate(h, lease_ns);
-
-    if (r < 0)
-        return r;
-    if (lease_ns == 0) {
-        become(h, false, "everything starts passive");
-        return 0;
-    }
-    h->waiting = true;
-    lifetime_start(h->lifetime);
-    h->lease_ns = lease_ns;
-    loop_set_timer(h->lease_timer, lease_ns + NS_PER_US);
-    log_info("the lease of the run before stands for another %" PRId64
-             " ms: keeping the addresses until then",
-             (lease_ns - clock_now_ns()) / NS_PER_MS);
-    return 0;
-}
-
-int holder_open(struct daemon *daemon, struct holder **holder)
-{
-    struct holder *h = calloc(1, sizeof *h);
-
-    if (!h)
-        return -ENOMEM;
-    *holder = h;
-    h->daemon = daemon;
-    h->file.fd = -1;
-    prepare_init(&h->prepare, config_hooks_ns(daemon->config, HOOK_EVENT_BEFORE_ACTIVE),
-                 daemon->config->timers.claim_time);
-    int r = open_all(h);
-    if (r < 0)
-        return r;
-    r = begin(h);
-    if (r < 0)
-        return r;
-    daemon->on_stop = on_stop;
-    daemon->stop_userdata = h;
-    r = loop_add_fd(daemon->loop, adapters_fd(h->adapters), EPOLLIN, on_events, h, NULL);
-    if (r == 0)
-        r = bus_subscribe(daemon->bus, &role_type, "arbiterd", on_role, h);
-    if (r == 0 && h->prepare.limit_ns > 0)
-        r = bus_subscribe(daemon->bus, &hook_type, "superviserd", on_hook, h);
-    if (r < 0)
-        log_error("cannot listen to the bus and the kernel: %s", strerror(-r));
-    return r;
-}
-
-void holder_free(struct holder *h)
-{
-    if (!h)
-        return;
-    report_free(h->report);
-    gate_free(h->gate, h->state.state == HOLD_STATE_RELEASED);
-    lifetime_free(h->lifetime);
-    asker_free(h->asker);
-    announcer_free(h->announcer);
-    adapters_free(h->adapters);
-    wanted_free(&h->plan);
-    free(h->operations);
-    if (h->file.fd >= 0)
-        close(h->file.fd);
-    free(h);
 }

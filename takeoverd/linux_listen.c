@@ -9,7 +9,9 @@
 
 enum {
     FRAME_MAX = 128,
-    ADDRESSES_MAX = 250, /* in a filter, whose jumps count up to 255; beyond that all ARP is heard */
+    ADDRESSES_MAX = 500, /* in a filter; beyond that all ARP is heard */
+    FILTER_SIZE = 4 * ADDRESSES_MAX + 3,
+    ARP_SENDER_AT = 28,
     ARP_TARGET_AT = 38,
     IPV6_NEXT_AT = 20,
     ICMPV6_TYPE_AT = 54,
@@ -25,23 +27,33 @@ static int attach(int fd, struct sock_filter *code, size_t count)
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
 }
 
-/* Frames whose target is an active address: questions for it, and answers to it. */
-static int filter_arp(int fd, const struct plan *plan)
+/* Passes frames in which an active address stands at an offset. Returns how long the filter is by then; 0:
+ * too long. */
+static size_t pass_active(struct sock_filter *code, size_t n, const struct plan *plan, unsigned offset)
 {
-    struct sock_filter code[2 * ADDRESSES_MAX + 2];
-    size_t n = 0;
-
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARP_TARGET_AT);
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset);
     for (size_t i = 0; i < plan->address_count; i++) {
         const struct plan_address *a = &plan->addresses[i];
         if (!a->active || a->address.family != AF_INET)
             continue;
-        if (n + 3 > ARRAY_LENGTH(code))
+        if (n + 4 > FILTER_SIZE)
             return 0;
         code[n++] =
             (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ntohl(a->address.v4.s_addr), 0, 1);
         code[n++] = (struct sock_filter)PASS;
     }
+    return n;
+}
+
+/* Frames about an active address: questions for it, answers to it, and whoever else uses it. */
+static int filter_arp(int fd, const struct plan *plan)
+{
+    static struct sock_filter code[FILTER_SIZE];
+    size_t n = pass_active(code, 0, plan, ARP_TARGET_AT);
+
+    n = n > 0 ? pass_active(code, n, plan, ARP_SENDER_AT) : 0;
+    if (n == 0)
+        return 0;
     code[n++] = (struct sock_filter)DROP;
     return attach(fd, code, n);
 }

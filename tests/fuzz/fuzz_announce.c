@@ -21,7 +21,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(frame.size <= sizeof frame.bytes);
     if (announce_parse(frame.bytes, frame.size, &again) < 0)
         abort();
-    assert(again.question && net_address_equal(&again.from, &heard.from) &&
-           net_address_equal(&again.to, &heard.to) && mac_equal(&again.mac, &heard.mac));
+    const bool same = net_address_equal(&heard.from, &heard.to);
+    assert(again.kind == (same ? ANNOUNCE_CLAIM : ANNOUNCE_QUESTION) &&
+           net_address_equal(&again.from, &heard.from) && net_address_equal(&again.to, &heard.to) &&
+           mac_equal(&again.mac, &heard.mac));
     return 0;
 }

@@ -119,7 +119,7 @@ static void test_a_question_by_neighbour_discovery(void **state)
     assert_int_equal(frame.bytes[54], 135);
     assert_memory_equal(frame.bytes + 78, "\x01\x01\x02\x00\x5e\x10\x00\x01", 8);
     assert_int_equal(announce_parse(frame.bytes, frame.size, &heard), 0);
-    assert_true(heard.question && mac_equal(&heard.mac, &mac));
+    assert_true(heard.kind == ANNOUNCE_QUESTION && mac_equal(&heard.mac, &mac));
     ask("2001:db8::10/64", "2001:db8::1", &there, &frame);
     assert_memory_equal(frame.bytes, there.bytes, 6);
     assert_memory_equal(frame.bytes + 38, "\xff\x02\0\0\0\0\0\0\0\0\0\x01\xff\0\0\x01", 16);
@@ -135,13 +135,17 @@ static void test_what_is_heard(void **state)
     ask("203.0.113.10/24", "203.0.113.1", &nobody, &frame);
     frame.bytes[21] = 2; /* as an answer */
     assert_int_equal(announce_parse(frame.bytes, frame.size, &heard), 0);
-    assert_false(heard.question);
+    assert_int_equal(heard.kind, ANNOUNCE_ANSWER);
     for (size_t size = 0; size < frame.size; size++)
         assert_int_equal(announce_parse(frame.bytes, size, &heard), -EBADMSG);
-    build("203.0.113.10", frames); /* an announcement is neither */
-    assert_int_equal(announce_parse(frames[0].bytes, frames[0].size, &heard), -EBADMSG);
+    build("203.0.113.10", frames);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(announce_parse(frames[i].bytes, frames[i].size, &heard), 0);
+        assert_int_equal(heard.kind, ANNOUNCE_CLAIM);
+    }
     build("2001:db8::10", frames);
-    assert_int_equal(announce_parse(frames[0].bytes, frames[0].size, &heard), -EBADMSG);
+    assert_int_equal(announce_parse(frames[0].bytes, frames[0].size, &heard), 0);
+    assert_int_equal(heard.kind, ANNOUNCE_CLAIM);
     ask("2001:db8::10/64", "2001:db8::1", &nobody, &frame);
     frame.bytes[21] = 254; /* forwarded: from another network */
     assert_int_equal(announce_parse(frame.bytes, frame.size, &heard), -EBADMSG);

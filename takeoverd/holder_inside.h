@@ -1,0 +1,67 @@
+/* What the files of the holder share (holder.h). */
+#pragma once
+#include "common/clock.h"
+#include "common/log.h"
+#include "takeoverd/adapters.h"
+#include "takeoverd/announcer.h"
+#include "takeoverd/asker.h"
+#include "takeoverd/gate.h"
+#include "takeoverd/holder.h"
+#include "takeoverd/lease_file.h"
+#include "takeoverd/lifetime.h"
+#include "takeoverd/prepare.h"
+#include "takeoverd/repairs.h"
+#include "takeoverd/report.h"
+
+#define HOLDER_AUDIT_NS (10 * NS_PER_S) /* how often the inventory is held against the kernel itself */
+
+struct holder {
+    struct daemon *daemon;
+    struct adapters *adapters;
+    struct announcer *announcer;
+    struct asker *asker;
+    struct gate *gate; /* NULL: lease-gate = off */
+    struct lifetime *lifetime;
+    struct report *report;
+    struct plan plan;
+    struct plan_operation *operations;
+    size_t operations_max;
+    struct loop_source *lease_timer, *retry_timer, *audit_timer, *claim_timer;
+
+    bool active;      /* the active addresses are wanted */
+    bool quiet;       /* … and shall not be answered for */
+    bool waiting;     /* for the first role, while the lease of the run before stands */
+    bool lease_late;  /* its end was noticed late, and given a last chance */
+    bool blind;       /* the kernel did not tell what it has */
+    int64_t lease_ns; /* until when the active addresses may be wanted */
+    char cause[CAUSE_MAX];
+    unsigned risen;    /* channels whose adapter changed for the better since the last announcement */
+    char trouble[192]; /* what the last try failed at; empty: nothing */
+    struct address_message state; /* as published */
+
+    struct prepare prepare;
+    bool claim_waits;          /* for the before-active hooks */
+    struct role_message claim; /* claim_waits: as last renewed, and what it came with */
+    char claim_cause[CAUSE_MAX];
+
+    struct repairs repairs;
+    struct log_limit repair_log;
+
+    struct lease_file file;
+};
+
+/* What holder_open.c hangs into the loop and the bus. */
+void holder_on_lease_end(void *userdata, int64_t now_ns);
+void holder_on_retry(void *userdata, int64_t now_ns);
+void holder_on_audit(void *userdata, int64_t now_ns);
+void holder_on_claim_timer(void *userdata, int64_t now_ns);
+void holder_on_events(void *userdata, int fd, unsigned events);
+void holder_on_gate(void *userdata, int fd, unsigned events);
+void holder_on_asker_news(void *userdata);
+void holder_on_conflict(void *userdata, int channel, const struct net_address *address,
+                        const struct mac *mac);
+void holder_on_role(void *userdata, const struct bus_message *message);
+void holder_on_hook(void *userdata, const struct bus_message *message);
+void holder_on_stop(void *userdata);
+void holder_become(struct holder *h, bool active, const char *why);
+void holder_begin_term(struct holder *h);

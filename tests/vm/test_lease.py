@@ -1,0 +1,47 @@
+"""The lease of the active addresses on Debian's own kernel, where the laboratory's may mislead (DESIGN R12, §7)."""
+
+import time
+
+from lab.pair import other
+
+
+def test_R12_stopped_it_falls_silent_and_gives_way(lab, figures):
+    """All of duet stands still on the active machine: its kernel shuts the gate, the peer serves, and never do both
+    answer, neither then nor when it goes on."""
+    active = lab.wait_ready()
+    machine = lab.machines[active]
+    assert "table netdev duet" in machine.check("nft list tables")
+    for watch in lab.watches.values():
+        watch.summary()
+    machine.check("pkill -STOP -x 'heartbeatd|arbiterd|takeoverd|superviserd|syncd|duet'")
+    lab.wait_for(lambda: lab.owner() == other(active), 60, "%s serves" % other(active))
+    time.sleep(2)
+    held = machine.check("ip -4 -oneline address show dev outside")
+    machine.check("pkill -CONT -x 'heartbeatd|arbiterd|takeoverd|superviserd|syncd|duet'")
+    lab.wait_for(lambda: lab.is_passive(active), 60, "%s is passive" % active)
+    lab.wait_ready(other(active))
+    dual = {channel: watch.summary()["dual"] for channel, watch in lab.watches.items()}
+    figures("all of duet stopped, Debian's kernel", "answered by both: %s; addresses meanwhile: %s" % (dual, " ".join(held.split()[3:4])))
+    assert set(dual.values()) == {0}
+
+
+def test_R12_a_flushed_gate_is_put_back(lab):
+    active = lab.wait_ready()
+    machine = lab.machines[active]
+    machine.check("nft flush ruleset")
+    lab.wait_for(lambda: "table netdev duet" in machine.check("nft list tables"), 20, "the gate is back")
+    lab.wait_for(lambda: "gate-lost" in machine.check("duet status || true"), 20, "the alarm gate-lost")
+
+
+def test_R13_a_switch_on_debians_kernel(lab, figures):
+    active = lab.wait_ready()
+    probe = lab.probe()
+    for watch in lab.watches.values():
+        watch.summary()
+    time.sleep(1)
+    probe.snapshot()
+    said = lab.machines[active].check("duet switch")
+    lab.wait_ready(other(active))
+    seen = probe.stop()
+    figures("planned switch, Debian's kernel", "%s; the client lost %d of %d" % (said.strip(), seen["lost"], seen["sent"]))
+    assert {channel: watch.summary()["dual"] for channel, watch in lab.watches.items()} == {channel: 0 for channel in lab.watches}

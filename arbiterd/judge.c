@@ -323,9 +323,14 @@ bool can_claim(const struct arbiter *a)
 
 /* Not on an old report: after a stall of this arbiter, newer ones wait to be read, and may say that somebody
  * serves. */
+bool reports_are_fresh(const struct arbiter *a)
+{
+    return a->now - a->observed < a->set.heartbeat_interval / 2;
+}
+
 bool may_claim(const struct arbiter *a)
 {
-    return can_claim(a) && a->now - a->observed < a->set.heartbeat_interval / 2;
+    return can_claim(a) && reports_are_fresh(a);
 }
 
 bool hold_bars_claim(const struct arbiter *a)

@@ -27,38 +27,63 @@ void show_role_again(int n, enum process to)
     send_on_bus(n, to, to == TAKEOVERD ? ROLE_TO_TAKEOVERD : ROLE_TO_HEARTBEATD, p);
 }
 
+static void judge_transition(int n, const struct arbiter_transition *t)
+{
+    const struct node *other = &w.nodes[!n];
+
+    if (strcmp(t->rule, "R9-yield") == 0 && phase_serves(other->arbiter.phase) && other->alive[ARBITERD] &&
+        other->arbiter.epoch < t->epoch)
+        violation("R9: node %d gave way to a lower epoch", n);
+    if (t->to == PHASE_CLAIMING && t->from != t->to)
+        judge_data(n, t->rule);
+    if (strcmp(t->rule, "claim-ordered") == 0)
+        w.forced_at = w.now;
+    if ((t->to == PHASE_CLAIMING && t->from != t->to) || strcmp(t->rule, "R11-raised") == 0)
+        note_claim(n, t->epoch);
+    if (phase_serves(t->from) != phase_serves(t->to)) {
+        w.last_change = w.now;
+        w.changes++;
+    }
+}
+
+static void publish_role(int n, enum arbiter_event_kind after)
+{
+    struct node *node = &w.nodes[n];
+    struct role_message role;
+
+    if (!arbiter_role(&node->arbiter, &role))
+        return;
+    if (role.reboot && !node->shown.reboot)
+        push((struct event){.at = w.now + between(10 * ms, 500 * ms),
+                            .what = REBOOT,
+                            .node = n,
+                            .process = ARBITERD,
+                            .incarnation = node->incarnation[ARBITERD]});
+    if (after == EVENT_PEER || role.change != node->shown.change ||
+        role.considered != node->shown.considered || role.released != node->shown.released)
+        show_role(n, &role);
+}
+
 void step(int n, struct arbiter_event *event)
 {
     struct node *node = &w.nodes[n];
     struct arbiter_effects effects;
 
-    event->now_ns = w.now;
+    event->now_ns = clock_of(n);
     arbiter_step(&node->arbiter, event, &effects);
-    w.events++;
+    w.steps++;
     for (size_t i = 0; i < effects.transition_count; i++) {
         const struct arbiter_transition *t = &effects.transitions[i];
         tell("node %d: %s -> %s  %s (epoch %" PRId64 ")", n, phase_names[t->from], phase_names[t->to],
              t->rule, t->epoch);
-        if (strcmp(t->rule, "R9-yield") == 0 && phase_serves(w.nodes[!n].arbiter.phase) &&
-            w.nodes[!n].alive[ARBITERD] && w.nodes[!n].arbiter.epoch < t->epoch)
-            violation("R9: node %d gave way to a lower epoch", n);
-        if ((t->to == PHASE_CLAIMING && t->from != t->to) || strcmp(t->rule, "R11-raised") == 0)
-            note_claim(n, t->epoch);
-        if (phase_serves(t->from) != phase_serves(t->to)) {
-            w.last_change = w.now;
-            w.changes++;
-        }
+        judge_transition(n, t);
     }
     if (effects.save) {
         union payload *p = payload_new();
         p->durable = effects.durable;
         schedule(n, ARBITERD, SAVED, between(1 * ms, chance(10) ? 80 * ms : 5 * ms), p);
     }
-    struct role_message role;
-    if (arbiter_role(&node->arbiter, &role) &&
-        (event->kind == EVENT_PEER || role.change != node->shown.change ||
-         role.considered != node->shown.considered || role.released != node->shown.released))
-        show_role(n, &role);
+    publish_role(n, event->kind);
 }
 
 /* In every fourth seed the pair requires watchdogs. Whether a node has one, and whether its superviserd says
@@ -82,7 +107,10 @@ void start_arbiterd(int n)
 {
     struct node *node = &w.nodes[n];
     struct arbiter_settings own = *w.set;
-    struct arbiter_event start = {.kind = EVENT_START, .durable = &node->disk, .lost = node->disk_lost};
+    static const struct arbiter_durable nothing;
+    struct arbiter_event start = {.kind = EVENT_START,
+                                  .durable = node->disk_torn ? &nothing : &node->disk,
+                                  .lost = node->disk_torn || node->disk_lost};
 
     own.first_named = own.sorts_first = n == 0;
     own.services_guarded = 1;
@@ -108,7 +136,10 @@ void start_arbiterd(int n)
     union payload *services = payload_new();
     services->bus.kind = EVENT_SERVICES;
     services->bus.services_failed = node->services_failed;
+    services->bus.services_reboot = node->services_reboot;
     to_arbiter(n, services);
+    if (node->alive[SYNCD])
+        publish_data(n);
     tell_watchdog(n);
 }
 
@@ -119,6 +150,8 @@ void on_bus(int n, union payload *p)
                               .channel = p->bus.channel,
                               .force = p->bus.force,
                               .services_failed = p->bus.services_failed,
+                              .services_reboot = p->bus.services_reboot,
+                              .hold_until_ns = p->bus.hold_until > 0 ? clock_of(n) + p->bus.hold_until : 0,
                               .watchdog_armed = p->bus.watchdog_armed};
 
     if (e.kind == EVENT_PEER)
@@ -129,6 +162,8 @@ void on_bus(int n, union payload *p)
         e.search = &p->bus.search;
     else if (e.kind == EVENT_ADDRESS)
         e.address = &p->bus.address;
+    else if (e.kind == EVENT_DATA)
+        e.data = &p->bus.data;
     step(n, &e);
 }
 
@@ -139,5 +174,6 @@ void on_saved(int n, union payload *p)
 
     node->disk_before = node->disk;
     node->disk = p->durable;
+    node->disk_torn = false;
     step(n, &e);
 }

@@ -13,19 +13,76 @@
 
 #include "tests/sim/world.h"
 
-static const struct arbiter_settings settings = {
-    .reboot_on_network_fault = false,
-    .channel_count = CHANNELS,
-    .channels = {"outside", "inside"},
-    .evidence_wait = 40 * NS_PER_MS,
-    .heartbeat_interval = 50 * NS_PER_MS,
-    .takeover_after = 300 * NS_PER_MS,
-    .address_lease = 200 * NS_PER_MS,
-    .search_time = 600 * NS_PER_MS,
-    .claim_time = NS_PER_S,
-    .handover_time = 3 * NS_PER_S,
-    .settle_time = 5 * NS_PER_S,
+/* The times of common/config_timers.c. `stale_start_wait` is the seed's. */
+static const struct profile profiles[] = {
+    {.name = "lan",
+     .scale = 1,
+     .search_calm = 200 * NS_PER_MS,
+     .search_quick = 10 * NS_PER_MS,
+     .router_calm = 200 * NS_PER_MS,
+     .router_quick = 10 * NS_PER_MS,
+     .router_silent = 800 * NS_PER_MS,
+     .settled = 20 * NS_PER_S,
+     .bus_late = 8 * NS_PER_MS,
+     .wire_least = 30000,
+     .wire_most = 300000,
+     .path_delay_most = 10 * NS_PER_MS,
+     .set = {.evidence_wait = 40 * NS_PER_MS,
+             .heartbeat_interval = 50 * NS_PER_MS,
+             .takeover_after = 300 * NS_PER_MS,
+             .address_lease = 200 * NS_PER_MS,
+             .search_time = 600 * NS_PER_MS,
+             .claim_time = NS_PER_S,
+             .handover_time = 3 * NS_PER_S,
+             .settle_time = 5 * NS_PER_S}},
+    {.name = "fast",
+     .scale = 1,
+     .search_calm = 50 * NS_PER_MS,
+     .search_quick = 10 * NS_PER_MS,
+     .router_calm = 100 * NS_PER_MS,
+     .router_quick = 10 * NS_PER_MS,
+     .router_silent = 500 * NS_PER_MS,
+     .settled = 20 * NS_PER_S,
+     .bus_late = 2 * NS_PER_MS,
+     .wire_least = 30000,
+     .wire_most = 300000,
+     .path_delay_most = NS_PER_MS,
+     .set = {.evidence_wait = 40 * NS_PER_MS,
+             .heartbeat_interval = 10 * NS_PER_MS,
+             .takeover_after = 25 * NS_PER_MS,
+             .address_lease = 60 * NS_PER_MS,
+             .search_time = 100 * NS_PER_MS,
+             .claim_time = 500 * NS_PER_MS,
+             .handover_time = 3 * NS_PER_S,
+             .settle_time = 5 * NS_PER_S}},
+    {.name = "wan",
+     .scale = 5,
+     .search_calm = NS_PER_S,
+     .search_quick = 50 * NS_PER_MS,
+     .router_calm = 2 * NS_PER_S,
+     .router_quick = 50 * NS_PER_MS,
+     .router_silent = 7 * NS_PER_S,
+     .settled = 100 * NS_PER_S,
+     .bus_late = 8 * NS_PER_MS,
+     .wire_least = 5 * NS_PER_MS,
+     .wire_most = 40 * NS_PER_MS,
+     .path_delay_most = 100 * NS_PER_MS,
+     .set = {.evidence_wait = 200 * NS_PER_MS,
+             .heartbeat_interval = 500 * NS_PER_MS,
+             .takeover_after = 3 * NS_PER_S,
+             .address_lease = 2 * NS_PER_S,
+             .search_time = 6 * NS_PER_S,
+             .claim_time = 5 * NS_PER_S,
+             .handover_time = 15 * NS_PER_S,
+             .settle_time = 30 * NS_PER_S}},
 };
+
+/* No process of a node's has to be there for it. */
+static bool is_of_the_world(enum what what)
+{
+    return what == FAULT || what == HEAL || what == OPERATOR_RESUMES || what == OPERATOR_CLAIMS ||
+           what == RESTART || what == STOP_ENDS || what == POWER_ON || what == THAW;
+}
 
 /* Puts the event off, or drops it, if who should see it cannot now; true if so. */
 static bool kept_from(struct event *e)
@@ -33,17 +90,17 @@ static bool kept_from(struct event *e)
     struct node *node = &w.nodes[e->node];
     int64_t until = MAX(node->frozen_until, node->paused_until[e->process]);
 
-    if (e->what == FAULT || e->what == HEAL || e->what == OPERATOR_RESUMES || e->what == RESTART)
+    if (is_of_the_world(e->what))
         return false;
     if (!node->power || !node->alive[e->process] ||
-        (e->incarnation >= 0 && e->incarnation != node->incarnation[e->process]) || e->incarnation == -2)
+        (e->incarnation >= 0 && e->incarnation != node->incarnation[e->process]))
         return true;
     if (e->what == HEARTBEAT && node->frozen_until > w.now)
         return true; /* the adapter had nowhere to put it */
     if (until <= w.now)
         return false;
     if (e->what == HEARTBEAT && e->stamp == 0)
-        e->stamp = w.now;
+        e->stamp = clock_of(e->node);
     e->at = until;
     union payload *payload = e->payload;
     e->payload = NULL;
@@ -51,16 +108,71 @@ static bool kept_from(struct event *e)
     return true;
 }
 
+static void hear_role(int n, const struct role_message *role)
+{
+    struct node *node = &w.nodes[n];
+    const bool news = node->role.change != role->change || node->role.considered != role->considered ||
+                      node->role.released != role->released || node->role_at == 0;
+
+    node->role = *role;
+    node->role_at = clock_of(n);
+    if (news)
+        send_heartbeats(n);
+}
+
+static void fault(struct event *e)
+{
+    if (e->incarnation == -3)
+        kill_process(e->node, ARBITERD, during(5 * ms, 900 * ms));
+    else if (e->incarnation == -4 && w.nodes[e->node].power)
+        power_off(e->node);
+    else
+        inject();
+}
+
+/* What comes to the world as a whole. */
+static void dispatch_to_world(struct event *e)
+{
+    switch (e->what) {
+    case FAULT:
+        fault(e);
+        break;
+    case HEAL:
+        heal();
+        break;
+    case OPERATOR_RESUMES:
+        send_order(e->node, EVENT_RESUME, false);
+        break;
+    case OPERATOR_CLAIMS:
+        operator_claims();
+        break;
+    case STOP_ENDS:
+        stop_ends(e->node, e->incarnation);
+        break;
+    case POWER_ON:
+        power_on(e->node);
+        break;
+    case THAW:
+        on_thaw(e->node);
+        break;
+    default: /* RESTART */
+        w.quiet_since = MAX(w.quiet_since, w.now);
+        start_process(e->node, e->process);
+        break;
+    }
+}
+
+/* What comes to a process of a node's. */
 static void dispatch(struct event *e)
 {
     struct node *node = &w.nodes[e->node];
 
     switch (e->what) {
     case TICK:
-        on_tick(e->node);
+        on_tick(e->node, e->stamp);
         break;
     case HEARTBEAT:
-        on_heartbeat(e->node, &e->payload->heartbeat, e->stamp > 0 ? e->stamp : w.now);
+        on_heartbeat(e->node, &e->payload->heartbeat, e->stamp > 0 ? e->stamp : clock_of(e->node));
         break;
     case TO_ARBITER:
         on_bus(e->node, e->payload);
@@ -69,16 +181,9 @@ static void dispatch(struct event *e)
         node->order = e->payload->role;
         takeover_obey(e->node);
         break;
-    case ROLE_TO_HEARTBEATD: {
-        const bool news = node->role.change != e->payload->role.change ||
-                          node->role.considered != e->payload->role.considered ||
-                          node->role.released != e->payload->role.released || node->role_at == 0;
-        node->role = e->payload->role;
-        node->role_at = w.now;
-        if (news)
-            send_heartbeats(e->node);
+    case ROLE_TO_HEARTBEATD:
+        hear_role(e->node, &e->payload->role);
         break;
-    }
     case ADDRESS_TO_HEARTBEATD:
         node->address = e->payload->address;
         break;
@@ -96,46 +201,67 @@ static void dispatch(struct event *e)
         publish_address(e->node);
         schedule(e->node, TAKEOVERD, PULSE, NS_PER_S, NULL);
         break;
-    case FAULT:
-        if (e->incarnation == -3)
-            kill_process(e->node, ARBITERD, between(5 * ms, 900 * ms));
-        else if (e->incarnation == -4 && node->power)
-            power_off(e->node);
-        else
-            inject();
+    case SYNC:
+        on_sync(e->node);
         break;
-    case HEAL:
-        heal();
+    case REBOOT:
+        reboot(e->node);
         break;
-    case OPERATOR_RESUMES:
-        send_order(e->node, EVENT_RESUME, false);
-        break;
-    case RESTART:
-        w.quiet_since = MAX(w.quiet_since, w.now);
-        start_process(e->node, e->process);
+    default:
+        dispatch_to_world(e);
         break;
     }
 }
 
-static void run_seed(uint64_t seed)
+/* What the seed says of the pair: the profile, the configuration, the clocks, what was there before. */
+static void draw_pair(void)
 {
-    const bool verbose = w.verbose;
-    const int64_t events = w.events, changes = w.changes;
-    for (size_t i = 0; i < w.count; i++)
-        free(w.heap[i].payload);
-    memset(&w, 0, sizeof w);
-    w.verbose = verbose;
-    w.events = events;
-    w.changes = changes;
-    w.set = &settings;
-    w.seed = w.random = seed;
-    w.now = NS_PER_S; /* 0 means never */
-    const int64_t end_of_faults = chance(60) ? 12 * NS_PER_S : 26 * NS_PER_S;
-    const int64_t settled = end_of_faults + 20 * NS_PER_S;
-    int64_t first_start = 0;
+    const int profile = (int)between(1, 100);
+
+    w.profile = &profiles[profile <= 70 ? 0 : profile <= 80 ? 1 : 2];
+    w.settings = w.profile->set;
+    w.set = &w.settings;
+    w.settings.channel_count = CHANNELS;
+    text_copy(w.settings.channels[0], sizeof w.settings.channels[0], "outside");
+    text_copy(w.settings.channels[1], sizeof w.settings.channels[1], "inside");
+    w.settings.reboot_on_network_fault = chance(50);
+    w.settings.sync_sets = chance(30);
+    w.settings.stale_start_wait = (chance(50) ? 4 : 120) * NS_PER_S;
     w.search_off = chance(15);
-    w.partition_end = w.trouble_end = w.stall_end = w.blind_end = w.plane_lost = -NS_PER_S * 3600;
-    change_network(0, 0, 0, true);
+    if (w.search_off) /* what common/config_timers.c demands then */
+        w.settings.address_lease =
+            MAX(2 * w.settings.heartbeat_interval,
+                MIN(w.settings.address_lease,
+                    w.settings.takeover_after - w.settings.heartbeat_interval - 3 * ms));
+    w.settings.takeover_after =
+        MAX(w.settings.takeover_after,
+            w.search_off ? w.settings.address_lease + w.settings.heartbeat_interval + 3 * ms : 0);
+    for (int p = 0; p < PATHS && chance(25); p++)
+        w.path_delay[p] = between(0, w.profile->path_delay_most);
+    const int drift = (int)between(0, 2); /* none, what NTP may steer, far more than any quartz */
+    for (int n = 0; n < 2; n++) {
+        struct node *node = &w.nodes[n];
+        const int64_t most = drift == 0 ? 0 : drift == 1 ? 500 : 10000;
+        node->clock_ppm = between(-most, most);
+        clock_set(n, between(2, chance(50) ? 60 : 100 * 86400) * NS_PER_S);
+        node->services_reboot = chance(50);
+    }
+    if (w.set->sync_sets > 0 && chance(50)) /* a pair with a past */
+        for (int n = 0; n < 2; n++) {
+            struct node *node = &w.nodes[n];
+            node->data_whole = chance(80);
+            node->data_epoch = node->data_whole ? between(3, 4) : 0;
+            node->data_generation = between(1, 9);
+            node->disk = (struct arbiter_durable){
+                .epoch = 4, .data_whole = node->data_whole, .data_epoch = node->data_epoch};
+            node->disk_before = node->disk;
+        }
+}
+
+static void draw_start(void)
+{
+    int64_t first_start = 0;
+
     for (int n = 0; n < 2; n++) {
         struct node *node = &w.nodes[n];
         for (int c = 0; c < CHANNELS; c++) {
@@ -154,17 +280,50 @@ static void run_seed(uint64_t seed)
                         between(-ms / 2, ms / 2);
             if (n == 0 && p == ARBITERD)
                 first_start = start;
-            push((struct event){.at = start, .what = RESTART, .node = n, .process = p, .incarnation = -1});
+            push((struct event){
+                .at = MAX(start, w.now), .what = RESTART, .node = n, .process = p, .incarnation = -1});
         }
     }
+}
+
+static void begin(uint64_t seed)
+{
+    const struct world before = w;
+
+    for (size_t i = 0; i < w.count; i++)
+        free(w.heap[i].payload);
+    memset(&w, 0, sizeof w);
+    w.verbose = before.verbose;
+    w.events = before.events;
+    w.steps = before.steps;
+    w.changes = before.changes;
+    w.reboots = before.reboots;
+    w.seed = w.random = seed;
+    w.now = NS_PER_S; /* 0 means never */
+    w.partition_end = w.trouble_end = w.stall_end = w.blind_end = w.plane_lost = w.forced_at =
+        -NS_PER_S * 3600;
+    draw_pair();
+    tell("profile %s, data %d, search %s, clocks %+d and %+d ppm", w.profile->name, (int)w.set->sync_sets,
+         w.search_off ? "off" : "on", (int)w.nodes[0].clock_ppm, (int)w.nodes[1].clock_ppm);
+    change_network(0, 0, 0, true);
+    draw_start();
+}
+
+static void run_seed(uint64_t seed)
+{
+    begin(seed);
+    const int64_t end_of_faults = (chance(60) ? 12 : 26) * NS_PER_S * w.profile->scale;
+    const int64_t settled = end_of_faults + w.profile->settled;
+
     for (int64_t i = between(0, 8); i > 0; i--)
-        push((struct event){.at =
-                                w.now + (chance(25) ? between(0, 700 * ms) : between(100 * ms, 9 * NS_PER_S)),
-                            .what = FAULT});
+        push(
+            (struct event){.at = w.now + (chance(25) ? between(0, 700 * ms) : during(100 * ms, 9 * NS_PER_S)),
+                           .what = FAULT});
     push((struct event){.at = end_of_faults, .what = HEAL});
-    while (w.count > 0 && !w.ended_badly && w.now < settled + 5 * NS_PER_S) {
+    while (w.count > 0 && !w.ended_badly && w.now < settled + 5 * NS_PER_S * w.profile->scale) {
         struct event e = pop();
         w.now = e.at;
+        w.events++;
         if (!kept_from(&e))
             dispatch(&e);
         free(e.payload);
@@ -196,7 +355,8 @@ int main(int argc, char **argv)
         run_seed(seed);
         bad += w.ended_badly;
     }
-    printf("%" PRIu64 " seeds, %" PRId64 " arbiter steps, %" PRId64 " role changes, %" PRIu64 " violations\n",
-           seeds, w.events, w.changes, bad);
+    printf("%" PRIu64 " seeds, %" PRId64 " events, %" PRId64 " arbiter steps, %" PRId64
+           " role changes, %" PRId64 " reboots, %" PRIu64 " violations\n",
+           seeds, w.events, w.steps, w.changes, w.reboots, bad);
     return bad > 0;
 }

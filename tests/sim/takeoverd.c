@@ -32,13 +32,13 @@ void publish_address(int n)
     send_on_bus(n, HEARTBEATD, ADDRESS_TO_HEARTBEATD, h);
 }
 
-static void takeover_release(int n)
+void takeover_release(int n)
 {
     struct node *node = &w.nodes[n];
 
     set_plane(n, false, node->state.epoch);
     if (node->state.state != HOLD_STATE_RELEASED)
-        node->state.changed_ns = w.now;
+        node->state.changed_ns = clock_of(n);
     node->state.state = HOLD_STATE_RELEASED;
     node->state.lease_ns = node->state.held = 0;
     node->lease_record = 0;
@@ -48,7 +48,7 @@ void takeover_obey(int n)
 {
     struct node *node = &w.nodes[n];
     const struct role_message *order = &node->order;
-    const bool active = order->role == ROLE_ACTIVE && order->lease_ns > w.now && !order->searching;
+    const bool active = order->role == ROLE_ACTIVE && order->lease_ns > clock_of(n) && !order->searching;
     const enum hold_state before = node->state.state;
 
     if (order->role == ROLE_ACTIVE && !order->searching && !active)
@@ -62,18 +62,18 @@ void takeover_obey(int n)
         node->state.state = HOLD_STATE_FAILED;
         node->state.lease_ns = node->lease_record = order->lease_ns;
         node->state.epoch = order->epoch;
-        schedule(n, TAKEOVERD, LEASE_END, order->lease_ns - w.now, NULL);
+        schedule(n, TAKEOVERD, LEASE_END, order->lease_ns - clock_of(n), NULL);
     } else {
         set_plane(n, true, order->epoch);
         node->state.state = HOLD_STATE_HOLDING;
         node->state.epoch = order->epoch;
         node->state.lease_ns = node->lease_record = order->lease_ns;
-        schedule(n, TAKEOVERD, LEASE_END, order->lease_ns - w.now, NULL);
+        schedule(n, TAKEOVERD, LEASE_END, order->lease_ns - clock_of(n), NULL);
     }
     node->state.change = order->change;
     node->state.held = node->plane ? 1 : 0;
     if (node->state.state != before)
-        node->state.changed_ns = w.now;
+        node->state.changed_ns = clock_of(n);
     publish_address(n);
 }
 
@@ -81,7 +81,7 @@ void on_lease_end(int n)
 {
     struct node *node = &w.nodes[n];
 
-    if (node->plane && node->state.lease_ns > 0 && w.now >= node->state.lease_ns) {
+    if (node->plane && node->state.lease_ns > 0 && clock_of(n) >= node->state.lease_ns) {
         tell("node %d: the lease ended", n);
         takeover_release(n);
         publish_address(n);
@@ -94,11 +94,11 @@ void start_takeoverd(int n)
 
     node->order = (struct role_message){0};
     node->state = (struct address_message){.state = HOLD_STATE_RELEASED, .epoch = node->plane_epoch};
-    if (node->plane && node->lease_record > w.now) { /* R1: it keeps what rightly stands */
+    if (node->plane && node->lease_record > clock_of(n)) { /* R1: it keeps what rightly stands */
         node->state.state = HOLD_STATE_HOLDING;
         node->state.held = 1;
         node->state.lease_ns = node->lease_record;
-        schedule(n, TAKEOVERD, LEASE_END, node->lease_record - w.now, NULL);
+        schedule(n, TAKEOVERD, LEASE_END, node->lease_record - clock_of(n), NULL);
     } else {
         takeover_release(n);
     }

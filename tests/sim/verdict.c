@@ -16,7 +16,22 @@ static bool dual_excused(void)
         return true;
     if (w.freeze_end > 0 && w.now - w.freeze_end <= w.set->address_lease + two_beats)
         return true;
+    if (w.now - w.forced_at <= two_beats)
+        return true; /* by hand: the operator's word, until the two have heard each other */
     return w.trouble_end > 0 && w.now - w.trouble_end <= two_beats;
+}
+
+/* No heartbeat leaves a node whose heartbeatd is gone or stopped; its lease ends within its time. */
+static bool newly_mute(int n)
+{
+    struct node *node = &w.nodes[n];
+    const bool mute = node->power && (!node->alive[HEARTBEATD] || node->paused_until[HEARTBEATD] > w.now);
+
+    if (!mute)
+        node->mute_since = 0;
+    else if (node->mute_since == 0)
+        node->mute_since = w.now;
+    return mute && w.now - node->mute_since <= w.set->address_lease + w.set->heartbeat_interval;
 }
 
 /* Two faults at once that this version does not promise to survive without a moment of two owners. Nothing
@@ -26,9 +41,15 @@ static bool dual_excused(void)
  * end, and whoever claims is not heard; it stays so until a heartbeat passes again. */
 static void note_trouble(void)
 {
-    const bool blind = arp_cut() || w.search_off;
+    const bool few_requests = w.set->takeover_after < 10 * w.profile->search_quick;
+    const bool blind = arp_cut() || w.search_off || (few_requests && w.loss_percent > 0);
+    const bool mute = newly_mute(0) | newly_mute(1);
+    const bool lease_outlasts = w.set->takeover_after < w.set->address_lease + w.set->heartbeat_interval;
 
-    if (partitioned() || (arp_cut() && w.loss_percent > 0)) /* one lossy path may seem none for a while */
+    /* One lossy path may seem none for a while; so may the search, where a takeover takes few requests. */
+    if (mute && ((answers(0) && answers(1) && dual_excused()) || (blind && lease_outlasts)))
+        w.partition_end = w.now;
+    if (partitioned() || (w.loss_percent > 0 && (arp_cut() || (heartbeats_cut() && few_requests))))
         w.partition_end = w.now;
     if (blind)
         w.blind_end = w.now;
@@ -47,6 +68,17 @@ static void note_trouble(void)
         w.trouble_end = w.now;
 }
 
+/* Its data keeps it neither from serving nor waiting for the other one (R14). */
+static bool is_data_fit(int n)
+{
+    const struct node *node = &w.nodes[n];
+    int64_t epoch = MAX(w.nodes[0].disk.epoch, w.nodes[1].disk.epoch);
+
+    for (size_t i = 0; i < w.claim_count; i++)
+        epoch = MAX(epoch, w.claims[i]);
+    return w.set->sync_sets == 0 || (node->data_whole && node->data_epoch >= epoch);
+}
+
 static bool healthy(int n)
 {
     const struct node *node = &w.nodes[n];
@@ -57,15 +89,17 @@ static bool healthy(int n)
     for (int p = 0; p < PROCESSES; p++)
         if (!node->alive[p])
             return false;
-    return node->power && !node->claim_broken && !node->arbiter.held && !node->arbiter.stopping &&
-           node->arbiter.no_claim_before < w.now - 9 * NS_PER_S;
+    return node->power && !node->claim_broken && !node->arbiter.reboot && is_data_fit(n) &&
+           !node->arbiter.held && !node->arbiter.stopping &&
+           node->arbiter.no_claim_before < clock_of(n) - 9 * NS_PER_S * w.profile->scale;
 }
 
 /* I3 for a world that is not healed: it has been left alone for long enough, and a node is without any fault.
  */
 static void judge_service(void)
 {
-    const int64_t bound = w.set->claim_time + w.set->search_time + 2 * w.set->handover_time + NS_PER_S;
+    const int64_t bound =
+        w.set->claim_time + w.set->search_time + 2 * w.set->handover_time + NS_PER_S * w.profile->scale;
 
     /* Unserved time adds up, served time takes it away: a node that serves now and then is found out, too. */
     const int64_t passed = w.now - w.judged_at;
@@ -81,6 +115,9 @@ static void judge_service(void)
 void judge(void)
 {
     note_trouble();
+    for (int n = 0; n < 2; n++)
+        if (answers(n))
+            w.nodes[n].answered_at = w.now;
     if (answers(0) && answers(1) && !dual_excused())
         violation("I1: both nodes hold the active addresses");
     for (int n = 0; n < 2; n++) {
@@ -93,6 +130,32 @@ void judge(void)
             violation("I7: node %d holds an address that its arbiter believes to be released", n);
     }
     judge_service();
+}
+
+void judge_data(int n, const char *rule)
+{
+    const struct node *node = &w.nodes[n];
+    const bool knows = MAX(node->disk.epoch, node->peer.role.epoch) > 0; /* that somebody served before */
+    const bool elsewhere = w.nodes[!n].data_whole;
+
+    if (w.set->sync_sets == 0 || strcmp(rule, "claim-ordered") == 0 || node->disk_lost || w.nodes[!n].disk_lost)
+        return;
+    if (!node->data_whole && knows && elsewhere)
+        violation("R14: node %d claims by %s without whole data", n, rule);
+}
+
+void note_reboot(int n)
+{
+    const struct node *other = &w.nodes[!n];
+    const int64_t fresh = w.set->takeover_after + w.set->address_lease + NS_PER_S;
+
+    tell("node %d: restarts itself", n);
+    w.reboots++;
+    w.quiet_since = MAX(w.quiet_since, w.now);
+    if (w.now - other->answered_at > fresh)
+        violation("R6: node %d restarts itself although nobody serves in its place", n);
+    if (w.healed && w.now - w.heal_at > w.profile->settled)
+        violation("I5: node %d restarts itself long after the world healed", n);
 }
 
 void note_claim(int n, int64_t epoch)

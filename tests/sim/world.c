@@ -30,15 +30,15 @@ bool chance(int percent)
 
 void tell(const char *format, ...)
 {
+    char *line = w.told[w.told_count++ % TOLD_LINES];
+    const int length = snprintf(line, TOLD_SIZE, "%10.3f ms  ", (double)w.now / 1e6);
     va_list args;
 
-    if (!w.verbose)
-        return;
-    printf("%10.3f ms  ", (double)w.now / 1e6);
     va_start(args, format);
-    vprintf(format, args);
+    vsnprintf(line + length, TOLD_SIZE - (size_t)length, format, args);
     va_end(args);
-    putchar('\n');
+    if (w.verbose)
+        puts(line);
 }
 
 void violation(const char *format, ...)
@@ -48,11 +48,42 @@ void violation(const char *format, ...)
     if (w.ended_badly)
         return;
     w.ended_badly = true;
-    printf("seed %" PRIu64 " at %.3f ms: ", w.seed, (double)w.now / 1e6);
+    for (size_t i = w.told_count - MIN(w.told_count, (size_t)TOLD_LINES); i < w.told_count && !w.verbose; i++)
+        printf("    %s\n", w.told[i % TOLD_LINES]);
+    printf("seed %" PRIu64 " (%s) at %.3f ms: ", w.seed, w.profile->name, (double)w.now / 1e6);
     va_start(args, format);
     vprintf(format, args);
     va_end(args);
     printf("\n");
+}
+
+/* ------------------------------------------------------------------ the clocks */
+
+int64_t clock_of(int n)
+{
+    const struct node *node = &w.nodes[n];
+    const int64_t passed = w.now - node->clock_at;
+
+    return node->clock_reads + passed + passed * node->clock_ppm / 1000000;
+}
+
+void clock_set(int n, int64_t reading)
+{
+    w.nodes[n].clock_reads = reading;
+    w.nodes[n].clock_at = w.now;
+}
+
+/* How long a node's timer takes in truth. */
+static int64_t true_time(int n, int64_t of_the_node)
+{
+    const int64_t ppm = w.nodes[n].clock_ppm;
+
+    return ppm == 0 ? of_the_node : of_the_node * 1000000 / (1000000 + ppm) + 2;
+}
+
+int64_t during(int64_t least, int64_t most)
+{
+    return between(least, most) * w.profile->scale;
 }
 
 /* ------------------------------------------------------------- the event heap */
@@ -108,7 +139,7 @@ union payload *payload_new(void)
 
 void schedule(int node, enum process process, enum what what, int64_t delay, union payload *payload)
 {
-    push((struct event){.at = w.now + delay,
+    push((struct event){.at = w.now + true_time(node, delay),
                         .what = what,
                         .node = node,
                         .process = process,
@@ -119,9 +150,15 @@ void schedule(int node, enum process process, enum what what, int64_t delay, uni
 /* What goes over the bus arrives late, but in order. */
 void send_on_bus(int node, enum process process, enum what what, union payload *payload)
 {
-    const int64_t delay = chance(2) ? between(1 * ms, 8 * ms) : between(40000, 400000);
+    const int64_t delay =
+        chance(2) ? between(w.profile->bus_late / 8, w.profile->bus_late) : between(40000, 400000);
     int64_t *last = &w.nodes[node].bus_last[process];
 
     *last = MAX(*last + 1, w.now + delay);
-    schedule(node, process, what, *last - w.now, payload);
+    push((struct event){.at = *last,
+                        .what = what,
+                        .node = node,
+                        .process = process,
+                        .incarnation = w.nodes[node].incarnation[process],
+                        .payload = payload});
 }

@@ -8,8 +8,8 @@
 #include "arbiterd/decide.h"
 #include "arbiterd/judge.h"
 
-enum { CHANNELS = 2, PATHS = CHANNELS + 1, EVENTS_MAX = 8192 };
-enum process { HEARTBEATD, ARBITERD, TAKEOVERD, PROCESSES };
+enum { CHANNELS = 2, PATHS = CHANNELS + 1, EVENTS_MAX = 8192, TOLD_LINES = 40, TOLD_SIZE = 160 };
+enum process { HEARTBEATD, ARBITERD, TAKEOVERD, SYNCD, PROCESSES };
 
 static const int64_t ms = NS_PER_MS;
 
@@ -24,16 +24,24 @@ enum what {
     ALARM_CLOCK, /* the arbiter's EVENT_TIME */
     LEASE_END,
     PULSE, /* takeoverd speaks once a second */
+    SYNC,  /* syncd looks for changes */
     FAULT,
     HEAL,
     OPERATOR_RESUMES,
+    OPERATOR_CLAIMS, /* where no data is whole, nobody else can */
+    STOP_ENDS,       /* the daemons of a node that is being stopped end, if it has let go */
+    REBOOT,
+    POWER_ON,
+    THAW,    /* a machine that stood still goes on */
     RESTART, /* a process comes up (again) */
 };
 
 struct heartbeat {
-    int64_t session, echo;
+    int64_t session, echo, sequence;
+    bool suspicious;
+    size_t path;
     struct role_message role;
-    int64_t arbiter_age, lease_left, phase_age;
+    int64_t arbiter_age, lease_left, phase_age, hold_left;
     struct channel_fitness channels[CHANNELS];
 };
 
@@ -48,10 +56,13 @@ union payload {
             struct link_message link;
             struct search_message search;
             struct address_message address;
+            struct data_message data;
         };
         int64_t services_failed;
         bool watchdog_armed;
         bool force;
+        bool services_reboot;
+        int64_t hold_until;
     } bus;
     struct role_message role;
     struct address_message address;
@@ -71,6 +82,9 @@ struct event {
 
 struct node {
     bool power;
+    /* Its own clock: this reading at that moment, and this much too fast since. */
+    int64_t clock_reads, clock_at, clock_ppm;
+    bool clock_stands;    /* while the machine does */
     int64_t frozen_until; /* the whole machine */
     bool alive[PROCESSES];
     int64_t paused_until[PROCESSES], incarnation[PROCESSES];
@@ -83,13 +97,14 @@ struct node {
     int64_t router_from[CHANNELS]; /* it answers from then on, after a boot */
 
     /* heartbeatd */
-    int64_t session, started, last_tick, counting_since, phase_seen;
+    int64_t session, last_tick, last_said, tick, counting_since, phase_seen;
     struct role_message role;
-    int64_t role_at;
+    int64_t role_at, said, path_sequence[PATHS];
     struct address_message address;
     struct heartbeat peer;
     int64_t heard, linked, backed, phase_since;
-    bool ever_heard;
+    bool ever_heard, doubting, quick;
+    int64_t mute_since; /* in truth: its heartbeatd is dead or stopped; 0: it runs */
     struct link_message links[CHANNELS];
     int64_t router_asked, silent_from[CHANNELS];
     struct search_message searches[CHANNELS];
@@ -105,15 +120,34 @@ struct node {
     struct arbiter arbiter;
     struct role_message shown;
     int64_t services_failed;
+    bool services_reboot;
+
+    /* syncd and what it keeps on the disk */
+    bool data_whole, data_connected, data_current, ever_served;
+    int64_t data_epoch, data_generation, data_behind_since,
+        copying; /* steps that the first copy still takes */
 
     /* the disk */
     struct arbiter_durable disk, disk_before;
-    bool disk_lost;
-    int64_t last_claim;
+    bool disk_lost; /* lost, or older than what was written last: what follows of it is excused */
+    bool disk_torn; /* it cannot be read */
+    int64_t last_claim, answered_at;
+};
+
+/* The times of a profile (common/config_timers.c), and how slow its world is. */
+struct profile {
+    const char *name;
+    int64_t scale; /* of all that happens, against `lan` */
+    int64_t search_calm, search_quick, router_calm, router_quick, router_silent;
+    int64_t settled; /* after healing: no change of role later than that */
+    int64_t bus_late, wire_least, wire_most, path_delay_most;
+    struct arbiter_settings set;
 };
 
 extern struct world {
-    const struct arbiter_settings *set; /* the times of the profile */
+    const struct profile *profile;
+    const struct arbiter_settings *set; /* the times of the profile, and what the seed asks for */
+    struct arbiter_settings settings;
     int64_t now, order;
     uint64_t random;
     uint64_t seed;
@@ -122,17 +156,21 @@ extern struct world {
     struct node nodes[2];
     bool path_up[2][PATHS]; /* from this node */
     int loss_percent;
+    int64_t path_delay[PATHS];
     bool arp_up[CHANNELS];
     bool healed;
     int64_t unserved, judged_at, plane_lost;
     bool in_the_dark;  /* an address went while no heartbeat passed, and none has passed since */
     bool unsteered[2]; /* what its kernel has is neither steered nor seen */
     bool search_off;   /* `search = off` on every channel */
+    int64_t forced_at; /* the last claim by hand */
     int64_t partition_end, freeze_end, trouble_end, stall_end, blind_end, quiet_since, heal_at, last_change;
     int64_t claims[1024];
     size_t claim_count;
     bool ended_badly, verbose;
-    int64_t events, changes;
+    int64_t events, steps, changes, reboots;
+    char told[TOLD_LINES][TOLD_SIZE]; /* the end of the story */
+    size_t told_count;
 } w;
 
 /* ---- world.c: the dice, telling, the queue of events */
@@ -157,6 +195,13 @@ void schedule(int node, enum process process, enum what what, int64_t delay, uni
 /* What goes over the bus arrives late, but in order. */
 void send_on_bus(int node, enum process process, enum what what, union payload *payload);
 
+/* What the node's own clock says. */
+int64_t clock_of(int n);
+void clock_set(int n, int64_t reading);
+
+/* As `between`, longer by as much as the profile is slower than `lan`. */
+int64_t during(int64_t least, int64_t most);
+
 /* ---- network.c: what passes between the nodes */
 bool answers(int n);       /* to ARP, for the active addresses */
 bool partitioned(void);    /* in some direction nothing passes on any path, and the search is not answered */
@@ -167,14 +212,19 @@ void change_network(int kind, int n, int c, bool up);
 /* ---- the models */
 void set_plane(int n, bool up, int64_t epoch);
 void publish_address(int n);
+void takeover_release(int n);
 void takeover_obey(int n);
 void on_lease_end(int n);
 void start_takeoverd(int n);
 
 void send_heartbeats(int n);
 void on_heartbeat(int n, const struct heartbeat *h, int64_t stamp);
-void on_tick(int n);
+void on_tick(int n, int64_t tick);
 void start_heartbeatd(int n);
+
+void publish_data(int n);
+void on_sync(int n);
+void start_syncd(int n);
 
 void to_arbiter(int n, union payload *p);
 void show_role_again(int n, enum process to);
@@ -187,11 +237,20 @@ void on_saved(int n, union payload *p);
 void start_process(int n, enum process process);
 void kill_process(int n, enum process process, int64_t back_after);
 void power_off(int n);
+void power_on(int n);
+void reboot(int n);
 void send_order(int n, enum arbiter_event_kind kind, bool force);
+void stop_ends(int n, int64_t polls);
+void on_thaw(int n);
+void operator_claims(void);
 void inject(void); /* one fault, by the dice */
 void heal(void);   /* all of them end */
 
 /* ---- verdict.c */
 void judge(void); /* after each event */
 void note_claim(int n, int64_t epoch);
+void note_reboot(int n);
+
+/* A node claims under this rule: may it, with its data (R14)? */
+void judge_data(int n, const char *rule);
 void settle_and_judge(int64_t settled_at); /* at the end */

@@ -107,9 +107,10 @@ const char *unfit_because(const struct arbiter *a)
  * two nodes of which neither ever held any data of the sets. */
 bool data_whole(const struct arbiter *a)
 {
-    /* By the word of its arbiter: a heartbeatd that has not heard from it yet says nothing of its data. */
-    const bool none_anywhere = peer_linked(a) && peer_arbiter_alive(a) && !a->peer.whole &&
-                               a->data_epoch == 0 && a->peer.data_epoch == 0;
+    /* By the word of its arbiter, which has heard of its syncd: before, nobody there knows of the data, and
+     * that arbiter prefers nobody. */
+    const bool peer_knows = peer_linked(a) && peer_arbiter_alive(a) && a->peer.prefers != PREFERS_NONE;
+    const bool none_anywhere = peer_knows && !a->peer.whole && a->data_epoch == 0 && a->peer.data_epoch == 0;
 
     return a->set.sync_sets == 0 || a->data_whole || phase_serves(a->phase) ||
            MAX(highest_epoch(a), a->disk.epoch) == 0 || none_anywhere;

@@ -99,7 +99,7 @@ static bool healthy(int n)
 static void judge_service(void)
 {
     const int64_t bound =
-        w.set->claim_time + w.set->search_time + 2 * w.set->handover_time + NS_PER_S * w.profile->scale;
+        w.set->claim_time + w.set->search_time + 3 * w.set->handover_time + NS_PER_S * w.profile->scale;
 
     /* Unserved time adds up, served time takes it away: a node that serves now and then is found out, too. */
     const int64_t passed = w.now - w.judged_at;
@@ -138,7 +138,8 @@ void judge_data(int n, const char *rule)
     const bool knows = MAX(node->disk.epoch, node->peer.role.epoch) > 0; /* that somebody served before */
     const bool elsewhere = w.nodes[!n].data_whole;
 
-    if (w.set->sync_sets == 0 || strcmp(rule, "claim-ordered") == 0 || node->disk_lost || w.nodes[!n].disk_lost)
+    if (w.set->sync_sets == 0 || strcmp(rule, "claim-ordered") == 0 || node->disk_lost ||
+        w.nodes[!n].disk_lost)
         return;
     if (!node->data_whole && knows && elsewhere)
         violation("R14: node %d claims by %s without whole data", n, rule);

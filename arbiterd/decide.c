@@ -141,7 +141,9 @@ static bool offer_due(const struct arbiter *a)
 
 static bool claim_ordered(const struct arbiter *a)
 {
-    return a->order == ORDER_CLAIM && a->disk.next_epoch > highest_epoch(a);
+    /* What the order was accepted for must still hold, by a report that is not an old one. */
+    return a->order == ORDER_CLAIM && reports_are_fresh(a) && a->disk.next_epoch > highest_epoch(a) &&
+           !arbiter_refusal(a, EVENT_CLAIM, a->order_force);
 }
 
 static bool reboot_due(const struct arbiter *a)

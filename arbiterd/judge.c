@@ -112,8 +112,10 @@ const char *unfit_because(const struct arbiter *a)
  * two nodes of which neither ever held any data of the sets. */
 bool data_whole(const struct arbiter *a)
 {
-    const bool none_anywhere =
-        peer_linked(a) && !a->peer.whole && a->data_epoch == 0 && a->peer.data_epoch == 0;
+    /* By the word of its arbiter, which has heard of its syncd: before, nobody there knows of the data, and
+     * that arbiter prefers nobody. */
+    const bool peer_knows = peer_linked(a) && peer_arbiter_alive(a) && a->peer.prefers != PREFERS_NONE;
+    const bool none_anywhere = peer_knows && !a->peer.whole && a->data_epoch == 0 && a->peer.data_epoch == 0;
 
     return a->set.sync_sets == 0 || a->data_whole || phase_serves(a->phase) ||
            MAX(highest_epoch(a), a->disk.epoch) == 0 || none_anywhere;
@@ -326,9 +328,14 @@ bool can_claim(const struct arbiter *a)
 
 /* Not on an old report: after a stall of this arbiter, newer ones wait to be read, and may say that somebody
  * serves. */
+bool reports_are_fresh(const struct arbiter *a)
+{
+    return a->observed >= a->woke && a->now - a->observed < a->set.heartbeat_interval / 2;
+}
+
 bool may_claim(const struct arbiter *a)
 {
-    return can_claim(a) && a->observed >= a->woke && a->now - a->observed < a->set.heartbeat_interval / 2;
+    return can_claim(a) && reports_are_fresh(a);
 }
 
 bool hold_bars_claim(const struct arbiter *a)

@@ -63,7 +63,8 @@ bool role_vacant(const struct arbiter *a);
 bool self_preferred(const struct arbiter *a);
 bool claim_barred(const struct arbiter *a); /* a failed claim bars the next one for a while */
 bool can_claim(const struct arbiter *a);    /* nothing of this node's own bars it */
-bool may_claim(const struct arbiter *a);    /* what every claim needs: also a fresh report */
+bool reports_are_fresh(const struct arbiter *a);
+bool may_claim(const struct arbiter *a); /* what every claim needs: also a fresh report */
 bool hold_bars_claim(
     const struct arbiter *a); /* the operator's hold; an offer is an order and overrides it (R15) */
 bool vacancy_due(const struct arbiter *a);

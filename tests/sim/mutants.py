@@ -18,15 +18,27 @@ import tomllib
 CORE = ("decide.c", "handover.c", "judge.c", "report.c", "upkeep.c")
 
 
-def compile_sim(source, build, core, out):
+COMPILE = ("cc", "-std=c17", "-O1", "-w", "-D_GNU_SOURCE")
+
+
+def compile_world(source, build, out):
+    """All of the simulator but the core, once; returns the objects."""
+    files = [*sorted((source / "tests/sim").glob("*.c")), build / "proto/topics.c", source / "common/base.c",
+             source / "proto/codec.c"]
+    objects = []
+    for number, file in enumerate(files):
+        objects.append(str(out / f"{number}-{file.stem}.o"))
+        subprocess.run([*COMPILE, f"-I{source}", f"-I{build}", "-c", "-o", objects[-1], str(file)], check=True)
+    return objects
+
+
+def compile_sim(source, build, world, core, out):
     """The simulator linked with the core in directory `core`."""
-    command = ["cc", "-std=c17", "-O1", "-w", "-D_GNU_SOURCE", f"-I{source}", f"-I{build}", "-o", out,
-               str(source / "tests/sim/sim.c"), *(str(core / name) for name in CORE),
-               str(build / "proto/topics.c"), str(source / "common/base.c"), str(source / "proto/codec.c"), "-ljansson"]
+    command = [*COMPILE, f"-I{source}", f"-I{build}", "-o", out, *world, *(str(core / name) for name in CORE), "-ljansson"]
     subprocess.run(command, check=True)
 
 
-def hunt(source, build, mutant, seeds):
+def hunt(source, build, world, mutant, seeds):
     with tempfile.TemporaryDirectory() as directory:
         core = pathlib.Path(directory)
         for name in CORE:
@@ -38,7 +50,7 @@ def hunt(source, build, mutant, seeds):
                         return f"the text to break occurs {text.count(find)} times in {name}, not once: {find}"
                     text = text.replace(find, mutant["replace" + suffix]) if find else text
             (core / name).write_text(text)
-        compile_sim(source, build, core, str(core / "sim"))
+        compile_sim(source, build, world, core, str(core / "sim"))
         run = subprocess.run([str(core / "sim"), "--seeds", str(seeds), "--stop"], capture_output=True, text=True,
                              timeout=600)
         caught = run.returncode == 1
@@ -58,8 +70,9 @@ def main():
         mutants = tomllib.load(f)["mutant"]
     mutants = [m for m in mutants if options.only in (None, m["name"])]
     failures = 0
-    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        jobs = {pool.submit(hunt, options.source, options.build, m, options.seeds): m for m in mutants}
+    with (tempfile.TemporaryDirectory() as objects, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool):
+        world = compile_world(options.source, options.build, pathlib.Path(objects))
+        jobs = {pool.submit(hunt, options.source, options.build, world, m, options.seeds): m for m in mutants}
         for job in concurrent.futures.as_completed(jobs):
             failure = job.result()
             failures += failure is not None

@@ -644,6 +644,41 @@ static void test_R6_who_takes_over_is_not_rebooted(void **state)
     assert_false(w.role.reboot);
 }
 
+/* What is reported next may say that somebody serves. */
+static void test_a_claim_by_hand_waits_for_a_report_that_is_not_old(void **state)
+{
+    (void)state;
+    passive_beside_beta();
+    peer_says(PHASE_PASSIVE, w.peer.epoch);
+    report();
+    search(SEARCH_STATE_SILENT);
+    w.deaf = true;
+    pass(MS(100), false);
+    step((struct arbiter_event){.kind = EVENT_CLAIM, .force = true});
+    pass(MS(100), false);
+    assert_rules("");
+    w.deaf = false;
+    pass(MS(10), false);
+    assert_rules("claim-ordered R2-confirmed ");
+}
+
+static void test_a_claim_by_hand_is_forgotten_when_the_peer_serves_after_all(void **state)
+{
+    (void)state;
+    passive_beside_beta();
+    peer_says(PHASE_PASSIVE, w.peer.epoch);
+    report();
+    search(SEARCH_STATE_SILENT);
+    w.deaf = true;
+    pass(MS(50), false);
+    step((struct arbiter_event){.kind = EVENT_CLAIM, .force = true});
+    peer_says(PHASE_ACTIVE, w.peer.epoch + 2);
+    w.deaf = false;
+    pass(MS(500), true);
+    assert_rules("");
+    assert_int_equal(w.arbiter.phase, PHASE_PASSIVE);
+}
+
 static void test_R15_a_held_node_that_was_active_last_may_serve_again_after_a_lapse(void **state)
 {
     (void)state;
@@ -919,6 +954,8 @@ int main(void)
         TEST(test_R13_an_old_word_of_takeoverds_confirms_no_release),
         TEST(test_R15_hold_takes_effect_when_durable_and_bars_takeover),
         TEST(test_R15_a_limited_hold_ends),
+        TEST(test_a_claim_by_hand_waits_for_a_report_that_is_not_old),
+        TEST(test_a_claim_by_hand_is_forgotten_when_the_peer_serves_after_all),
         TEST(test_the_table_names_each_row_once_and_gives_a_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

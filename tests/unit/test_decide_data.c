@@ -171,11 +171,35 @@ static void test_R14_of_two_without_any_data_one_serves(void **state)
     (void)state;
     data.whole = false;
     tell_data();
+    w.peer.prefers = PREFERS_PEER;
     meet_beta(false, 0, 0);
     assert_true(w.role.whole);
     data_is(2, 1);
     pass(MS(20), true);
     assert_false(w.role.whole);
+}
+
+/* A node that boots: its heartbeatd speaks before its arbiterd does, and that one before it has heard of its
+ * syncd. Neither knows of the data yet. */
+static void test_R14_a_peer_that_does_not_know_of_its_data_yet_may_have_some(void **state)
+{
+    (void)state;
+    data.whole = false;
+    tell_data();
+    w.peer.arbiter_age_us = INT64_MAX / NS_PER_US;
+    w.peer.prefers = PREFERS_PEER;
+    meet_beta(false, 0, 0);
+    pass(MS(2000), true);
+    assert_rules("");
+    assert_false(w.role.whole);
+    w.peer.arbiter_age_us = 0;
+    w.peer.prefers = PREFERS_NONE;
+    pass(MS(2000), true);
+    assert_rules("");
+    assert_false(w.role.whole);
+    w.peer.prefers = PREFERS_PEER;
+    pass(MS(20), true);
+    assert_true(w.role.whole);
 }
 
 static void test_R14_the_whole_and_the_epoch_are_durable(void **state)
@@ -266,6 +290,7 @@ int main(void)
         ON(test_R14_who_has_not_heard_of_its_own_data_agrees_to_nothing, begin_old),
         ON(test_R10_who_has_not_heard_of_its_watchdog_agrees_to_nothing, begin_old),
         ON(test_R14_of_two_without_any_data_one_serves, begin_old),
+        ON(test_R14_a_peer_that_does_not_know_of_its_data_yet_may_have_some, begin_old),
         ON(test_R14_the_whole_and_the_epoch_are_durable, begin_old),
         ON(test_R13_a_switch_waits_until_the_peer_has_the_data, begin_new),
         ON(test_R13_a_switch_waits_for_what_was_changed_before_it, begin_new),

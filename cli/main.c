@@ -26,11 +26,21 @@ static int check_config_command(struct invocation *invocation)
 
 static int keygen_command(struct invocation *invocation)
 {
-    if (invocation->argc != 1) {
-        command_error(invocation, "needs the name of the file to make, such as /etc/duet/cluster.key");
+    const bool monitor = command_take_flag(invocation, "--monitor");
+    const bool client = command_take_flag(invocation, "--client");
+
+    if (monitor && client) {
+        command_error(invocation, "takes --monitor or --client, not both");
         return COMMAND_USAGE;
     }
-    return keygen(invocation->argv[0]);
+    if (invocation->argc != 1) {
+        command_error(invocation, "needs the name of the file to make, such as %s",
+                      monitor  ? "/etc/duet/monitor"
+                      : client ? "grafana"
+                               : "/etc/duet/cluster.key");
+        return COMMAND_USAGE;
+    }
+    return monitor || client ? keygen_pair(invocation->argv[0], client) : keygen(invocation->argv[0]);
 }
 
 static command_function help_command;
@@ -51,10 +61,12 @@ static const struct {
     {"resume", "", "end the hold", resume_command},
     {"clear", "", "a fault of this node is mended", clear_command},
     {"claim", "--force", "become active in spite of unfinished data", claim_command},
-    {"sync", "[status|now|verify|log|rollback]", "the data that travels from the active to the passive node", sync_command},
+    {"sync", "[status|now|verify|log|rollback]", "the data that travels from the active to the passive node",
+     sync_command},
     {"check-config", "[FILE]", "what is wrong in a configuration, and the times that follow from it",
      check_config_command},
-    {"keygen", "FILE", "make the cluster key", keygen_command},
+    {"keygen", "[--monitor|--client] FILE", "make the cluster key, or a key pair of the monitor or of a tool",
+     keygen_command},
     {"help", "", "this text", help_command},
 };
 

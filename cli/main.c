@@ -50,7 +50,7 @@ static const struct {
     command_function *function;
 } commands[] = {
     {"run", "", "all daemons of this node in the foreground", run_command},
-    {"status", "[--json] [--watch]", "both nodes, and everything that the role rests on", status_command},
+    {"status", "[--json|--check] [--watch]", "both nodes, and everything that the role rests on", status_command},
     {"why", "[N] [--json]", "the last (N-th last) change of role, from first sign to last packet",
      why_command},
     {"events", "[TOPIC...] [--json]", "what passes on the bus, as it passes", events_command},
@@ -75,7 +75,7 @@ static int help_command(struct invocation *invocation)
     (void)invocation;
     puts("usage: duet COMMAND [--config FILE] [--node NAME] [--run-dir DIR] [--state-dir DIR] ...\n");
     for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
-        printf("  %-13s%-21s%s\n", commands[i].name, commands[i].arguments, commands[i].help);
+        printf("  %-13s%-27s%s\n", commands[i].name, commands[i].arguments, commands[i].help);
     puts("\nEvery command is described in duet(8).");
     return COMMAND_DONE;
 }

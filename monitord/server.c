@@ -73,13 +73,21 @@ static void on_message(void *userdata, const char *topic, const char *json, size
         outlet_send(s->outlet, topic, json, size);
 }
 
-/* Its own topics come over the bus as well. */
+/* To those that run at all: each attempt to reach another one costs a little. Its own topics come over the
+ * bus as well. */
 static int subscribe(struct server *s)
 {
-    int r = 0;
+    struct model *model = calloc(1, sizeof *model);
+    int r = model ? 0 : -ENOMEM;
 
+    if (model)
+        model_expect(model, s->daemon->config);
     for (size_t i = 0; i < MODEL_DAEMONS && r == 0; i++)
-        r = bus_subscribe_raw(s->daemon->bus, model_daemons[i], on_message, s);
+        if (model_wants(model, i))
+            r = bus_subscribe_raw(s->daemon->bus, model_daemons[i], on_message, s);
+    if (model)
+        model_clear(model);
+    free(model);
     return r;
 }
 

@@ -76,15 +76,20 @@ static enum MHD_Result on_request(void *userdata, struct MHD_Connection *connect
     return answer_text(connection, MHD_HTTP_NOT_FOUND, "there is only /metrics\n");
 }
 
+/* libmicrohttpd tells when it wants to run for its connections, but not when it listens again after it had as
+ * many as it may: so it runs now and then in any case. */
+static const int64_t run_again_ns = NS_PER_S;
+
 static void turn(struct web *web)
 {
     MHD_UNSIGNED_LONG_LONG left_ms;
+    int64_t pause_ns = run_again_ns;
 
     MHD_run(web->http);
-    if (MHD_get_timeout(web->http, &left_ms) == MHD_YES)
-        loop_set_timer(web->timer, clock_now_ns() + (int64_t)left_ms * NS_PER_MS);
-    else
-        loop_stop_timer(web->timer);
+    if (MHD_get_timeout(web->http, &left_ms) == MHD_YES &&
+        left_ms < (MHD_UNSIGNED_LONG_LONG)(pause_ns / NS_PER_MS))
+        pause_ns = (int64_t)left_ms * NS_PER_MS;
+    loop_set_timer(web->timer, clock_now_ns() + pause_ns);
 }
 
 static void on_readable(void *userdata, int fd, unsigned events)
@@ -142,6 +147,7 @@ int web_open(struct loop *loop, const struct net_address *address, int port, web
         web_close(made);
         return r;
     }
+    turn(made);
     *web = made;
     return 0;
 }

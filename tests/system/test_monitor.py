@@ -56,7 +56,7 @@ def test_C9_a_tool_that_comes_late_has_the_whole_state_at_once(watched):
     watched.wait_ready(active)
     passive = other(active)
     there = {"lab/%s/%s" % (passive, topic) for topic in
-             ["role", "peer", "address", "hook", "watchdog", "monitor", "service/guarded", "path/reserved"] +
+             ["role", "peer", "address", "watchdog", "monitor", "service/guarded", "path/reserved"] +
              ["%s/%s" % (area, name) for area in ("path", "link", "search", "address") for name in CHANNELS] +
              ["daemon/" + name for name in ("arbiterd", "heartbeatd", "takeoverd", "superviserd", "monitord")]}
     # Daemons that stand still send nothing again: what comes now is what monitord has kept.
@@ -67,8 +67,11 @@ def test_C9_a_tool_that_comes_late_has_the_whole_state_at_once(watched):
         tool = monitor.Tool(watched, PASSIVE[passive]["inside"])
         watched.wait_for(lambda: tool.messages, 10, "the first message")
         begin = time.monotonic()
-        watched.wait_for(lambda: there <= set(tool.last()), 2, "all topics")
-        assert time.monotonic() - begin < 2.4
+        late = there - set(tool.last())
+        while late and time.monotonic() - begin < 2:
+            time.sleep(0.01)
+            late = there - set(tool.last())
+        assert not late
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
@@ -90,8 +93,11 @@ def test_C9_a_wrong_key_is_refused_and_counted(watched):
     known = monitor.Tool(watched, HERE)
     watched.wait_for(lambda: known.messages, 10, "the tool with the right key hears")
     assert stranger.messages == deceived.messages == []
+    deceived.kill()
     # Admitted while all runs; and shut out again.
     monitor.admit(watched, "stranger")
+    watched.wait_for(lambda: state_of(watched, active)["clients"] == 2, 10, "its key is seen")
+    stranger = monitor.Tool(watched, HERE, client="stranger")  # libzmq does not try again by itself where it was refused
     watched.wait_for(lambda: stranger.messages, 15, "the stranger is admitted")
     os.unlink(os.path.join(monitor.clients(watched), "stranger.key"))
     count = state_of(watched, active)["refused"]
@@ -209,7 +215,8 @@ def test_C9_metrics_are_what_prometheus_accepts_and_what_is_so(watched):
     watched.wait_for(lambda: value_of(scrape(watched, active), "duet_peer_alive") == 0, 10, "the peer is gone")
     found = scrape(watched, active)
     assert value_of(found, "duet_health", state="degraded") == 1
-    assert any(value == 1 for _, value in found["duet_alarm"])
+    watched.wait_for(lambda: ({"alarm": "peer-lost", "cluster": "lab", "node": active}, 1) in
+                     scrape(watched, active).get("duet_alarm", []), 10, "the alarm")
     # A daemon that is gone is absent, not remembered.
     os.kill(watched.daemon_pid(active, "superviserd"), signal.SIGSTOP)
     watched.wait_for(lambda: value_of(scrape(watched, active), "duet_daemon_up", daemon="superviserd") == 0, 10, "told")

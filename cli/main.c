@@ -5,6 +5,7 @@
 #include "cli/check_config.h"
 #include "cli/command.h"
 #include "cli/events.h"
+#include "cli/import.h"
 #include "cli/keygen.h"
 #include "cli/orders.h"
 #include "cli/run.h"
@@ -65,6 +66,7 @@ static const struct {
      sync_command},
     {"check-config", "[FILE]", "what is wrong in a configuration, and the times that follow from it",
      check_config_command},
+    {"import", "KEEPALIVED.conf", "a configuration made of one of keepalived's", import_command},
     {"keygen", "[--monitor|--client] FILE", "make the cluster key, or a key pair of the monitor or of a tool",
      keygen_command},
     {"help", "", "this text", help_command},

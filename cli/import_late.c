@@ -60,13 +60,12 @@ static void tell_route_details(struct import *import, const struct statement *s,
 {
     static const char *const known[] = {"via", "gw", "dev", "to", "src"};
 
-    for (size_t i = first; i < s->word_count; i++) {
+    for (size_t i = first; i < s->word_count; i += 2) { /* each with its value */
         bool is_known = false;
         for (size_t k = 0; k < ARRAY_LENGTH(known); k++)
             is_known |= strcmp(s->words[i], known[k]) == 0;
         if (!is_known || strcmp(s->words[i], "src") == 0)
             import_tell(import, REMARK_LEFT_OUT, s->line, "the route's %s is not taken over", s->words[i]);
-        i++; /* its value */
     }
 }
 

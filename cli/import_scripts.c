@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,14 @@ static struct statement *find_named(struct statement *statements, const char *ki
     return NULL;
 }
 
+/* What could be the name of a unit, without its type. */
+static bool is_daemon_name(const char *name)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@";
+
+    return isalnum((unsigned char)name[0]) && strlen(name) <= 40 && name[strspn(name, allowed)] == '\0';
+}
+
 /* The daemon that a script does nothing but look for. */
 static bool daemon_of(const char *script, char *daemon, size_t size)
 {
@@ -148,10 +157,7 @@ static bool daemon_of(const char *script, char *daemon, size_t size)
         if (strncmp(script, lookers[i], strlen(lookers[i])) != 0)
             continue;
         text_copy(daemon, size, name);
-        return name[0] != '\0' && strlen(name) < size &&
-               name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOP"
-                                 "QRSTUVWXYZ0123456789-_.@")] == '\0' &&
-               name[0] != '-';
+        return is_daemon_name(name);
     }
     return false;
 }
@@ -290,12 +296,13 @@ static void convert_process(struct import *import, struct statement *statement)
         }
     if (!service)
         return;
-    if (!program || strchr(program, '"') || strchr(program, '\\') || strlen(program) > 40) {
+    const char *slash = program ? strrchr(program, '/') : NULL;
+    program = slash ? slash + 1 : program;
+    if (!program || !is_daemon_name(program)) {
         import_tell_statement(import, REMARK_LEFT_OUT, statement, "it names no process that could be a unit");
         return;
     }
-    const char *slash = strrchr(program, '/');
-    set_unit(import, service, statement->line, slash ? slash + 1 : program);
+    set_unit(import, service, statement->line, program);
     add_service(import, service, statement);
 }
 

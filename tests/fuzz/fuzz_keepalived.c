@@ -20,9 +20,11 @@ static void check_fates(const struct statement *first)
 /* Values may be refused (two names alike, an odd address), but nothing that is written may be misread. */
 static void check_syntax(const char *text)
 {
-    static const char *const odd[] = {"unexpected",        "is missing after", "unknown key",
-                                      "control character", "cannot be read",   "duplicate",
-                                      "is given twice",    "is not known"};
+    /* How the errors of duet.conf's reader begin that a text with a broken syntax would get. */
+    static const char *const odd[] = {
+        "unexpected ",  "'=' is missing",   "'{' is missing", "unknown key ",        "control character",
+        "this string ", "a second section", "the file ends ", "a character outside", "include is not",
+        "\"${",         "this cannot be"};
     char *errors = NULL;
     size_t size;
     FILE *out = open_memstream(&errors, &size);
@@ -30,11 +32,16 @@ static void check_syntax(const char *text)
 
     config_read_text("f", text, NULL, out, &config);
     fclose(out);
-    for (size_t i = 0; i < ARRAY_LENGTH(odd); i++)
-        if (strstr(errors, odd[i])) {
-            fprintf(stderr, "%s\n%s", errors, text);
-            abort();
-        }
+    for (const char *line = errors; *line; line += strcspn(line, "\n") + 1) {
+        const char *text_of_it = strstr(line, ": ");
+        for (size_t i = 0; text_of_it && i < ARRAY_LENGTH(odd); i++)
+            if (strncmp(text_of_it + 2, odd[i], strlen(odd[i])) == 0) {
+                fprintf(stderr, "%s\n%s", errors, text);
+                abort();
+            }
+        if (!strchr(line, '\n'))
+            break;
+    }
     config_free(config);
     free(errors);
 }

@@ -51,6 +51,8 @@ class Tool:
 
     def _read(self):
         for line in self.process.stdout:
+            if not line.endswith("\n"):
+                break  # it was ended in the middle of it
             topic, _, message = line.partition(" ")
             self.messages.append((topic, json.loads(message)))
 

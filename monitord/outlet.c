@@ -18,13 +18,19 @@
 enum {
     PREFIX_MAX = 2 * CONFIG_NAME_MAX + 2,
     FULL_TOPIC_MAX = PREFIX_MAX + TOPIC_MAX,
-    FRAME_MAX = 512, /* the longest that a tool may send: a subscription, sealed */
+    FRAME_MAX = 512, /* the longest that a tool may send: CURVE's INITIATE has more than 256 */
+    /* XPUB takes all that is in a tool's queue in one go, and what comes meanwhile. With a long queue, one
+     * that subscribes faster than that would never let go of this thread; with one of two, libzmq's thread
+     * waits for this one. (One of one stalls for good.) */
+    INBOUND_QUEUE = 2,
     WANTED_MAX = 32,
     HEARTBEAT_MS = 2000,
     TIMEOUT_MS = 6000,
     HANDSHAKE_MS = 5000,
 };
 
+/* libzmq lets go of an endpoint a little later than zmq_close() returns. */
+static const int64_t bind_again_ns = 50 * NS_PER_MS, bind_patience_ns = 2 * NS_PER_S;
 static const int64_t look_again_ns = 2 * NS_PER_S, state_pause_ns = 100 * NS_PER_MS;
 
 struct outlet {
@@ -42,7 +48,7 @@ struct outlet {
     char wanted[WANTED_MAX][FULL_TOPIC_MAX]; /* subscriptions that wait for the state */
     size_t wanted_count;
     bool wants_all, reopen;
-    int64_t told_ns; /* the state was last sent */
+    int64_t told_ns, closed_ns; /* the state was last sent; the socket was last closed on purpose */
     struct outlet_state state;
     struct log_limit refused_log;
 };
@@ -226,7 +232,7 @@ static void set_options(void *socket)
         int option, value;
     } options[] = {{ZMQ_LINGER, 0},
                    {ZMQ_SNDHWM, OUTLET_QUEUE},
-                   {ZMQ_RCVHWM, OUTLET_QUEUE},
+                   {ZMQ_RCVHWM, INBOUND_QUEUE},
                    {ZMQ_XPUB_VERBOSER, 1}, /* every subscription is told, not only the first of its kind */
                    {ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS},
                    {ZMQ_HEARTBEAT_TIMEOUT, TIMEOUT_MS},
@@ -332,13 +338,21 @@ static bool look_at_clients(struct outlet *outlet)
     return clients_any_gone(&before, &outlet->clients);
 }
 
+static bool is_closing(const struct outlet *outlet, int64_t now_ns)
+{
+    return !outlet->state.listening && outlet->closed_ns != 0 &&
+           now_ns - outlet->closed_ns < bind_patience_ns;
+}
+
 static void on_look(void *userdata, int64_t now_ns)
 {
     struct outlet *outlet = userdata;
     const struct outlet_state before = outlet->state;
 
-    if (look_at_clients(outlet) || outlet->reopen)
+    if (look_at_clients(outlet) || outlet->reopen) {
         close_socket(outlet);
+        outlet->closed_ns = now_ns;
+    }
     if (!outlet->socket) {
         outlet->state.listening = open_socket(outlet);
         if (!outlet->state.listening)
@@ -347,11 +361,13 @@ static void on_look(void *userdata, int64_t now_ns)
     if (outlet->state.listening && !before.listening)
         log_info("tools can listen at %s (%" PRId64 " keys)", outlet->config->monitor.listen,
                  outlet->state.clients);
+    if (is_closing(outlet, now_ns))
+        outlet->state.text[0] = '\0';
     if (strcmp(before.text, outlet->state.text) != 0 && outlet->state.text[0] != '\0')
         log_warning("%s", outlet->state.text);
     if (memcmp(&before, &outlet->state, sizeof before) != 0)
         outlet->changed(outlet->userdata);
-    loop_set_timer(outlet->look_timer, now_ns + look_again_ns);
+    loop_set_timer(outlet->look_timer, now_ns + (is_closing(outlet, now_ns) ? bind_again_ns : look_again_ns));
 }
 
 /* ------------------------------------------------------------------- lifetime */

@@ -16,20 +16,30 @@ void curve_print(const uint8_t key[static CURVE_BYTES], char text[static CURVE_T
     zmq_z85_encode(text, key, CURVE_BYTES);
 }
 
-/* The value of a line `NAME = "VALUE"`: what stands between the quotes, or the whole word. */
+static size_t skip(const char **line, size_t size, const char *these)
+{
+    while (size > 0 && **line != '\0' && strchr(these, **line))
+        (*line)++, size--;
+    return size;
+}
+
+/* The value of a line `NAME = "VALUE"`: what stands between the quotes, or the whole word. A key may begin
+ * with '=' itself. */
 static bool take_value(const char *line, size_t size, const char *name, char text[static CURVE_TEXT_MAX])
 {
-    static const char blank[] = " \t\r'\"";
+    static const char around[] = " \t\r'\"";
     const size_t name_size = strlen(name);
 
-    while (size > 0 && (*line == ' ' || *line == '\t'))
-        line++, size--;
+    size = skip(&line, size, " \t");
     if (size < name_size || memcmp(line, name, name_size) != 0)
         return false;
     line += name_size, size -= name_size;
-    while (size > 0 && (strchr(blank, *line) || *line == '=') && *line != '\0')
-        line++, size--;
-    while (size > 0 && line[size - 1] != '\0' && strchr(blank, line[size - 1]))
+    size = skip(&line, size, " \t");
+    if (size == 0 || *line != '=')
+        return false;
+    line++, size--;
+    size = skip(&line, size, around);
+    while (size > 0 && line[size - 1] != '\0' && strchr(around, line[size - 1]))
         size--;
     if (size != CURVE_TEXT_MAX - 1)
         return false;

@@ -2,6 +2,7 @@
  * admitted; and the certificates and endpoints that others use as well. */
 #include <errno.h>
 #include <setjmp.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -241,6 +242,26 @@ static void test_certificates_are_read_as_others_write_them(void **state)
     }
 }
 
+static void test_any_key_that_is_made_can_be_read(void **state)
+{
+    struct curve_pair made, read;
+    char text[256], open[CURVE_TEXT_MAX], secret[CURVE_TEXT_MAX];
+    bool equals_first = false;
+
+    (void)state;
+    assert_true(sodium_init() >= 0);
+    for (int i = 0; i < 5000 || !equals_first; i++) { /* also one that begins with '=' */
+        crypto_box_keypair(made.open, made.secret);
+        curve_print(made.open, open);
+        curve_print(made.secret, secret);
+        equals_first |= open[0] == '=';
+        snprintf(text, sizeof text, "public-key = \"%s\"\n secret-key=%s\n", open, secret);
+        if (parse(text, true, &read) != 0)
+            fail_msg("cannot be read: %s", text);
+        assert_memory_equal(&made, &read, sizeof made);
+    }
+}
+
 static void test_certificates_that_are_none(void **state)
 {
     struct curve_pair pair;
@@ -352,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_metrics_tell_what_is_known_and_nothing_else),
         cmocka_unit_test(test_metrics_that_do_not_fit_are_none),
         cmocka_unit_test(test_certificates_are_read_as_others_write_them),
+        cmocka_unit_test(test_any_key_that_is_made_can_be_read),
         cmocka_unit_test(test_certificates_that_are_none),
         cmocka_unit_test(test_the_clients_are_the_keys_of_a_directory),
         cmocka_unit_test(test_a_secret_that_others_can_read_is_none),

@@ -292,3 +292,18 @@ def test_C9_the_alert_rules_are_what_prometheus_accepts(watched):
     asked = set(re.findall(r"\bduet_[a-z_]+", "\n".join(
         line for line in open(rules).read().splitlines() if "expr:" in line)))
     assert asked and asked <= told, asked - told
+
+
+def test_C9_the_example_in_shell_says_when_the_role_moves(watched):
+    active = watched.start_pair()
+    wait_listening(watched)
+    watched.wait_ready(active)
+    watcher = subprocess.Popen(watched.network.exec(active, os.path.join(monitor.EXAMPLES, "watch-role.sh")),
+                               stdout=subprocess.PIPE, text=True)
+    try:
+        assert watcher.stdout.readline().rstrip().endswith("/metrics: active")
+        assert watched.duet(active, "switch").returncode == 0
+        assert watcher.stdout.readline().rstrip().endswith("/metrics: passive")
+    finally:
+        watcher.kill()
+        watcher.wait(10)

@@ -285,6 +285,7 @@ def test_C9_the_alert_rules_are_what_prometheus_accepts(watched):
     watched.write_config(extra=watched.service() + monitor.section(watched))
     active = watched.start_pair()
     watched.wait_ready(active)
+    wait_listening(watched, active)
     told = set()
     for line in monitor.curl(watched, active).stdout.splitlines():
         if line.startswith("# TYPE "):

@@ -14,7 +14,7 @@
 #include "common/loop.h"
 #include "monitord/store.h"
 
-enum { OUTLET_QUEUE = 1000, OUTLET_SUBSCRIPTIONS_MAX = 5000, OUTLET_TEXT_MAX = 192 };
+enum { OUTLET_QUEUE = 1000, OUTLET_SUBSCRIPTIONS_MAX = 2000, OUTLET_TEXT_MAX = 192 };
 
 struct outlet;
 

@@ -29,6 +29,7 @@ def test_C9_the_check_of_a_pair_that_is_healthy_degraded_and_down(lab):
     active = lab.start_pair()
     lab.wait_ready(active)
     lab.wait_for(lambda: check(lab, active)[0] == 0, 10, "healthy")
+    assert lab.daemon_pid(active, "monitord") is None, "not configured, not started"
     for node in (active, other(active)):
         code, words, values = check(lab, node)
         assert code == 0 and words.startswith("DUET OK - "), words

@@ -43,7 +43,7 @@ def test_C9_a_tool_on_another_host_follows_the_topics_over_a_switch(watched):
     assert watched.duet(active, "switch").returncode == 0
     peers = "lab/%s/role" % other(active)  # the address moves, and the tool with it
     watched.wait_for(lambda: tool.last().get(peers, {}).get("role") == "active", 20, "the tool follows the new node")
-    assert state_of(watched, other(active))["subscriptions"] == 1
+    watched.wait_for(lambda: state_of(watched, other(active))["subscriptions"] == 1, 10, "its subscription is counted")
     tool.kill()
     watched.wait_for(lambda: state_of(watched, other(active))["subscriptions"] == 0, 10, "it is known to be gone")
     known = validators()

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/check_monitor.h"
 #include "cli/program.h"
 #include "common/config.h"
 #include "common/watchdog_times.h"
@@ -338,6 +339,7 @@ int check_config(const char *file, const char *node)
         config_free(config);
         return EXIT_FAILURE;
     }
+    config->warnings += check_monitor(config);
     printf("%s: OK", file);
     if (config->warnings > 0)
         printf(" (%d warning%s)", config->warnings, config->warnings == 1 ? "" : "s");

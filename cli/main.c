@@ -5,6 +5,7 @@
 #include "cli/check_config.h"
 #include "cli/command.h"
 #include "cli/events.h"
+#include "cli/import.h"
 #include "cli/keygen.h"
 #include "cli/orders.h"
 #include "cli/run.h"
@@ -26,11 +27,21 @@ static int check_config_command(struct invocation *invocation)
 
 static int keygen_command(struct invocation *invocation)
 {
-    if (invocation->argc != 1) {
-        command_error(invocation, "needs the name of the file to make, such as /etc/duet/cluster.key");
+    const bool monitor = command_take_flag(invocation, "--monitor");
+    const bool client = command_take_flag(invocation, "--client");
+
+    if (monitor && client) {
+        command_error(invocation, "takes --monitor or --client, not both");
         return COMMAND_USAGE;
     }
-    return keygen(invocation->argv[0]);
+    if (invocation->argc != 1) {
+        command_error(invocation, "needs the name of the file to make, such as %s",
+                      monitor  ? "/etc/duet/monitor"
+                      : client ? "grafana"
+                               : "/etc/duet/cluster.key");
+        return COMMAND_USAGE;
+    }
+    return monitor || client ? keygen_pair(invocation->argv[0], client) : keygen(invocation->argv[0]);
 }
 
 static command_function help_command;
@@ -40,7 +51,7 @@ static const struct {
     command_function *function;
 } commands[] = {
     {"run", "", "all daemons of this node in the foreground", run_command},
-    {"status", "[--json] [--watch]", "both nodes, and everything that the role rests on", status_command},
+    {"status", "[--json|--check] [--watch]", "both nodes, and everything that the role rests on", status_command},
     {"why", "[N] [--json]", "the last (N-th last) change of role, from first sign to last packet",
      why_command},
     {"events", "[TOPIC...] [--json]", "what passes on the bus, as it passes", events_command},
@@ -51,10 +62,13 @@ static const struct {
     {"resume", "", "end the hold", resume_command},
     {"clear", "", "a fault of this node is mended", clear_command},
     {"claim", "--force", "become active in spite of unfinished data", claim_command},
-    {"sync", "[status|now|verify|log|rollback]", "the data that travels from the active to the passive node", sync_command},
+    {"sync", "[status|now|verify|log|rollback]", "the data that travels from the active to the passive node",
+     sync_command},
     {"check-config", "[FILE]", "what is wrong in a configuration, and the times that follow from it",
      check_config_command},
-    {"keygen", "FILE", "make the cluster key", keygen_command},
+    {"import", "KEEPALIVED.conf", "a configuration made of one of keepalived's", import_command},
+    {"keygen", "[--monitor|--client] FILE", "make the cluster key, or a key pair of the monitor or of a tool",
+     keygen_command},
     {"help", "", "this text", help_command},
 };
 
@@ -63,7 +77,7 @@ static int help_command(struct invocation *invocation)
     (void)invocation;
     puts("usage: duet COMMAND [--config FILE] [--node NAME] [--run-dir DIR] [--state-dir DIR] ...\n");
     for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
-        printf("  %-13s%-21s%s\n", commands[i].name, commands[i].arguments, commands[i].help);
+        printf("  %-13s%-27s%s\n", commands[i].name, commands[i].arguments, commands[i].help);
     puts("\nEvery command is described in duet(8).");
     return COMMAND_DONE;
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/follow.h"
+#include "cli/status_check.h"
 #include "cli/status_json.h"
 #include "cli/status_text.h"
 
@@ -75,14 +76,30 @@ static enum health look_once(struct watch *watch, const struct invocation *invoc
     return health;
 }
 
+/* Everything goes to the standard output, and what cannot be told is unknown: so the callers of plugins want
+ * it. */
+static enum health check_once(const struct watch *watch)
+{
+    char line[STATUS_CHECK_MAX];
+
+    status_check(&watch->follow.model, clock_now_ns(), line);
+    puts(line);
+    return model_health(&watch->follow.model, clock_now_ns());
+}
+
 int status_command(struct invocation *invocation)
 {
     struct watch watch = {.paper = paper_stdout(), .json = command_take_flag(invocation, "--json")};
     const bool watching = command_take_flag(invocation, "--watch");
+    const bool checking = command_take_flag(invocation, "--check");
     enum health health = HEALTH_UNKNOWN;
 
     if (!command_all_taken(invocation))
-        return COMMAND_USAGE;
+        return checking ? (int)HEALTH_UNKNOWN : (int)COMMAND_USAGE;
+    if (checking && (watching || watch.json)) {
+        command_error(invocation, "--check prints one line, for a plugin; leave out --json and --watch");
+        return HEALTH_UNKNOWN;
+    }
     int r = follow_open(&watch.follow, &invocation->options);
     if (r < 0) {
         command_error(invocation, "cannot open the bus below %s: %s", invocation->options.run_dir,
@@ -92,7 +109,7 @@ int status_command(struct invocation *invocation)
             text_copy(watch.follow.model.node, sizeof watch.follow.model.node, invocation->options.node);
         if (watching)
             keep_watching(&watch);
-        health = look_once(&watch, invocation);
+        health = checking ? check_once(&watch) : look_once(&watch, invocation);
     }
     follow_close(&watch.follow);
     return health;

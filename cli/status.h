@@ -1,4 +1,4 @@
-/* status: `duet status [--json] [--watch]`. */
+/* status: `duet status [--json] [--watch]`, `duet status --check`. */
 #pragma once
 #include "cli/command.h"
 

@@ -139,6 +139,11 @@ static void hook_free(struct config_hook *hook)
     config_strings_free(&hook->command);
 }
 
+bool config_has_monitor(const struct config *config)
+{
+    return config->monitor.listen[0] != '\0' || config->monitor.metrics[0] != '\0';
+}
+
 int64_t config_hooks_ns(const struct config *config, enum hook_event event)
 {
     int64_t sum_ns = 0;

@@ -152,7 +152,12 @@ struct config {
     char snmp_config[PATH_MAX];
     char snmp_agentx[128];       /* where snmpd takes subagents, in Net-SNMP's words; empty: no tables */
     struct config_oid snmp_base; /* where DUET-MIB is hung; none: where the MIB itself says */
-    char monitor_listen[128];
+
+    struct {
+        char listen[128]; /* a ZeroMQ endpoint of TCP; empty: none */
+        char metrics[64]; /* ADDRESS:PORT for Prometheus; empty: none */
+        char key_file[PATH_MAX], clients[PATH_MAX];
+    } monitor;
 
     char hash[17]; /* of the file's bytes, in hex: both nodes must show the same */
     int warnings;  /* lines printed that refuse nothing */
@@ -168,6 +173,9 @@ int config_read(const char *file, const char *node, FILE *errors, struct config 
  * unit tests. `file` is what error lines call it. */
 int config_read_text(const char *file, const char *text, const char *node, FILE *errors,
                      struct config **config);
+
+/* Whether there is anything for monitord to do. */
+bool config_has_monitor(const struct config *config);
 
 /* How long the hooks of `event` may take altogether, in ns. */
 int64_t config_hooks_ns(const struct config *config, enum hook_event event);

@@ -559,6 +559,43 @@ static void build_snmp(struct reader *reader)
                       agentx.text);
 }
 
+static bool is_loopback(const struct net_address *address)
+{
+    return address->family == AF_INET ? ntohl(address->v4.s_addr) >> 24 == IN_LOOPBACKNET
+                                      : IN6_IS_ADDR_LOOPBACK(&address->v6);
+}
+
+static void check_listen(struct reader *reader, const struct value listen)
+{
+    const char *port = strrchr(listen.text, ':');
+    const bool tcp = strncmp(listen.text, "tcp://", 6) == 0 && port > listen.text + 6;
+
+    if (!tcp || port[1 + strspn(port + 1, "0123456789")] != '\0' || atoi(port + 1) < 1 ||
+        atoi(port + 1) > 65535)
+        config_refuse(reader, listen.line,
+                      "listen \"%s\" is no ZeroMQ endpoint of TCP; write one such as "
+                      "\"tcp://127.0.0.1:5572\", or \"tcp://*:5572\" for all addresses",
+                      listen.text);
+}
+
+static void check_metrics(struct reader *reader, const struct value metrics)
+{
+    struct net_address address;
+    int port;
+
+    if (net_endpoint_parse(metrics.text, &address, &port) < 0)
+        config_refuse(reader, metrics.line,
+                      "metrics \"%s\" is not ADDRESS:PORT; write such as \"127.0.0.1:9572\" or "
+                      "\"[::1]:9572\"",
+                      metrics.text);
+    else if (!is_loopback(&address))
+        config_warn(
+            reader, metrics.line,
+            "metrics \"%s\" is no loopback address: whoever reaches it can read the metrics, without a "
+            "key; let a firewall choose who does",
+            metrics.text);
+}
+
 static void build_monitor(struct reader *reader)
 {
     struct config *config = reader->config;
@@ -567,12 +604,22 @@ static void build_monitor(struct reader *reader)
     if (!monitor)
         return;
     const struct value listen = config_value_of(monitor, "listen");
-    config_take_text(reader, monitor, "listen", config->monitor_listen, sizeof config->monitor_listen);
-    if (listen.text && strncmp(listen.text, "tcp://", 6) != 0 && strncmp(listen.text, "ipc://", 6) != 0)
-        config_refuse(reader, listen.line,
-                      "listen \"%s\" is no ZeroMQ endpoint; write one such as "
-                      "\"tcp://127.0.0.1:5572\"",
-                      listen.text);
+    const struct value metrics = config_value_of(monitor, "metrics");
+    text_copy(config->monitor.key_file, PATH_MAX, "/etc/duet/monitor.key_secret");
+    text_copy(config->monitor.clients, PATH_MAX, "/etc/duet/monitor-clients");
+    config_take_text(reader, monitor, "listen", config->monitor.listen, sizeof config->monitor.listen);
+    config_take_text(reader, monitor, "metrics", config->monitor.metrics, sizeof config->monitor.metrics);
+    config_take_path(reader, monitor, "key-file", config->monitor.key_file, PATH_MAX);
+    config_take_path(reader, monitor, "clients", config->monitor.clients, PATH_MAX);
+    if (listen.text)
+        check_listen(reader, listen);
+    if (metrics.text)
+        check_metrics(reader, metrics);
+    if (!listen.text && !metrics.text)
+        config_refuse(
+            reader, config_section_line(monitor),
+            "monitor has neither listen nor metrics; add listen = \"tcp://127.0.0.1:5572\", or remove "
+            "the section");
 }
 
 static void build_named_parts(struct reader *reader)

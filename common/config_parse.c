@@ -182,7 +182,8 @@ static const cfg_opt_t hook_options[] = {LINE,           SCALAR("on"),   LIST("c
                                          SCALAR("user"), SCALAR("group")};
 static const cfg_opt_t watchdog_options[] = {LINE, SCALAR("device"), SCALAR("timeout"), SCALAR("required")};
 static const cfg_opt_t snmp_options[] = {LINE, SCALAR("config"), SCALAR("agentx"), SCALAR("base-oid")};
-static const cfg_opt_t monitor_options[] = {LINE, SCALAR("listen")};
+static const cfg_opt_t monitor_options[] = {LINE, SCALAR("listen"), SCALAR("metrics"), SCALAR("key-file"),
+                                            SCALAR("clients")};
 
 static size_t table_size(const struct table *table)
 {

@@ -103,3 +103,23 @@ bool mac_is_zero(const struct mac *mac)
 {
     return mac_equal(mac, &(struct mac){0});
 }
+
+int net_endpoint_parse(const char *text, struct net_address *address, int *port)
+{
+    char host[ADDRESS_TEXT_MAX];
+    const char *colon = strrchr(text, ':');
+    const bool bracketed = text[0] == '[';
+
+    if (!colon || colon == text || (bracketed && colon[-1] != ']'))
+        return -EINVAL;
+    const size_t length = (size_t)(colon - text) - (bracketed ? 2 : 0);
+    if (length >= sizeof host || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
+        strlen(colon + 1) > 5)
+        return -EINVAL;
+    memcpy(host, text + bracketed, length);
+    host[length] = '\0';
+    *port = atoi(colon + 1);
+    if (strchr(host, '/') || *port < 1 || *port > 65535 || net_address_parse(host, address) < 0)
+        return -EINVAL;
+    return (address->family == AF_INET6) == bracketed ? 0 : -EINVAL;
+}

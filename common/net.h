@@ -22,6 +22,9 @@ struct net_address {
 /* "192.0.2.1", "192.0.2.1/24", "2001:db8::1/64". 0 or -EINVAL. */
 int net_address_parse(const char *text, struct net_address *address);
 
+/* "192.0.2.1:80", "[2001:db8::1]:80". 0 or -EINVAL. */
+int net_endpoint_parse(const char *text, struct net_address *address, int *port);
+
 /* With "/PREFIX" if `with_prefix`. */
 void net_address_print(const struct net_address *address, bool with_prefix,
                        char text[static ADDRESS_TEXT_MAX]);

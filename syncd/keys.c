@@ -7,7 +7,6 @@
 
 #include "syncd/link.h"
 
-static_assert(CURVE_BYTES == crypto_box_PUBLICKEYBYTES && CURVE_BYTES == crypto_box_SECRETKEYBYTES, "CURVE");
 static_assert(CURVE_BYTES == crypto_box_SEEDBYTES, "seed");
 static_assert(CONFIG_KEY_BYTES == crypto_kdf_KEYBYTES, "cluster key");
 

@@ -5,12 +5,9 @@
  * while they are being changed. Keys are locked in memory and wiped. */
 #pragma once
 #include "common/config.h"
+#include "common/curve.h"
 
-enum { KEYS_MAX = 2, CURVE_BYTES = 32 };
-
-struct curve_pair {
-    uint8_t open[CURVE_BYTES], secret[CURVE_BYTES]; /* open: the public one */
-};
+enum { KEYS_MAX = 2 };
 
 struct keys {
     size_t count; /* the one of key-file first */

@@ -14,9 +14,10 @@ import re
 import subprocess
 import sys
 
-DAEMONS = {"arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd", "trapd"}
+DAEMONS = {"arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd", "trapd", "monitord"}
 CORES = {"arbiterd/libdecide.a", "heartbeatd/libheartbeat_core.a", "takeoverd/libtakeoverd_core.a",
-         "superviserd/libsuperviserd_core.a", "trapd/libtrapd_core.a", "trapd/libtrapd_view.a"}
+         "superviserd/libsuperviserd_core.a", "trapd/libtrapd_core.a", "trapd/libtrapd_view.a",
+         "monitord/libmonitord_core.a"}
 ALLOCATING_CORES = {"syncd/libsyncd_index.a"}
 
 # What a core may call: nothing that knows a clock, the kernel or an allocator.
@@ -33,7 +34,8 @@ PURE_OWN = re.compile(r"^(text_copy|backoff_ns|heartbeat_\w+|field_is_measure|nd
 
 # Header -> the only places that may include it.
 DOORS = {
-    "zmq.h": {"common/bus.c", "common/loop.c", "syncd/gate.c", "syncd/link.c", "syncd/plug.c"},
+    "zmq.h": {"common/bus.c", "common/curve.c", "common/loop.c", "common/zap.c", "monitord/outlet.c", "syncd/link.c", "syncd/plug.c"},
+    "microhttpd.h": {"monitord/web.c"},
     "jansson.h": {"proto/codec.c", "cli/"},
     "sqlite3.h": {"syncd/sqlite.c", "syncd/sqlite_settle.c", "trapd/backlog.c"},
     "confuse.h": {"common/config"},

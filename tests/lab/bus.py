@@ -6,7 +6,7 @@ import time
 
 import zmq
 
-DAEMONS = ("arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd", "trapd")
+DAEMONS = ("arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd", "trapd", "monitord")
 
 
 def now_ns():

@@ -113,6 +113,8 @@ BROKEN = [
     ("watchdog without a device", "sync \"config\"", "watchdog { }\nsync \"config\"", 23, "no device", "/dev/watchdog"),
     ("monitor on no endpoint", "sync \"config\"", "monitor { listen = 5572 }\nsync \"config\"", 23, "no ZeroMQ endpoint",
      "tcp://"),
+    ("metrics at no address", "sync \"config\"", "monitor { metrics = 9572 }\nsync \"config\"", 23, "not ADDRESS:PORT",
+     "127.0.0.1:9572"),
 ]
 
 

@@ -108,7 +108,7 @@ static void test_example_has_all_parts(void **state)
     assert_string_equal(config->snmp_config, "/etc/snmp/snmpd.conf");
     assert_string_equal(config->snmp_agentx, "unix:/var/agentx/master");
     assert_int_equal(config->snmp_base.count, 0);
-    assert_string_equal(config->monitor_listen, "tcp://127.0.0.1:5572");
+    assert_string_equal(config->monitor.listen, "tcp://127.0.0.1:5572");
     config_free(config);
     free(text);
 }

@@ -261,6 +261,18 @@ static const struct broken {
      "such as"},
     {"sync \"config\"", "monitor { listen = localhost }\nsync \"config\"", 22, "no ZeroMQ endpoint",
      "tcp://"},
+    {"sync \"config\"", "monitor { listen = \"ipc:///run/x\" }\nsync \"config\"", 22,
+     "no ZeroMQ endpoint of TCP", "tcp://"},
+    {"sync \"config\"", "monitor { listen = \"tcp://a:0\" }\nsync \"config\"", 22, "no ZeroMQ endpoint",
+     "tcp://"},
+    {"sync \"config\"", "monitor { listen = \"tcp://127.0.0.1\" }\nsync \"config\"", 22, "no ZeroMQ endpoint",
+     "tcp://"},
+    {"sync \"config\"", "monitor { metrics = 9572 }\nsync \"config\"", 22, "not ADDRESS:PORT",
+     "127.0.0.1:9572"},
+    {"sync \"config\"", "monitor { metrics = \"::1:80\" }\nsync \"config\"", 22, "not ADDRESS:PORT", "[::1]"},
+    {"sync \"config\"", "monitor { }\nsync \"config\"", 22, "neither listen nor metrics", "add listen"},
+    {"sync \"config\"", "monitor { listen = \"tcp://*:5572\" key-file = x }\nsync \"config\"", 22,
+     "not an absolute path", "begin it"},
 };
 
 static void test_broken_ones_are_refused_with_line_cause_and_remedy(void **state)

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "cli/status_check.h"
 #include "cli/status_json.h"
 #include "cli/status_text.h"
 #include "common/model.h"
@@ -552,6 +553,59 @@ static void test_text_of_a_watchdog_that_is_not_well(void **state)
     pair_free(model);
 }
 
+static void check_line(const struct model *model, const char *const parts[], size_t count)
+{
+    char line[STATUS_CHECK_MAX];
+
+    status_check(model, now_ns, line);
+    for (size_t i = 0; i < count; i++)
+        if (!strstr(line, parts[i]))
+            fail_msg("there is no \"%s\" in %s", parts[i], line);
+    assert_null(strchr(line, '\n'));
+}
+
+static void test_check_of_a_sound_pair(void **state)
+{
+    struct model *model = pair_new();
+    const char *const parts[] = {"DUET OK - alpha is active (epoch 17), beta is passive |",
+                                 " active=1;;;0;1 epoch=17 ", " peer_heard=0.012s;;;0 ",
+                                 " services_failed=0;;;0;1 alarms=0;;;0", " late=0.000250s;;;0"};
+
+    (void)state;
+    check_line(model, parts, ARRAY_LENGTH(parts));
+    pair_free(model);
+}
+
+/* What others say must not be taken for the end of the words, or of the line. */
+static void test_check_with_text_that_is_not_plain(void **state)
+{
+    struct model *model = pair_new();
+    const struct alarm_message alarm = {.active = true, .text = "a|b\nc"};
+    const char *const parts[] = {"DUET WARNING - ", "; alarm odd: a/b/c |", " alarms=1;;;0"};
+
+    (void)state;
+    tell(model, &alarm_type, "odd", "arbiterd", &alarm);
+    check_line(model, parts, ARRAY_LENGTH(parts));
+    pair_free(model);
+}
+
+static void test_check_that_is_too_long_keeps_its_data(void **state)
+{
+    struct model *model = pair_new();
+    struct alarm_message alarm = {.active = true};
+    const char *const parts[] = {"DUET WARNING - ", " |", " alarms=40;;;0", " late="};
+    char name[16];
+
+    (void)state;
+    memset(alarm.text, 'x', sizeof alarm.text - 1);
+    for (int i = 0; i < 40; i++) {
+        snprintf(name, sizeof name, "alarm-%d", i);
+        tell(model, &alarm_type, name, "arbiterd", &alarm);
+    }
+    check_line(model, parts, ARRAY_LENGTH(parts));
+    pair_free(model);
+}
+
 static void test_spans(void **state)
 {
     char text[SPAN_TEXT_MAX];
@@ -614,6 +668,9 @@ int main(void)
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_a_reboot_that_waits),
         cmocka_unit_test(test_text_of_a_watchdog_that_is_not_well),
+        cmocka_unit_test(test_check_of_a_sound_pair),
+        cmocka_unit_test(test_check_with_text_that_is_not_plain),
+        cmocka_unit_test(test_check_that_is_too_long_keeps_its_data),
         cmocka_unit_test(test_spans),
         cmocka_unit_test(test_renewal_is_no_news),
     };

@@ -5,11 +5,13 @@
 #include "cli/check_config.h"
 #include "cli/command.h"
 #include "cli/events.h"
+#include "cli/handover.h"
 #include "cli/keygen.h"
 #include "cli/orders.h"
 #include "cli/run.h"
 #include "cli/status.h"
 #include "cli/sync.h"
+#include "cli/wants.h"
 #include "cli/why.h"
 
 static int check_config_command(struct invocation *invocation)
@@ -55,6 +57,8 @@ static const struct {
     {"check-config", "[FILE]", "what is wrong in a configuration, and the times that follow from it",
      check_config_command},
     {"keygen", "FILE", "make the cluster key", keygen_command},
+    {"handover", "", "give the role away and claim it no more: before this node stops", handover_command},
+    {"wants", "DAEMON", "whether the configuration gives a daemon anything to do", wants_command},
     {"help", "", "this text", help_command},
 };
 

@@ -1,0 +1,83 @@
+"""The units of systemd: what they may do, and whether systemd understands them. That they work: vm/test_debian.py."""
+
+import glob
+import os
+import re
+import subprocess
+
+import pytest
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
+BIN = os.path.abspath(os.environ.get("DUET_BIN", os.path.join(ROOT, "build/bin")))
+DAEMONS = ("heartbeatd", "arbiterd", "takeoverd", "superviserd", "syncd", "trapd")
+
+# systemd-analyze security: 0 is perfect, 10 has no box at all; below 5.0 it says OK or better. superviserd runs the
+# administrator's own programs in its box, and cannot have less (docs/architecture.md, privileges).
+EXPOSURE_MAX = {"arbiterd": 1.5, "superviserd": 7.4}
+EXPOSURE_OK = 4.9
+
+
+def _text(name):
+    with open(os.path.join(ROOT, "deploy/systemd", name)) as file:
+        return file.read()
+
+
+@pytest.fixture(scope="module")
+def units(tmp_path_factory):
+    """The units as they are installed, but with the programs of this build."""
+    folder = str(tmp_path_factory.mktemp("units"))
+    for path in glob.glob(os.path.join(ROOT, "deploy/systemd/duet*")):
+        name = os.path.basename(path).removesuffix(".in")
+        text = _text(os.path.basename(path)).replace("@libexecdir@", BIN).replace("@bindir@", BIN)
+        with open(os.path.join(folder, name), "w") as out:
+            out.write(text.replace("@tmpfilesdir@", "/usr/lib/tmpfiles.d"))
+    return folder
+
+
+def _run(*words):
+    return subprocess.run(words, capture_output=True, text=True, timeout=60)
+
+
+def test_C7_systemd_understands_every_unit(units):
+    names = sorted(os.listdir(units))
+    assert {"duet.target"} | {"duet-%s.service" % daemon for daemon in DAEMONS} <= set(names)
+    said = _run("systemd-analyze", "verify", "--man=no", *[os.path.join(units, name) for name in names])
+    assert (said.returncode, said.stdout + said.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_box_is_tight(units, daemon):
+    said = _run("systemd-analyze", "security", "--offline=yes", os.path.join(units, "duet-%s.service" % daemon))
+    exposure = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", said.stdout).group(1))
+    assert exposure <= EXPOSURE_MAX.get(daemon, EXPOSURE_OK), said.stdout
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_C7_target_wants_each_daemon_and_stops_it_after_the_handover(daemon):
+    unit = "duet-%s.service" % daemon
+    wants = " ".join(re.findall(r"^Wants=(.*)$", _text("duet.target"), re.MULTILINE)).split()
+    after = " ".join(re.findall(r"^After=(.*)$", _text("duet-handover.service.in"), re.MULTILINE)).split()
+    assert unit in wants and unit in after, "what is started before it is stopped after it"
+    assert "PartOf=duet.target" in _text(unit + ".in")
+
+
+def test_documentation_is_there():
+    for name in os.listdir(os.path.join(ROOT, "deploy/systemd")):
+        for page, section in re.findall(r"man:([\w.-]+)\((\d)\)", _text(name)):
+            if page.startswith("tmpfiles"):
+                continue
+            assert os.path.exists(os.path.join(ROOT, "docs/man", "%s.%s" % (page, section))), (name, page)
+
+
+def test_users_and_directories(tmp_path):
+    """systemd-sysusers and systemd-tmpfiles take the files, and each daemon's directories are its own."""
+    for name in ("sysusers.conf", "tmpfiles.conf"):
+        (tmp_path / name).write_text(_text(name))
+    said = _run("systemd-sysusers", "--dry-run", str(tmp_path / "sysusers.conf"))
+    assert said.returncode == 0 and "not a valid" not in said.stderr, said.stderr
+    for daemon in DAEMONS:
+        user = re.search(r"^User=(\S+)", _text("duet-%s.service.in" % daemon), re.MULTILINE)
+        owner = user.group(1) if user else "root"
+        assert "d /run/duet/bus/%s 2750 %s duet\n" % (daemon, owner) in _text("tmpfiles.conf")
+        assert "d /run/duet/ctl/%s 2750 %s duet-admin\n" % (daemon, owner) in _text("tmpfiles.conf")
+        assert not user or "u %s " % owner in _text("sysusers.conf")

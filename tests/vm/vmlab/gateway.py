@@ -132,6 +132,8 @@ def packaged_seed(node, packages, key, config):
                   "[Match]\nName=%s\n\n[Network]\nAddress=%s/24\nLinkLocalAddressing=no\n" % (line, address))
     seed.link("/etc/systemd/system/multi-user.target.wants/systemd-networkd.service",
               "/lib/systemd/system/systemd-networkd.service")
+    # What the daemons say is to be in the report of a test that fails.
+    seed.file("/etc/systemd/journald.conf.d/vmlab.conf", "[Journal]\nForwardToConsole=yes\nMaxLevelConsole=info\n")
     for name in os.listdir(packages):
         with open(os.path.join(packages, name), "rb") as package:
             seed.file("/root/packages/" + name, package.read())

@@ -9,6 +9,7 @@
 #include "cli/keygen.h"
 #include "cli/orders.h"
 #include "cli/run.h"
+#include "cli/setup.h"
 #include "cli/status.h"
 #include "cli/sync.h"
 #include "cli/wants.h"
@@ -41,6 +42,8 @@ static const struct {
     const char *name, *arguments, *help;
     command_function *function;
 } commands[] = {
+    {"setup", "nodes ... channel ...", "a first configuration and its key, checked; nothing is started",
+     setup_command},
     {"run", "", "all daemons of this node in the foreground", run_command},
     {"status", "[--json] [--watch]", "both nodes, and everything that the role rests on", status_command},
     {"why", "[N] [--json]", "the last (N-th last) change of role, from first sign to last packet",
@@ -53,7 +56,8 @@ static const struct {
     {"resume", "", "end the hold", resume_command},
     {"clear", "", "a fault of this node is mended", clear_command},
     {"claim", "--force", "become active in spite of unfinished data", claim_command},
-    {"sync", "[status|now|verify|log|rollback]", "the data that travels from the active to the passive node", sync_command},
+    {"sync", "[status|now|verify|log|rollback]", "the data that travels from the active to the passive node",
+     sync_command},
     {"check-config", "[FILE]", "what is wrong in a configuration, and the times that follow from it",
      check_config_command},
     {"keygen", "FILE", "make the cluster key", keygen_command},

@@ -5,7 +5,7 @@ _duet()
     local cur prev words cword
     _init_completion -s || return
 
-    local commands="run status why events blackbox switch hold resume clear claim sync check-config keygen handover
+    local commands="setup run status why events blackbox switch hold resume clear claim sync check-config keygen handover
         wants help"
     local daemons="heartbeatd arbiterd takeoverd superviserd syncd trapd"
     local common="--config --node --run-dir --state-dir"
@@ -32,6 +32,8 @@ _duet()
 
     case $command in
         "") COMPREPLY=($(compgen -W "$commands $common" -- "$cur")) ;;
+        setup) COMPREPLY=($(compgen -W "nodes channel device= active= passive= router= gateway= --cluster --profile $common" \
+            -- "$cur")) ;;
         status) COMPREPLY=($(compgen -W "--json --watch $common" -- "$cur")) ;;
         why) COMPREPLY=($(compgen -W "--json $common" -- "$cur")) ;;
         blackbox) COMPREPLY=($(compgen -W "--boot --json $common" -- "$cur")) ;;

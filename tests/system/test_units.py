@@ -4,6 +4,7 @@ import glob
 import os
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -81,3 +82,27 @@ def test_users_and_directories(tmp_path):
         assert "d /run/duet/bus/%s 2750 %s duet\n" % (daemon, owner) in _text("tmpfiles.conf")
         assert "d /run/duet/ctl/%s 2750 %s duet-admin\n" % (daemon, owner) in _text("tmpfiles.conf")
         assert not user or "u %s " % owner in _text("sysusers.conf")
+
+
+def test_catalog_has_every_alarm(tmp_path):
+    """`journalctl -x` has something to say on each alarm and each change of role, under the ids that the daemons send."""
+    sys.path.insert(0, os.path.join(ROOT, "deploy/systemd"))
+    import catalog
+    found = {event: text for event, _, text in catalog.entries(_text("catalog.txt"))}
+    with open(os.path.join(ROOT, "arbiterd/server_alarms.c")) as file:
+        source = file.read()
+    table = source[source.index("alarm_words[ALARM_COUNT] = {"):source.index("};")]
+    alarms = {"alarm/" + name for name in re.findall(r'^    \{"([a-z-]+)",', table, re.MULTILINE)}
+    assert len(alarms) > 20 and alarms | {"role/active", "role/passive"} == set(found)
+    assert all(len(text) > 20 for text in found.values())
+    made = tmp_path / "duet.catalog"
+    made.write_text(_run(sys.executable, os.path.join(ROOT, "deploy/systemd/catalog.py"),
+                         os.path.join(ROOT, "deploy/systemd/catalog.txt")).stdout)
+    database = tmp_path / "var/lib/systemd/catalog"
+    database.mkdir(parents=True)
+    (tmp_path / "usr/lib/systemd/catalog").mkdir(parents=True)
+    made.rename(tmp_path / "usr/lib/systemd/catalog/duet.catalog")
+    said = _run("journalctl", "--root", str(tmp_path), "--update-catalog")
+    assert (said.returncode, said.stderr) == (0, "")
+    listed = _run("journalctl", "--root", str(tmp_path), "--list-catalog").stdout
+    assert len([line for line in listed.splitlines() if " duet: " in line]) == len(found), listed

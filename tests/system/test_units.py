@@ -94,6 +94,7 @@ def test_catalog_has_every_alarm(tmp_path):
     table = source[source.index("alarm_words[ALARM_COUNT] = {"):source.index("};")]
     alarms = {"alarm/" + name for name in re.findall(r'^    \{"([a-z-]+)",', table, re.MULTILINE)}
     assert len(alarms) > 20 and alarms | {"role/active", "role/passive"} == set(found)
+    assert catalog.message_id("role/active") == "eee34b6d3e8145d1895ce93274549cf7", "as unit/test_log.c"
     assert all(len(text) > 20 for text in found.values())
     made = tmp_path / "duet.catalog"
     made.write_text(_run(sys.executable, os.path.join(ROOT, "deploy/systemd/catalog.py"),

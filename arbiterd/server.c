@@ -11,8 +11,13 @@
 
 static void log_transition(const struct arbiter_transition *t)
 {
-    char role[48], epoch[48], rule[64];
-    const char *const fields[] = {role, epoch, rule, NULL};
+    char role[48], epoch[48], rule[64], cause[192], id[LOG_MESSAGE_ID_MAX];
+    const bool begins = phase_serves(t->to) && !phase_serves(t->from),
+               ends = !phase_serves(t->to) && phase_serves(t->from);
+    const char *const fields[] = {role, epoch, rule, cause, begins || ends ? id : NULL, NULL};
+
+    log_message_id(begins ? "role/active" : "role/passive", id);
+    snprintf(cause, sizeof cause, "DUET_CAUSE=%s", t->reason);
 
     snprintf(role, sizeof role, "DUET_ROLE=%s", phase_serves(t->to) ? "active" : "passive");
     snprintf(epoch, sizeof epoch, "DUET_EPOCH=%" PRId64, t->epoch);

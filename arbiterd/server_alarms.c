@@ -104,6 +104,18 @@ static void fill_text(const struct server *s, int i, char *text, size_t size)
                  more ? s->watchdog.text : "");
 }
 
+static void log_alarm(const char *name, bool active, const char *text)
+{
+    char id[LOG_MESSAGE_ID_MAX], event[64], field[64];
+    const char *const fields[] = {id, field, active ? "DUET_ALARM_ACTIVE=1" : "DUET_ALARM_ACTIVE=0", NULL};
+
+    snprintf(event, sizeof event, active ? "alarm/%s" : "alarm-end/%s", name);
+    snprintf(field, sizeof field, "DUET_ALARM=%s", name);
+    log_message_id(event, id);
+    log_fields(active ? LOG_WARNING : LOG_NOTICE, fields, "alarm %s %s: %s", name, active ? "begins" : "ends",
+               text);
+}
+
 static void publish_alarm(struct server *s, int i, bool active)
 {
     struct alarm_message alarm = {.active = active, .since_ns = s->alarm_since[i]};
@@ -111,8 +123,7 @@ static void publish_alarm(struct server *s, int i, bool active)
     clock_utc(s->alarm_since[i], alarm.since);
     fill_text(s, i, alarm.text, sizeof alarm.text);
     bus_publish(s->daemon->bus, &alarm_type, alarm_words[i].name, &alarm, NULL);
-    log_line(active ? LOG_WARNING : LOG_NOTICE, "alarm %s %s: %s", alarm_words[i].name,
-             active ? "begins" : "ends", alarm.text);
+    log_alarm(alarm_words[i].name, active, alarm.text);
     history_note(&s->history, clock_now_ns(), NULL, "alarm %s %s", alarm_words[i].name,
                  active ? "begins" : "ends");
 }

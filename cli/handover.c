@@ -62,3 +62,18 @@ int handover_run(const struct options *options, int64_t limit_ns)
     fflush(stdout);
     return r;
 }
+
+int handover_command(struct invocation *invocation)
+{
+    const struct options *options = &invocation->options;
+    struct config *config;
+
+    if (!command_all_taken(invocation))
+        return COMMAND_USAGE;
+    /* A file that was broken meanwhile is no reason to cut the clients off. */
+    const bool is_known = config_read(options->config, options->node, stderr, &config) == 0;
+    const int64_t limit_ns = is_known ? config->timers.handover_time : 15 * NS_PER_S;
+    if (is_known)
+        config_free(config);
+    return handover_run(options, limit_ns + 2 * NS_PER_S) < 0 ? COMMAND_REFUSED : COMMAND_DONE;
+}

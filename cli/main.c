@@ -6,11 +6,14 @@
 #include "cli/command.h"
 #include "cli/events.h"
 #include "cli/import.h"
+#include "cli/handover.h"
 #include "cli/keygen.h"
 #include "cli/orders.h"
 #include "cli/run.h"
+#include "cli/setup.h"
 #include "cli/status.h"
 #include "cli/sync.h"
+#include "cli/wants.h"
 #include "cli/why.h"
 
 static int check_config_command(struct invocation *invocation)
@@ -50,6 +53,8 @@ static const struct {
     const char *name, *arguments, *help;
     command_function *function;
 } commands[] = {
+    {"setup", "nodes ... channel ...", "a first configuration and its key, checked; nothing is started",
+     setup_command},
     {"run", "", "all daemons of this node in the foreground", run_command},
     {"status", "[--json|--check] [--watch]", "both nodes, and everything that the role rests on", status_command},
     {"why", "[N] [--json]", "the last (N-th last) change of role, from first sign to last packet",
@@ -69,6 +74,8 @@ static const struct {
     {"import", "KEEPALIVED.conf", "a configuration made of one of keepalived's", import_command},
     {"keygen", "[--monitor|--client] FILE", "make the cluster key, or a key pair of the monitor or of a tool",
      keygen_command},
+    {"handover", "", "give the role away and claim it no more: before this node stops", handover_command},
+    {"wants", "DAEMON", "whether the configuration gives a daemon anything to do", wants_command},
     {"help", "", "this text", help_command},
 };
 

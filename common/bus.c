@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -94,7 +95,10 @@ static int bind_socket(struct bus *bus, const char *area, const char *file, int 
     if (!*socket)
         return -errno;
     endpoint_of(bus->run_dir, bus->daemon, area, file, endpoint, sizeof endpoint);
-    return zmq_bind(*socket, endpoint) < 0 ? -errno : 0;
+    if (zmq_bind(*socket, endpoint) < 0)
+        return -errno;
+    /* Who may connect is the group of the directory, whatever the umask of whoever started us. */
+    return chmod(endpoint + strlen("ipc://"), 0660) < 0 ? -errno : 0;
 }
 
 /* --------------------------------------------------------------- sending */

@@ -182,8 +182,9 @@ int64_t config_hooks_ns(const struct config *config, enum hook_event event);
 
 void config_free(struct config *config);
 
-/* Fills `key` from a key file: 32 bytes, a regular file that nobody but its owner can read. 0; -EACCES
- * (others can read it), -EINVAL (not 32 bytes), or another negative errno. The caller wipes it. */
+/* Fills `key` from a key file: 32 bytes, a regular file that nobody but its owner can read; or what
+ * systemd passed in its place (/etc/duet/cluster.key as $CREDENTIALS_DIRECTORY/etc_duet_cluster.key). 0;
+ * -EACCES (others can read it), -EINVAL (not 32 bytes), or another negative errno. The caller wipes it. */
 int config_read_key(const char *path, unsigned char key[static CONFIG_KEY_BYTES]);
 
 /* "300ms", "2m": the largest unit that says it exactly. */

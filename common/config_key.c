@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,32 +32,67 @@ static ssize_t read_all(int fd, void *to, size_t size)
     return (ssize_t)used;
 }
 
-int config_read_key(const char *path, unsigned char key[static CONFIG_KEY_BYTES])
+static bool is_private(const struct stat *st)
+{
+    return (st->st_mode & 077) == 0 && (st->st_uid == 0 || st->st_uid == geteuid());
+}
+
+static int read_key(int fd, unsigned char key[static CONFIG_KEY_BYTES])
 {
     unsigned char bytes[CONFIG_KEY_BYTES + 1];
-    struct stat st;
-    int fd AUTO_CLOSE = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-    if (fd < 0)
-        return -errno;
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        return -EINVAL;
-    if ((st.st_mode & 077) != 0 || (st.st_uid != 0 && st.st_uid != geteuid()))
-        return -EACCES;
     const ssize_t n = read_all(fd, bytes, sizeof bytes);
+
     if (n == CONFIG_KEY_BYTES)
         memcpy(key, bytes, CONFIG_KEY_BYTES);
     sodium_memzero(bytes, sizeof bytes);
     return n < 0 ? (int)n : n == CONFIG_KEY_BYTES ? 0 : -EINVAL;
 }
 
+/* A daemon that is not root gets root's keys from systemd (LoadCredential=), in a directory that is this
+ * daemon's alone: /etc/duet/cluster.key as etc_duet_cluster.key. 0 or a negative errno. */
+static int read_credential(const char *path, unsigned char key[static CONFIG_KEY_BYTES])
+{
+    const char *directory = getenv("CREDENTIALS_DIRECTORY");
+    char name[PATH_MAX];
+
+    if (!directory || path[0] != '/' ||
+        snprintf(name, sizeof name, "%s/%s", directory, path + 1) >= (int)sizeof name)
+        return -ENOENT;
+    for (char *at = name + strlen(directory) + 1; *at != '\0'; at++)
+        if (*at == '/')
+            *at = '_';
+    int fd AUTO_CLOSE = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return fd < 0 ? -errno : read_key(fd, key);
+}
+
+int config_read_key(const char *path, unsigned char key[static CONFIG_KEY_BYTES])
+{
+    struct stat st;
+
+    if (read_credential(path, key) == 0)
+        return 0;
+    int fd AUTO_CLOSE = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    return is_private(&st) ? read_key(fd, key) : -EACCES;
+}
+
+/* Root's alone, while this process is not root: most daemons never need a key, and those that do find out
+ * when they read it. */
+static bool is_for_root(const char *path)
+{
+    struct stat st;
+
+    return geteuid() != 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == 0 && is_private(&st);
+}
+
 static void check_key_file(struct reader *reader, const char *key, int line, const char *path)
 {
     unsigned char bytes[CONFIG_KEY_BYTES];
     struct stat st;
-    const int r = config_read_key(path, bytes);
+    const int r = is_for_root(path) ? 0 : config_read_key(path, bytes);
 
     sodium_memzero(bytes, sizeof bytes);
     if (r == -ENOENT)

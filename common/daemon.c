@@ -149,8 +149,18 @@ int daemon_start(struct daemon *daemon, const char *name, unsigned privileges, i
     return r;
 }
 
+/* systemd starts what ended at once again: what cannot start at all must not be tried a hundred times a
+ * second. */
+static void wait_before_next_try(void)
+{
+    if (getenv("NOTIFY_SOCKET"))
+        sleep(1);
+}
+
 int daemon_run(struct daemon *daemon, int r)
 {
+    if (r < 0)
+        wait_before_next_try();
     if (r == 0 && (r = bus_start_pulse(daemon->bus)) == 0 && (r = liveness_start(daemon->loop)) == 0) {
         sd_notify(0, "READY=1");
         r = loop_run(daemon->loop);

@@ -107,8 +107,11 @@ int sys_drop_privileges(unsigned privileges)
     }
     cap_t set = cap_init();
     int r = set ? 0 : -ENOMEM;
-    if (r == 0 && (cap_set_flag(set, CAP_PERMITTED, count, kept, CAP_SET) < 0 ||
-                   cap_set_flag(set, CAP_EFFECTIVE, count, kept, CAP_SET) < 0 || cap_set_proc(set) < 0))
+    if (r == 0 && count > 0 &&
+        (cap_set_flag(set, CAP_PERMITTED, count, kept, CAP_SET) < 0 ||
+         cap_set_flag(set, CAP_EFFECTIVE, count, kept, CAP_SET) < 0))
+        r = -errno;
+    if (r == 0 && cap_set_proc(set) < 0)
         r = -errno;
     if (set)
         cap_free(set);

@@ -1,5 +1,6 @@
 #include "common/log.h"
 
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,22 @@ void log_fields(int priority, const char *const fields[], const char *format, ..
     va_start(args, format);
     write_line(priority, fields, format, args);
     va_end(args);
+}
+
+const char *log_message_id(const char *event, char field[static LOG_MESSAGE_ID_MAX])
+{
+    static const char area[] = "duet/";
+    unsigned char digest[16];
+    char name[128], hex[2 * sizeof digest + 1];
+
+    const int length = snprintf(name, sizeof name, "%s%s", area, event);
+    crypto_generichash(digest, sizeof digest, (const unsigned char *)name, (size_t)length, NULL, 0);
+    digest[6] =
+        (unsigned char)((digest[6] & 0x0f) | 0x40); /* as systemd makes its ids: a random UUID's marks */
+    digest[8] = (unsigned char)((digest[8] & 0x3f) | 0x80);
+    snprintf(field, LOG_MESSAGE_ID_MAX, "MESSAGE_ID=%s",
+             sodium_bin2hex(hex, sizeof hex, digest, sizeof digest));
+    return field;
 }
 
 bool log_allowed(struct log_limit *limit, int burst)

@@ -17,6 +17,12 @@ PRINTF_LIKE(2, 3) void log_line(int priority, const char *format, ...);
 /* The same with journal fields: `fields` is a NULL-ended list of "NAME=value". */
 PRINTF_LIKE(3, 4) void log_fields(int priority, const char *const fields[], const char *format, ...);
 
+/* "MESSAGE_ID=…", the journal's name for a kind of line, by which `journalctl -x` finds what the catalog says
+ * of it (deploy/systemd/duet.catalog). It follows from `event`, such as "alarm/peer-lost", so that no list of
+ * numbers has to be kept. Returns `field`. */
+enum { LOG_MESSAGE_ID_MAX = 48 };
+const char *log_message_id(const char *event, char field[static LOG_MESSAGE_ID_MAX]);
+
 #define log_error(...) log_line(LOG_ERR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_WARNING, __VA_ARGS__)
 #define log_notice(...) log_line(LOG_NOTICE, __VA_ARGS__)

@@ -1,5 +1,6 @@
 """What makes an emulated machine a node of the pair: its addresses, its configuration, duet, and who starts it."""
 
+import os
 import uuid
 
 from lab.network import ACTIVE, CHANNELS, LINES, NODES, PASSIVE, RESERVED, ROUTER, mac
@@ -84,17 +85,25 @@ def configuration(extra=""):
     return "\n".join(lines) + "\n" + extra
 
 
-def add_system(seed, node):
-    """The parts that have nothing to do with duet: name, adapters, addresses."""
+def _add_name(seed, node):
     seed.file("/etc/hostname", node + "\n")
     seed.file("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 %s\n" % node)
     seed.file("/etc/machine-id", uuid.uuid5(uuid.NAMESPACE_DNS, node).hex + "\n")
     seed.file("/etc/sysctl.d/50-vmlab.conf", _SYSCTL)
-    addresses = dict(PASSIVE[node], reserved=RESERVED[node])
-    batch = []
     for line in LINES:
         seed.file("/etc/systemd/network/10-%s.link" % line,
                   "[Match]\nMACAddress=%s\n\n[Link]\nName=%s\n" % (mac(node, line), line))
+
+
+def _addresses(node):
+    return dict(PASSIVE[node], reserved=RESERVED[node])
+
+
+def add_system(seed, node):
+    """The parts that have nothing to do with duet: name, adapters, addresses."""
+    _add_name(seed, node)
+    addresses, batch = _addresses(node), []
+    for line in LINES:
         batch += ["address add %s/24 dev %s" % (addresses[line], line), "link set dev %s up" % line]
     seed.file("/etc/vmlab/addresses", "\n".join(batch) + "\n")
     devices = " ".join("/sys/class/net/" + line for line in LINES)
@@ -109,5 +118,26 @@ def gateway_seed(node, installed, key, config):
     seed.file("/etc/duet/cluster.key", key, 0o600)
     seed.file("/etc/duet/duet.conf", config)
     seed.unit("duet.service", _DUET_UNIT)
+    seed.unit("guarded.service", SERVICE_UNIT, enabled=False)
+    return seed
+
+
+def packaged_seed(node, packages, key, config):
+    """The seed of a node that is to get duet from Debian packages: `packages` is a folder with them, which is put to
+    /root/packages. systemd-networkd sets up the addresses, and goes on to look after them."""
+    seed = Seed()
+    _add_name(seed, node)
+    for line, address in _addresses(node).items():
+        seed.file("/etc/systemd/network/20-%s.network" % line,
+                  "[Match]\nName=%s\n\n[Network]\nAddress=%s/24\nLinkLocalAddressing=no\n" % (line, address))
+    seed.link("/etc/systemd/system/multi-user.target.wants/systemd-networkd.service",
+              "/lib/systemd/system/systemd-networkd.service")
+    # What the daemons say is to be in the report of a test that fails.
+    seed.file("/etc/systemd/journald.conf.d/vmlab.conf", "[Journal]\nForwardToConsole=yes\nMaxLevelConsole=info\n")
+    for name in os.listdir(packages):
+        with open(os.path.join(packages, name), "rb") as package:
+            seed.file("/root/packages/" + name, package.read())
+    seed.file("/etc/duet/cluster.key", key, 0o600)
+    seed.file("/etc/duet/duet.conf", config)
     seed.unit("guarded.service", SERVICE_UNIT, enabled=False)
     return seed

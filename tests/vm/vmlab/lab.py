@@ -33,11 +33,11 @@ _WATCHED_BY = {"outside": "router", "inside": "client"}
 
 class VmLab(Pair):
     """Two machines, off at first, in their surroundings. `installed`: see gateway_seed(). `arguments` are further ones
-    for the kernels, by node."""
+    for the kernels, by node. `seed` makes a node's, as gateway_seed() does."""
 
     ready_s = READY_S
 
-    def __init__(self, image, installed, extra="", arguments=None):
+    def __init__(self, image, installed, extra="", arguments=None, seed=gateway_seed):
         self._closed = False
         self.dir = tempfile.mkdtemp(prefix="duet-vm-")
         self.network = VmNetwork()
@@ -50,7 +50,7 @@ class VmLab(Pair):
             key, config = os.urandom(32), configuration(extra)
             for node in NODES:
                 self.machines[node] = Machine(
-                    node, os.path.join(self.dir, node), image, seed=gateway_seed(node, installed, key, config),
+                    node, os.path.join(self.dir, node), image, seed=seed(node, installed, key, config),
                     adapters=self.network.adapters(node), enter=self.network.exec("switch"),
                     arguments=(arguments or {}).get(node, ()))
             self.watches = {channel: self._arpwatch(channel) for channel in CHANNELS}

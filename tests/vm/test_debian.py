@@ -1,0 +1,251 @@
+"""duet on two machines as an operator has it: Debian packages, a unit a daemon, addresses that systemd-networkd set up.
+
+The tests go on where the one before ended, in the order of this file: install, live, upgrade, restart, remove."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from lab.network import ACTIVE, CHANNELS, PASSIVE
+from lab.pair import other
+from vmlab.gateway import packaged_seed
+from vmlab.image import Image
+from vmlab.lab import READY_S, VmLab
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
+PATIENCE_S = 90  # for what takes seconds, on emulated machines
+INSTALL_S = 300
+
+# What the package asks for beyond what the image has: the machines have no archive to get it from.
+FURTHER = ("libsnmp40", "libsqlite3-0", "libxxhash0", "libzstd1")
+
+USERS = {"heartbeatd": "duet-heartbeatd", "arbiterd": "duet-arbiterd", "takeoverd": "duet-takeoverd",
+         "superviserd": "root"}
+# CAP_NET_ADMIN is bit 12, CAP_NET_RAW bit 13.
+CAPABILITIES = {"heartbeatd": 1 << 13, "arbiterd": 0, "takeoverd": 1 << 12 | 1 << 13}
+
+
+def _later_version(package, folder):
+    """The same package as a later version of itself."""
+    tree = os.path.join(folder, "tree")
+    subprocess.run(["dpkg-deb", "-R", package, tree], check=True, timeout=60)
+    control = os.path.join(tree, "DEBIAN/control")
+    with open(control) as file:
+        text = file.read()
+    assert "\nVersion: 0.1.0\n" in text
+    with open(control, "w") as file:
+        file.write(text.replace("\nVersion: 0.1.0\n", "\nVersion: 0.1.0+later\n"))
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tree, os.path.join(folder, "later.deb")], check=True,
+                   timeout=60, stdout=subprocess.DEVNULL)
+    shutil.rmtree(tree)
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    """A folder with duet.deb and later.deb."""
+    built, folder = (str(tmp_path_factory.mktemp(name)) for name in ("built", "packages"))
+    subprocess.run([os.path.join(ROOT, "deploy/build-package"), built], check=True, timeout=900,
+                   stdout=subprocess.DEVNULL)
+    (package,) = [name for name in os.listdir(built) if name.startswith("duet_") and name.endswith(".deb")]
+    shutil.copy(os.path.join(built, package), os.path.join(folder, "duet.deb"))
+    _later_version(os.path.join(folder, "duet.deb"), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pair(packages):
+    image = Image(os.path.join(ROOT, "build/vm"), packages=FURTHER)
+    image.make()
+    with VmLab(image, packages, seed=packaged_seed) as made:
+        made.power_on()
+        yield made
+
+
+@pytest.fixture
+def lab(pair, request):
+    """The pair as the test before left it: here nothing is started anew, since that would hide what a test broke."""
+    request.node.lab = pair
+    return pair
+
+
+def _is_up(machine, unit):
+    return machine.run("systemctl -q is-active " + unit).code == 0
+
+
+def _addresses_are_right(lab, active):
+    """The kernels have what the roles say, and nothing else (L3, L4)."""
+    return all(lab.kernel_addresses(active, channel) == [ACTIVE[channel]] and
+               lab.kernel_addresses(other(active), channel) == [PASSIVE[other(active)][channel]]
+               for channel in CHANNELS)
+
+
+def test_nothing_is_started_by_the_package(lab):
+    """Installed with apt, without an order to start: no daemon, no active address."""
+    for machine in lab.machines.values():
+        machine.check("DEBIAN_FRONTEND=noninteractive apt-get -q -y install /root/packages/duet.deb", INSTALL_S)
+        assert machine.run("pgrep -x 'heartbeatd|arbiterd|takeoverd|superviserd'").code != 0
+        assert not _is_up(machine, "duet.target")
+        machine.check("duet check-config")
+    assert lab.owner() is None
+
+
+def test_broken_configuration_starts_nothing(lab):
+    """The start fails at once, and the log says where the mistake is."""
+    machine = lab.machines["alpha"]
+    machine.check("cp -p /etc/duet/duet.conf /root/ && echo 'nonsense = 1' >>/etc/duet/duet.conf")
+    code = machine.run("systemctl start duet.target", PATIENCE_S).code
+    machine.check("mv /root/duet.conf /etc/duet/")
+    assert code not in (0, -1)
+    machine.check("journalctl -q -u duet-prepare --grep='duet.conf:[0-9]*: unknown key \"nonsense\"'")
+    assert machine.run("pgrep -x 'heartbeatd|arbiterd|takeoverd|superviserd'").code != 0
+
+
+def test_C7_L1_target_brings_up_all_units(lab):
+    """Every daemon runs as its own user with what it needs and no more; the pair serves."""
+    for machine in lab.machines.values():
+        machine.check("systemctl start duet.target", PATIENCE_S)
+    active = lab.wait_ready(timeout=2 * READY_S)
+    assert _addresses_are_right(lab, active)
+    for node, machine in lab.machines.items():
+        for daemon, user in USERS.items():
+            pid = machine.check("systemctl show -P MainPID duet-%s.service" % daemon).strip()
+            assert machine.check("stat -c %%U /proc/%s" % pid).strip() == user, (node, daemon)
+            held = machine.check("sed -n 's/^CapPrm:[[:space:]]*//p' /proc/%s/status" % pid).strip()
+            assert daemon not in CAPABILITIES or int(held, 16) == CAPABILITIES[daemon], (node, daemon, held)
+            said = machine.run("journalctl -q -u duet-%s | grep 'going on without'" % daemon).text
+            assert said == "", "%s has its scheduling and memory: %s" % (daemon, said)
+        for daemon in ("syncd", "trapd"):
+            assert not _is_up(machine, "duet-" + daemon), "%s has nothing to do by this configuration" % daemon
+        assert machine.check("systemctl --failed --no-legend --plain") == ""
+
+
+def test_bus_is_for_its_group(lab):
+    """Reading needs the group duet, orders the group duet-admin; a daemon cannot take another's place."""
+    machine = lab.machines["alpha"]
+    machine.check("useradd -G duet reader && useradd nobody-in-particular")
+
+    def as_user(user, command):
+        return machine.run("runuser -u %s -- %s" % (user, command), PATIENCE_S)
+
+    assert as_user("reader", "duet status").code in (0, 1)
+    assert as_user("nobody-in-particular", "duet status").code not in (0, 1)
+    refused = as_user("reader", "duet hold")
+    assert refused.code != 0, refused.text
+    assert not lab.status("alpha")["held"]
+    assert as_user("duet-heartbeatd", "touch /run/duet/bus/arbiterd/pub2").code != 0
+    assert as_user("duet-heartbeatd", "cat /etc/duet/cluster.key").code != 0
+    assert as_user("duet-arbiterd", "ls /var/lib/duet/heartbeatd").code != 0
+
+
+def test_networkd_restarted(lab, figures):
+    """systemd-networkd takes addresses off that it does not know, and puts passive ones back: duet mends both."""
+    active = lab.wait_ready()
+    probe = lab.probe()
+    for machine in lab.machines.values():
+        machine.check("systemctl restart systemd-networkd", PATIENCE_S)
+    lab.wait_for(lambda: _addresses_are_right(lab, active), PATIENCE_S, "the addresses are as they were")
+    lab.stays(lambda: _addresses_are_right(lab, active), 3, "networkd and duet do not take turns")
+    lab.wait_ready(active)
+    seen = probe.stop()
+    figures("networkd restarted on both", "the client lost %d of %d echo requests" % (seen["lost"], seen["sent"]))
+
+
+def test_everything_killed(lab, figures):
+    """`systemctl kill -s KILL` of all units of the active node: all come back, and one node serves."""
+    active = lab.wait_ready()
+    machine = lab.machines[active]
+    probe = lab.probe()
+    machine.check("systemctl kill -s KILL 'duet-*.service'")
+    after = lab.wait_ready(timeout=2 * READY_S)
+    seen = probe.stop()
+    figures("all units killed", "the client lost %d of %d echo requests, %s serves" % (
+        seen["lost"], seen["sent"], "the same" if after == active else "the other"))
+    assert _addresses_are_right(lab, after)
+    for daemon in USERS:
+        assert machine.check("systemctl show -P NRestarts duet-%s" % daemon).strip() != "0"
+
+
+def test_hung_takeoverd_lets_go(lab):
+    """A takeoverd that hangs is ended by systemd's watchdog, and the addresses go, even if no other one comes; the peer
+    serves. Without systemd they stay for as long as it hangs."""
+    active = lab.wait_ready()
+    machine = lab.machines[active]
+    drop_in = "/run/systemd/system/duet-takeoverd.service.d"
+    machine.check("mkdir -p %s && printf '[Service]\\nRestart=no\\n' >%s/alone.conf && systemctl daemon-reload" % (
+        drop_in, drop_in), PATIENCE_S)
+    machine.check("systemctl kill -s STOP duet-takeoverd")
+    lab.wait_for(lambda: lab.owner() == other(active), PATIENCE_S, "the peer serves")
+    assert machine.check("systemctl show -P Result duet-takeoverd").strip() == "watchdog"
+    for channel in CHANNELS:
+        assert lab.kernel_addresses(active, channel) == [PASSIVE[active][channel]]
+    machine.check("rm -r %s && systemctl daemon-reload && systemctl start duet-takeoverd" % drop_in, PATIENCE_S)
+    lab.wait_ready(other(active), timeout=2 * READY_S)
+
+
+def test_L5_stop_hands_over_first(lab, figures):
+    """systemctl stop: the peer serves before the daemons are gone, and no active address is left."""
+    active = lab.wait_ready()
+    machine = lab.machines[active]
+    probe = lab.probe()
+    machine.check("systemctl stop duet.target", PATIENCE_S)
+    assert lab.owner() == other(active)
+    seen = probe.stop()
+    figures("target stopped", "the client lost %d of %d echo requests" % (seen["lost"], seen["sent"]))
+    assert "no longer serves" in machine.check("journalctl -q -u duet-handover -o cat")
+    for channel in CHANNELS:
+        assert lab.kernel_addresses(active, channel) == [PASSIVE[active][channel]]
+    assert machine.run("pgrep -x 'heartbeatd|arbiterd|takeoverd|superviserd'").code != 0
+    machine.check("systemctl start duet.target", PATIENCE_S)
+    lab.wait_ready(other(active))
+
+
+def test_upgrade_of_both_one_after_the_other(lab, figures):
+    """The passive node first, then the active one, which hands over before its daemons are stopped."""
+    active = lab.wait_ready()
+    probe = lab.probe()
+    for node, serves in ((other(active), active), (active, other(active))):
+        machine = lab.machines[node]
+        machine.check("echo '# the administrator was here' >>/etc/duet/duet.conf", PATIENCE_S)
+        before = machine.read("/etc/duet/duet.conf")
+        machine.check("DEBIAN_FRONTEND=noninteractive apt-get -q -y install /root/packages/later.deb", INSTALL_S)
+        assert "0.1.0+later" in machine.check("dpkg-query -W duet")
+        assert machine.read("/etc/duet/duet.conf") == before
+        lab.wait_for(lambda serves=serves: lab.owner() == serves, PATIENCE_S, "%s serves" % serves)
+        lab.wait_for(lambda node=node: lab.is_passive(node), READY_S, "%s is passive" % node)
+    seen = probe.stop()
+    lab.wait_ready(other(active))
+    figures("both upgraded", "the client lost %d of %d echo requests" % (seen["lost"], seen["sent"]))
+    assert seen["lost"] < seen["sent"] / 10
+
+
+def test_L2_L5_reboot_of_the_active_node(lab, figures):
+    """`reboot`: the role goes before the machine does, and the machine comes back as the passive one by itself."""
+    active = lab.wait_ready()
+    machine, boot_id = lab.machines[active], lab.machines[active].boot_id
+    machine.check("systemctl enable duet.target", PATIENCE_S)
+    probe = lab.probe()
+    machine.agent.order("reboot")
+    lab.wait_for(lambda: lab.owner() == other(active), PATIENCE_S, "the peer serves")
+    lab.wait_back(active, boot_id)
+    lab.wait_ready(other(active))
+    seen = probe.stop()
+    figures("active node rebooted", "the client lost %d of %d echo requests" % (seen["lost"], seen["sent"]))
+    assert "no longer serves" in machine.check("journalctl -q -b -1 -u duet-handover -o cat")
+
+
+def test_purge_leaves_nothing(lab):
+    """Removed from the serving node: the peer serves. Purged: no file, no user, no address of duet's."""
+    active = lab.wait_ready()
+    machine = lab.machines[active]
+    machine.check("DEBIAN_FRONTEND=noninteractive apt-get -q -y remove duet", INSTALL_S)
+    lab.wait_for(lambda: lab.owner() == other(active), PATIENCE_S, "the peer serves")
+    assert machine.run("test -e /etc/duet/duet.conf").code == 0, "removal leaves what the administrator wrote"
+    machine.check("DEBIAN_FRONTEND=noninteractive apt-get -q -y purge duet", INSTALL_S)
+    left = machine.check("find / -xdev \\( -path /proc -o -path /root -o -path /var/log/journal -o -path /var/lib/apt "
+                         "-o -path /var/cache -o -path /var/log \\) -prune -o -name '*duet*' -print; ls -d /run/duet 2>&1 "
+                         "| grep -v 'No such'; getent passwd | grep duet; getent group | grep duet; true")
+    assert left == ""
+    for channel in CHANNELS:
+        assert lab.kernel_addresses(active, channel) == [PASSIVE[active][channel]]

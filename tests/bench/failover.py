@@ -142,8 +142,8 @@ def killed(_lab, pair, active):
 
 
 ROWS = [("planned switch", planned, "inside"), ("carrier lost", cable, "inside"), ("power off", power, "inside"),
-        ("line silent, carrier up", silent_line, "outside"), ("all of it stopped (SIGSTOP)", stopped, "inside"),
-        ("all of it killed (SIGKILL)", killed, "inside")]
+        ("line silent, carrier up", silent_line, "outside"), ("all stopped (SIGSTOP)", stopped, "inside"),
+        ("all killed (SIGKILL)", killed, "inside")]
 
 
 def one_outage(lab, pair, fault, where):
@@ -200,15 +200,15 @@ def text_of(outages):
     return text + (", two owners %.0f ms" % dual if dual > 5 else "")
 
 
-PLOT = """set terminal svg size 900,420 font "sans,12" background "white"
+PLOT = """set terminal svg size 900,460 font "sans,12" background "white"
 set output "%(svg)s"
 set logscale y
 set yrange [0.5:6000]
-set ylabel "longest gap for a client, ms (median, smallest, largest)"
+set ylabel "longest gap for a client, ms"
 set style data histograms
 set style histogram errorbars gap 2 lw 1
 set style fill solid 0.7 border -1
-set key top left
+set key above horizontal maxcols 3
 set grid y
 set xtics scale 0
 plot %(series)s
@@ -223,9 +223,11 @@ def draw(results, out):
         path = os.path.join(out, "failover-%d.dat" % number)
         with open(path, "w") as data:
             for name in names:
-                gaps = [gap for gap, _ in results[system][name] if gap is not None]
+                outages = results[system][name]
+                gaps = [gap for gap, _ in outages if gap is not None]
+                gaps = gaps if 2 * len(gaps) > len(outages) else []  # no bar: never, more often than not
                 row = [max(f(gaps), 0.5) for f in (statistics.median, min, max)] if gaps else ["?"] * 3
-                data.write('"%s" %s %s %s\n' % (name.replace(" (", "\\\\n("), *row))
+                data.write('"%s" %s %s %s\n' % (name.replace(" (", "\\n(").replace(", ", ",\\n"), *row))
         series.append('"%s" using 2:3:4:xtic(1) title "%s"' % (path, system))
     script = PLOT % {"svg": os.path.join(out, "failover.svg"), "series": ", \\\n     ".join(series)}
     subprocess.run(["gnuplot"], input=script, text=True, check=True)

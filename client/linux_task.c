@@ -120,9 +120,10 @@ static void on_end(void *userdata, int fd, unsigned events)
 
     (void)fd;
     (void)events;
+    if (task->asked || task->out_of_time)
+        kill(-task->pid, SIGKILL); /* what is left of its group, which is its own until it is waited for */
     if (waitpid(task->pid, &status, WNOHANG) != task->pid)
         return;
-    kill(-task->pid, SIGKILL); /* what is left of its group */
     if (task->output_source)
         read_output(task);
     end_line(task);

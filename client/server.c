@@ -154,12 +154,12 @@ static bool is_all_down(const struct server *s)
 
 static void perform(struct server *s, const struct roam_effects *effects)
 {
+    tell_news(s, effects->news);
     do_connections(s, effects);
     if (effects->remember >= 0)
         memory_choose(s->memory, effects->remember);
     memory_note_up(s->memory, lasting(s));
     probes_select(s->probes, roam_tested(&s->roam), roam_awaited(&s->roam));
-    tell_news(s, effects->news);
     if (effects->wake_ns > 0)
         loop_set_timer(s->wake, effects->wake_ns);
     else

@@ -2,7 +2,9 @@
  *
  * It is run without a shell, in a process group of its own, with stdin from /dev/null, and dies with this
  * daemon. What it prints goes to the log, line by line; the last line is kept, since it mostly says why a
- * command failed. When its time is over it is killed, group and all. Implemented in linux_task.c. */
+ * command failed. When its time is over it is killed, group and all; what it
+ * leaves behind when it ends by itself stays, since `up` may well start a daemon. Implemented in
+ * linux_task.c. */
 #pragma once
 #include "common/loop.h"
 

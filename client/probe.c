@@ -37,8 +37,8 @@ struct probes {
     struct probe items[ROAM_GATEWAYS_MAX];
 };
 
-/* While a new connection is to be proven. */
-static const int64_t quick_interval_ns = 50 * NS_PER_MS;
+/* While a new connection is to be proven. A packet is cheap, a program is not. */
+static const int64_t quick_socket_ns = 10 * NS_PER_MS, quick_command_ns = 100 * NS_PER_MS;
 
 static void clean_up(struct probe *probe)
 {
@@ -51,6 +51,18 @@ static void clean_up(struct probe *probe)
     probe->running = false;
 }
 
+static bool is_by_socket(const struct probe *probe)
+{
+    return probe->gateway->test == CLIENT_TEST_ICMP || probe->gateway->test == CLIENT_TEST_TCP;
+}
+
+static int64_t interval_of(const struct probe *probe)
+{
+    const int64_t quick_ns = is_by_socket(probe) ? quick_socket_ns : quick_command_ns;
+
+    return probe->quick ? MIN(quick_ns, probe->gateway->interval) : probe->gateway->interval;
+}
+
 /* `why` NULL: it went well. */
 static void end(struct probe *probe, const char *why)
 {
@@ -59,9 +71,7 @@ static void end(struct probe *probe, const char *why)
     clean_up(probe);
     if (!probe->selected)
         return;
-    const int64_t interval_ns =
-        probe->quick ? MIN(quick_interval_ns, probe->gateway->interval) : probe->gateway->interval;
-    loop_set_timer(probe->next, MAX(now, probe->began_ns + interval_ns));
+    loop_set_timer(probe->next, MAX(now, probe->began_ns + interval_of(probe)));
     if (probe->began_ns < probe->selected_ns)
         return; /* a command that began when its connection was another one */
     text_copy(probe->text, sizeof probe->text, why ? why : "");
@@ -161,8 +171,7 @@ static void on_limit(void *userdata, int64_t now_ns)
 static void on_next(void *userdata, int64_t now_ns)
 {
     struct probe *probe = userdata;
-    const enum client_test test = probe->gateway->test;
-    const bool socket = test == CLIENT_TEST_ICMP || test == CLIENT_TEST_TCP;
+    const bool socket = is_by_socket(probe);
 
     if (!probe->selected || probe->running || probe->task)
         return;

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from lab.browser import PROGRAM, Browser
 from lab.roam import PAGE, RoamLab
 
 @pytest.fixture
@@ -192,6 +193,41 @@ def test_W2_the_page_shows_the_state_and_one_click_switches(lab):
     assert answer.startswith("HTTP/1.1 303"), answer
     lab.wait_connected("Backup-Coordinator")
     assert "Backup-Coordinator is connected" in get(lab, path="/state")
+
+
+# Another site's form, sent by its script: a browser lets that go out to loopback.
+FOREIGN = """
+document.body.innerHTML = '<form method="post" action="http://127.0.0.1:%d/use"><input name="token" value="%s">' +
+    '<input name="profile" value="Backup-Coordinator"></form>';
+document.querySelector("form").submit()
+"""
+
+
+@pytest.mark.skipif(not PROGRAM, reason="no chromium-headless-shell is installed")
+def test_W2_the_page_in_a_browser(lab):
+    """As a person has it: the page shows the state and keeps it fresh, one click switches, another site's script does not.
+    PAGE_PICTURE=FILE keeps a picture."""
+    begin(lab)
+    own = "http://127.0.0.1:%d/" % PAGE
+    with Browser(lab, "laptop") as browser:
+        browser.open(own)
+        text = "document.body.innerText"
+        lab.wait_for(lambda: "Office is connected" in (browser.evaluate(text) or ""), 60, "the page shows the state")
+        token = browser.evaluate("document.querySelector('input[name=token]').value")
+        browser.open("data:text/html,<h1>another site</h1>")
+        lab.wait_for(lambda: "another site" in (browser.evaluate(text) or ""), 30, "another site is open")
+        browser.evaluate(FOREIGN % (PAGE, token))
+        lab.wait_for(lambda: "a request to the page was refused: the request comes from another site" in lab.log(), 20, "it is refused")
+        assert lab.status()["switch"]["number"] == 0
+        browser.open(own)
+        lab.wait_for(lambda: "Office is connected" in (browser.evaluate(text) or ""), 60, "the page is there again")
+        lab.power_off("office")
+        lab.wait_for(lambda: "duet-client use Backup-Coordinator" in browser.evaluate(text), 60, "it tells of it, without a click")
+        if os.environ.get("PAGE_PICTURE"):
+            browser.picture(os.environ["PAGE_PICTURE"])
+        browser.evaluate("document.querySelector('button[value=Backup-Coordinator]').click()")
+        lab.wait_for(lambda: "Backup-Coordinator is connected" in (browser.evaluate(text) or ""), 60, "one click switches")
+    assert lab.connected("Backup-Coordinator")
 
 
 # ----------------------------------------------------------------------- WireGuard

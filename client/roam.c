@@ -80,6 +80,11 @@ static void forget_gateways(struct roam *roam, uint32_t gateways)
             roam->gateways[i] = (struct roam_gateway){.answered_ns = roam->gateways[i].answered_ns};
 }
 
+static void lose_routes(struct roam_profile *profile)
+{
+    profile->carries = profile->carried = false;
+}
+
 static void take_test(struct roam *roam, const struct roam_event *event)
 {
     struct roam_gateway *gateway = &roam->gateways[event->index];
@@ -87,6 +92,10 @@ static void take_test(struct roam *roam, const struct roam_event *event)
     if (!(roam_tested(roam) & bit(event->index)))
         return; /* begun before its connection went down */
     if (event->good) {
+        /* A tunnel that was away for a moment may have lost its routes with its device: set them again. */
+        if (gateway->missed > 0 && roam->current >= 0 &&
+            rule_of(roam, roam->current)->inside & bit(event->index))
+            lose_routes(&roam->profiles[roam->current]);
         *gateway = (struct roam_gateway){.answer = ROAM_ANSWERS, .answered_ns = event->now_ns};
         return;
     }
@@ -103,12 +112,27 @@ static int64_t earlier(int64_t a, int64_t b)
     return a == 0 ? b : MIN(a, b);
 }
 
+/* It was connected for the first time not long ago, and nothing inside has answered since: that is to be
+ * waited for, as a switch would. */
+static bool is_being_proven(const struct roam *roam, int64_t now_ns)
+{
+    const struct roam_profile_rule *rule = rule_of(roam, roam->current);
+    const int64_t since_ns = roam->profiles[roam->current].since_ns;
+
+    for (size_t i = 0; i < roam->rules->gateway_count; i++)
+        if (rule->inside & bit((int)i) && roam->gateways[i].answered_ns >= since_ns)
+            return false;
+    return roam->bad_since_ns == 0 && now_ns < since_ns + rule->connect_timeout;
+}
+
 /* Since when the current profile has been unreachable; 0: it is well, or nobody knows yet. */
-static int64_t bad_since(const struct roam *roam)
+static int64_t bad_since(const struct roam *roam, int64_t now_ns)
 {
     const struct roam_profile_rule *rule = rule_of(roam, roam->current);
     const struct roam_profile *profile = &roam->profiles[roam->current];
-    int64_t bad_ns = profile->link == ROAM_LINK_UP ? 0 : profile->since_ns, since_ns;
+    /* The first try to connect is no trouble yet, however long it takes. */
+    int64_t bad_ns = profile->link == ROAM_LINK_UP || profile->failures == 0 ? 0 : profile->since_ns,
+            since_ns;
 
     /* One that could not be connected goes through starting and down again and again. */
     if (bad_ns != 0 && roam->bad_since_ns != 0)
@@ -117,7 +141,7 @@ static int64_t bad_since(const struct roam *roam)
         bad_ns = earlier(bad_ns, since_ns);
     if (rule->inside != 0 && profile->link == ROAM_LINK_UP) {
         const enum roam_answer inside = answer_of(roam, rule->inside, &since_ns);
-        if (inside == ROAM_SILENT)
+        if (inside == ROAM_SILENT && !is_being_proven(roam, now_ns))
             bad_ns = earlier(bad_ns, since_ns);
         else if (inside == ROAM_UNKNOWN && bad_ns == 0)
             return roam->bad_since_ns; /* connected again: whether that helps is not known yet */
@@ -125,9 +149,9 @@ static int64_t bad_since(const struct roam *roam)
     return bad_ns;
 }
 
-static void look_at_current(struct roam *roam)
+static void look_at_current(struct roam *roam, int64_t now_ns)
 {
-    roam->bad_since_ns = roam->current < 0 ? 0 : bad_since(roam);
+    roam->bad_since_ns = bad_since(roam, now_ns);
     if (roam->bad_since_ns == 0)
         roam->told = false;
 }
@@ -175,7 +199,7 @@ static void fail(struct roam *roam, enum roam_cause cause, int64_t now_ns, struc
 static void succeed(struct roam *roam, int64_t now_ns, struct roam_effects *effects)
 {
     if (roam->current >= 0)
-        roam->profiles[roam->current].carries = false;
+        lose_routes(&roam->profiles[roam->current]);
     roam->current = roam->target;
     roam->target = -1;
     roam->carrying = false;
@@ -248,10 +272,11 @@ static void take_link(struct roam *roam, const struct roam_event *event, struct 
     profile->link = event->link;
     profile->since_ns = event->now_ns;
     if (event->link == ROAM_LINK_DOWN) {
-        profile->carries = false;
+        lose_routes(profile);
         take_down(roam, event->index, event->now_ns, effects);
     } else if (event->link == ROAM_LINK_UP) {
         profile->failures = 0;
+        profile->retry_ns = 0;
         forget_gateways(roam, rule_of(roam, event->index)->inside);
         if (event->index == roam->target)
             roam->up_ns = event->now_ns;
@@ -268,6 +293,13 @@ static void adopt(struct roam *roam, const struct roam_event *event)
 
 static void take_carried(struct roam *roam, const struct roam_event *event, struct roam_effects *effects)
 {
+    struct roam_profile *profile = &roam->profiles[event->index];
+
+    profile->carried = event->good && profile->carries;
+    if (event->index == roam->current && !event->good) {
+        lose_routes(profile);
+        profile->retry_ns = event->now_ns + retry_first_ns;
+    }
     if (event->index != roam->target || !roam->carrying)
         return;
     if (event->good)
@@ -278,25 +310,31 @@ static void take_carried(struct roam *roam, const struct roam_event *event, stru
 
 /* ---- what follows from all of it */
 
-static bool is_proven(const struct roam *roam)
+static bool is_proven(const struct roam *roam, int profile)
 {
-    const uint32_t inside = rule_of(roam, roam->target)->inside;
+    const uint32_t inside = rule_of(roam, profile)->inside;
     int64_t since_ns;
 
-    return roam->profiles[roam->target].link == ROAM_LINK_UP &&
+    return roam->profiles[profile].link == ROAM_LINK_UP &&
            (inside == 0 || answer_of(roam, inside, &since_ns) == ROAM_ANSWERS);
+}
+
+bool roam_connected(const struct roam *roam)
+{
+    return roam->current >= 0 && roam->bad_since_ns == 0 && is_proven(roam, roam->current) &&
+           roam->profiles[roam->current].carried;
 }
 
 static void look_at_target(struct roam *roam, int64_t now_ns, struct roam_effects *effects)
 {
     if (roam->target < 0 || roam->carrying)
         return;
-    if (is_proven(roam)) {
+    if (is_proven(roam, roam->target)) {
         roam->proven_ns = now_ns;
         roam->carrying = true;
         roam->profiles[roam->target].carries = true;
         if (roam->current >= 0)
-            roam->profiles[roam->current].carries = false; /* if it comes back, its routes are set anew */
+            lose_routes(&roam->profiles[roam->current]); /* if it comes back, they are set anew */
         effects->carry = roam->target;
     } else if (roam->deadline_ns != 0 && now_ns >= roam->deadline_ns) {
         const bool up = roam->profiles[roam->target].link == ROAM_LINK_UP;
@@ -328,7 +366,7 @@ static void set_link(struct roam *roam, int index, enum roam_link link, int64_t 
     struct roam_profile *profile = &roam->profiles[index];
 
     profile->asked = link == ROAM_LINK_STARTING;
-    profile->carries = false;
+    lose_routes(profile);
     profile->link = link;
     profile->since_ns = now_ns;
     if (index == roam->target && profile->asked)
@@ -350,7 +388,7 @@ static void reconcile(struct roam *roam, int64_t now_ns, struct roam_effects *ef
     if (roam->target >= 0 || roam->current < 0 || roam->stopping)
         return;
     struct roam_profile *current = &roam->profiles[roam->current];
-    if (current->link == ROAM_LINK_UP && !current->carries && effects->carry < 0) {
+    if (is_proven(roam, roam->current) && !current->carries && now_ns >= current->retry_ns) {
         current->carries = true;
         effects->carry = roam->current;
     }
@@ -384,7 +422,7 @@ static void plan_wake(const struct roam *roam, int64_t now_ns, struct roam_effec
 {
     wake_at(effects, now_ns, roam->deadline_ns);
     for (int i = 0; i < (int)roam->rules->profile_count; i++) {
-        if (is_wanted(roam, i) && !roam->profiles[i].asked)
+        if (is_wanted(roam, i) && (!roam->profiles[i].asked || !roam->profiles[i].carries))
             wake_at(effects, now_ns, roam->profiles[i].retry_ns);
         if (roam->bad_since_ns != 0)
             wake_at(effects, now_ns, roam->profiles[i].shunned_until);
@@ -434,7 +472,7 @@ void roam_step(struct roam *roam, const struct roam_event *event, struct roam_ef
     if (roam->current < 0)
         return; /* not started */
     look_at_target(roam, event->now_ns, effects);
-    look_at_current(roam);
+    look_at_current(roam, event->now_ns);
     obey_policy(roam, event->now_ns, effects);
     reconcile(roam, event->now_ns, effects);
     plan_wake(roam, event->now_ns, effects);

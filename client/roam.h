@@ -14,10 +14,12 @@
  * A target is proven when it is up and one of the gateways inside it answers, or when it has none. It has
  * failed when its connection did, when its routes could not be set, or when its time is over.
  *
- * The current profile is bad when its connection is not up, when all its gateways are silent, or all those
- * inside it. What happens after `unreachable_for` of that is ruled by `policy`. By itself the client never
- * switches twice within the settle time, which doubles with each such switch in a row; it never goes back to
- * a better one by itself. */
+ * The current profile's routes are set in the same way, whenever it comes back.
+ *
+ * The current profile is bad when its connection was lost or could not be established, when all its gateways
+ * are silent, or all those inside it. What happens after `unreachable_for` of that is ruled by `policy`. By
+ * itself the client never switches twice within the settle time, which doubles with each such switch in a
+ * row; it never goes back to a better one by itself. */
 #pragma once
 #include "common/base.h"
 
@@ -55,8 +57,9 @@ struct roam_profile {
     enum roam_link link;
     bool asked;            /* was told to be up */
     bool carries;          /* its routes were set, or are being set */
+    bool carried;          /* they were */
     int64_t since_ns;      /* of `link` */
-    int64_t retry_ns;      /* not connected again before */
+    int64_t retry_ns;      /* not connected again before, nor its routes set */
     int64_t failures;      /* in a row */
     int64_t shunned_until; /* not taken by itself before */
 };
@@ -134,6 +137,10 @@ uint32_t roam_awaited(const struct roam *roam);
 
 /* How the gateways outside of a profile are: ROAM_ANSWERS if one answers or there is none. */
 enum roam_answer roam_reachable(const struct roam *roam, int profile);
+
+/* The current profile is up, something inside it answers, its routes are set, and nothing is wrong with it.
+ */
+bool roam_connected(const struct roam *roam);
 
 /* The profile that would be switched to; -1: none. */
 int roam_candidate(const struct roam *roam, int64_t now_ns);

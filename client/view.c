@@ -82,8 +82,7 @@ static void fill_profile(struct profile_message *message, const struct client_co
                                         .carries_ns = roam->carries_ns};
     text_copy(message->current, sizeof message->current, name_of(config, roam->current));
     text_copy(message->to, sizeof message->to, name_of(config, roam->to));
-    message->connected =
-        roam->current >= 0 && roam->profiles[roam->current].link == ROAM_LINK_UP && roam->bad_since_ns == 0;
+    message->connected = roam_connected(roam);
     if (roam->outcome == ROAM_FAILED)
         describe_failure(config, roam, connections_text(connections, roam->to), message->error,
                          sizeof message->error);

@@ -102,6 +102,21 @@ profile "Alone" { gateway = {"backup"}  overlap = off  up = {"sh", "-c", "exit 4
     transfer.wait_flowing()
 
 
+def test_W3_a_tunnel_that_restarts_itself_gets_its_routes_back(lab):
+    """OpenVPN closes its device when it restarts, and the kernel takes the routes away with it."""
+    begin(lab)
+    lab.start_server()
+    transfer = lab.start_transfer()
+    transfer.wait_flowing()
+    pids = subprocess.run(["pgrep", "-P", str(lab.roamd.pid), "openvpn"], capture_output=True, text=True).stdout.split()
+    assert len(pids) == 1
+    before = lab.log().count("Initialization Sequence Completed")
+    os.kill(int(pids[0]), signal.SIGUSR1)
+    lab.wait_for(lambda: lab.log().count("Initialization Sequence Completed") > before, 60, "OpenVPN is back")
+    transfer.wait_flowing()
+    assert lab.connected("Office") and switches(lab) == 0
+
+
 def switches(lab):
     return lab.log().count("connected by ")
 

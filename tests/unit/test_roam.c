@@ -101,8 +101,11 @@ static void settle_in(struct play *play, enum roam_policy policy)
     feed(play, (struct roam_event){.kind = ROAM_EVENT_START, .index = OFFICE});
     assert_connects(play, OFFICE);
     link_is(play, OFFICE, ROAM_LINK_UP);
+    assert_false(roam_connected(&play->roam));
+    tested(play, OFFICE_INSIDE, true);
     assert_int_equal(play->effects.carry, OFFICE);
     carried(play, OFFICE, true);
+    assert_true(roam_connected(&play->roam));
     for (int i = 0; i < OFFICE_INSIDE + 1; i++)
         tested(play, i, true);
     assert_int_equal(play->roam.bad_since_ns, 0);
@@ -177,6 +180,7 @@ static void test_one_that_excludes_it_and_fails_is_followed_by_the_old_one(void 
     assert_int_equal(play.effects.remember, -1);
     assert_connects(&play, OFFICE);
     link_is(&play, OFFICE, ROAM_LINK_UP);
+    tested(&play, OFFICE_INSIDE, true);
     assert_int_equal(play.effects.carry, OFFICE);
 }
 
@@ -243,6 +247,59 @@ static void test_another_wish_ends_the_switch_under_way(void **state)
     assert_int_equal(play.effects.remember, OFFICE);
     link_is(&play, MOBILE, ROAM_LINK_DOWN);
     assert_connects(&play, OFFICE);
+}
+
+static void test_its_routes_are_set_again_when_it_was_away(void **state)
+{
+    struct play play;
+
+    (void)state;
+    settle_in(&play, ROAM_OFF);
+    tested(&play, OFFICE_INSIDE, false);
+    assert_touches_nothing(&play);
+    tested(&play, OFFICE_INSIDE, true);
+    assert_int_equal(play.effects.carry, OFFICE);
+    carried(&play, OFFICE, false);
+    assert_touches_nothing(&play);
+    assert_int_equal(play.effects.wake_ns, play.now_ns + NS_PER_S);
+    wait(&play, NS_PER_S);
+    assert_int_equal(play.effects.carry, OFFICE);
+    carried(&play, OFFICE, true);
+    tested(&play, OFFICE_INSIDE, true);
+    assert_touches_nothing(&play);
+}
+
+static void test_the_first_try_to_connect_is_no_trouble(void **state)
+{
+    struct play play;
+
+    (void)state;
+    open_play(&play, ROAM_ON);
+    feed(&play, (struct roam_event){.kind = ROAM_EVENT_START, .index = OFFICE});
+    tested(&play, BACKUP, true);
+    wait(&play, 20 * NS_PER_S);
+    assert_int_equal(play.roam.target, -1);
+    link_is(&play, OFFICE, ROAM_LINK_DOWN); /* it failed: from here on it counts */
+    wait(&play, NS_PER_S);
+    assert_connects(&play, OFFICE);
+    wait(&play, 9 * NS_PER_S);
+    assert_int_equal(play.roam.target, BACKUP);
+}
+
+static void test_what_is_inside_has_time_to_answer_first(void **state)
+{
+    struct play play;
+
+    (void)state;
+    open_play(&play, ROAM_ON);
+    feed(&play, (struct roam_event){.kind = ROAM_EVENT_START, .index = OFFICE});
+    tested(&play, BACKUP, true);
+    link_is(&play, OFFICE, ROAM_LINK_UP);
+    silent(&play, OFFICE_INSIDE);
+    wait(&play, 29 * NS_PER_S);
+    assert_int_equal(play.roam.bad_since_ns, 0);
+    wait(&play, NS_PER_S); /* as long as a switch would wait */
+    assert_int_equal(play.roam.target, BACKUP);
 }
 
 static void test_a_lost_connection_comes_back_with_growing_pauses(void **state)
@@ -490,6 +547,9 @@ int main(void)
         cmocka_unit_test(test_one_that_proves_nothing_is_taken_down_in_time),
         cmocka_unit_test(test_one_whose_routes_fail_gives_them_back),
         cmocka_unit_test(test_another_wish_ends_the_switch_under_way),
+        cmocka_unit_test(test_its_routes_are_set_again_when_it_was_away),
+        cmocka_unit_test(test_the_first_try_to_connect_is_no_trouble),
+        cmocka_unit_test(test_what_is_inside_has_time_to_answer_first),
         cmocka_unit_test(test_a_lost_connection_comes_back_with_growing_pauses),
         cmocka_unit_test(test_off_does_nothing_ask_tells_once_on_switches),
         cmocka_unit_test(test_one_that_answers_again_in_time_is_kept),

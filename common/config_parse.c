@@ -1,9 +1,10 @@
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/config_private.h"
 
-enum { OPTIONS_MAX = 48, UNKNOWN_MAX = 8 };
+enum { OPTIONS_MAX = 48, UNKNOWN_MAX = 8, TABLES_MAX = 16 };
 
 /* One kind of section, with room for the unknown keys that were found in it and reported. */
 struct table {
@@ -28,7 +29,8 @@ enum {
 };
 
 struct grammar {
-    struct table tables[TABLES];
+    struct table tables[TABLES_MAX]; /* the first one is the file itself */
+    size_t table_count;
     char unknown[UNKNOWN_MAX][64]; /* names that the tables point to */
     size_t unknown_count;
 };
@@ -47,7 +49,7 @@ static _Thread_local struct parse *current;
 
 /* Every value becomes "LINE:FIRST:text", where FIRST is the line of an earlier value of the same key that
  * this one silently would replace, or 0. The option's comment remembers that line. */
-static int keep_line(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+int config_keep_line(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
     const size_t size = strlen(value) + 32;
     int first = 0;
@@ -70,7 +72,7 @@ static int keep_line(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result
 }
 
 /* The line that config_text put first into a section; one that stands in the file itself is no key. */
-static int take_section_line(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+int config_take_section_line(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
     char first[] = "first";
 
@@ -121,12 +123,11 @@ PRINTF_LIKE(2, 0) static void on_error(cfg_t *cfg, const char *format, va_list a
 
 /* ---- the grammar */
 
-#define SCALAR(name) CFG_STR_CB(name, NULL, CFGF_NODEFAULT, keep_line)
-#define LIST(name) CFG_STR_LIST_CB(name, NULL, CFGF_NODEFAULT, keep_line)
-#define LINE CFG_INT_CB("@line", 0, CFGF_NONE, take_section_line)
-/* A section is always "multi", or libconfuse makes one that is not in the file. */
-#define NAMED(name) CFG_SEC(name, NULL, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES)
-#define PLAIN(name) CFG_SEC(name, NULL, CFGF_MULTI)
+#define SCALAR CONFIG_SCALAR
+#define LIST CONFIG_LIST
+#define LINE CONFIG_LINE
+#define NAMED CONFIG_NAMED
+#define PLAIN CONFIG_PLAIN
 
 static const cfg_opt_t root_options[] = {
     NAMED("cluster"), NAMED("node"), NAMED("channel"),  NAMED("route"), NAMED("service"),
@@ -220,6 +221,7 @@ static void grammar_init(struct grammar *grammar)
 {
     struct table *t = grammar->tables;
 
+    grammar->table_count = TABLES;
     grammar->unknown_count = 0;
     table_set(&t[ROOT], "root", root_options, ARRAY_LENGTH(root_options));
     table_set(&t[CLUSTER], "cluster", cluster_options, ARRAY_LENGTH(cluster_options));
@@ -240,11 +242,29 @@ static void grammar_init(struct grammar *grammar)
     table_link(&t[CHANNEL], "node", &t[CHANNEL_NODE]);
 }
 
+static void grammar_init_sections(struct grammar *grammar, const struct config_section *sections,
+                                  size_t count)
+{
+    struct table *t = grammar->tables;
+
+    grammar->table_count = count;
+    grammar->unknown_count = 0;
+    for (size_t i = 0; i < count; i++)
+        table_set(&t[i], sections[i].name, sections[i].options, sections[i].option_count);
+    for (size_t i = 1; i < count; i++)
+        table_link(&t[sections[i].within], sections[i].name, &t[i]);
+}
+
 /* ---- libconfuse's errors, in our words */
 
 static bool begins_with(const char *text, const char *with)
 {
     return strncmp(text, with, strlen(with)) == 0;
+}
+
+static const char *manual(const struct reader *reader)
+{
+    return reader->manual ? reader->manual : "duet.conf(5)";
 }
 
 static void refuse_unknown(struct reader *reader, const struct parse *parse, const char *word)
@@ -259,9 +279,8 @@ static void refuse_unknown(struct reader *reader, const struct parse *parse, con
         config_refuse(reader, parse->line, "unknown key \"%s\" %s%s; did you mean \"%s\"?", word, in, where,
                       parse->suggestion);
     else
-        config_refuse(reader, parse->line,
-                      "unknown key \"%s\" %s%s; remove it (duet.conf(5) lists the known ones)", word, in,
-                      where);
+        config_refuse(reader, parse->line, "unknown key \"%s\" %s%s; remove it (%s lists the known ones)",
+                      word, in, where, manual(reader));
 }
 
 static void refuse_token(struct reader *reader, int line, const char *word)
@@ -290,7 +309,7 @@ static void refuse_syntax(struct reader *reader, const struct parse *parse, cons
         config_refuse(reader, parse->line, "%s needs a name; write %s \"NAME\" { … }", word, word);
     else if (begins_with(text, "missing opening brace"))
         config_refuse(reader, parse->line, "'{' is missing after %s; it is a section: %s%s { … }", word, word,
-                      strstr("watchdog snmp monitor", word) ? "" : " \"NAME\"");
+                      strstr("watchdog snmp monitor client", word) ? "" : " \"NAME\"");
     else if (begins_with(text, "found duplicate title"))
         config_refuse(reader, parse->line,
                       "a second section of the same kind is named \"%s\"; give it a name of its "
@@ -305,8 +324,8 @@ static void refuse_syntax(struct reader *reader, const struct parse *parse, cons
     else if (begins_with(text, "premature end"))
         config_refuse(reader, parse->line, "the file ends in the middle of a key; its value is missing");
     else
-        config_refuse(reader, parse->line, "%s; see duet.conf(5) for how it is written",
-                      text[0] ? text : "this cannot be read");
+        config_refuse(reader, parse->line, "%s; see %s for how it is written",
+                      text[0] ? text : "this cannot be read", manual(reader));
 }
 
 static bool is_reported(const struct grammar *grammar, const char *word)
@@ -325,7 +344,7 @@ static bool add_unknown(struct grammar *grammar, const char *kind, const char *w
         return false;
     char *name = grammar->unknown[grammar->unknown_count++];
     text_copy(name, sizeof grammar->unknown[0], word);
-    for (size_t i = 0; i < TABLES; i++) {
+    for (size_t i = 0; i < grammar->table_count; i++) {
         struct table *table = &grammar->tables[i];
         if (strcmp(table->section, kind) == 0)
             table->options[table_size(table)] = (cfg_opt_t)LIST(name);
@@ -372,21 +391,37 @@ static cfg_t *parse_once(struct grammar *grammar, const char *prepared, struct p
     return NULL;
 }
 
-cfg_t *config_parse(struct reader *reader, const char *prepared)
+static cfg_t *parse(struct reader *reader, const char *prepared, const struct config_section *sections,
+                    size_t count)
 {
     struct grammar *grammar AUTO_FREE = malloc(sizeof *grammar);
-    struct parse parse;
+    struct parse run;
 
     if (!grammar) {
         config_refuse(reader, 1, "out of memory");
         return NULL;
     }
-    grammar_init(grammar);
+    if (sections)
+        grammar_init_sections(grammar, sections, count);
+    else
+        grammar_init(grammar);
     for (;;) {
-        cfg_t *tree = parse_once(grammar, prepared, &parse);
-        if (tree || !report(reader, grammar, &parse))
+        cfg_t *tree = parse_once(grammar, prepared, &run);
+        if (tree || !report(reader, grammar, &run))
             return tree;
     }
+}
+
+cfg_t *config_parse(struct reader *reader, const char *prepared)
+{
+    return parse(reader, prepared, NULL, 0);
+}
+
+cfg_t *config_parse_sections(struct reader *reader, const char *prepared,
+                             const struct config_section *sections, size_t count)
+{
+    assert(count <= TABLES_MAX);
+    return parse(reader, prepared, sections, count);
 }
 
 /* ---- the tree */

@@ -6,6 +6,8 @@
  *     config_check*  what must hold between the parts of it
  *     config_key     files on disk
  *
+ * The client's configuration (client/config.c) is read by the same parts, with a grammar of its own.
+ *
  * libconfuse stops at its first error and forgets lines. So all values are plain words to it, each kept with
  * its line, and everything about their meaning is said later, all of it in one run. */
 #pragma once
@@ -26,7 +28,8 @@ struct reader {
     const char *file;
     FILE *out;
     int errors, warnings;
-    const char *node; /* --node, or NULL */
+    const char *node;   /* --node, or NULL */
+    const char *manual; /* the page that describes this file; NULL: duet.conf(5) */
     cfg_t *tree;
     struct config *config;
     char devices[CONFIG_NODES][CONFIG_CHANNELS_MAX][16];
@@ -54,6 +57,28 @@ char *config_text_prepare(const char *text, struct text_error *error);
 /* Parses prepared text; says what it refuses. NULL if nothing can be made of it; the caller frees with
  * cfg_free(). */
 cfg_t *config_parse(struct reader *reader, const char *prepared);
+
+/* A grammar as a table: the first section is the file itself, the others stand in sections before them. */
+struct config_section {
+    const char *name;
+    size_t within; /* index of the section that it stands in */
+    const cfg_opt_t *options;
+    size_t option_count;
+};
+
+int config_keep_line(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result);
+int config_take_section_line(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result);
+
+#define CONFIG_SCALAR(name) CFG_STR_CB(name, NULL, CFGF_NODEFAULT, config_keep_line)
+#define CONFIG_LIST(name) CFG_STR_LIST_CB(name, NULL, CFGF_NODEFAULT, config_keep_line)
+#define CONFIG_LINE CFG_INT_CB("@line", 0, CFGF_NONE, config_take_section_line) /* in every section */
+/* A section is always "multi", or libconfuse makes one that is not in the file. */
+#define CONFIG_NAMED(name) CFG_SEC(name, NULL, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES)
+#define CONFIG_PLAIN(name) CFG_SEC(name, NULL, CFGF_MULTI)
+
+/* The same as config_parse(), by another grammar. */
+cfg_t *config_parse_sections(struct reader *reader, const char *prepared,
+                             const struct config_section *sections, size_t count);
 
 struct value {
     const char *text; /* NULL: not given */

@@ -46,6 +46,11 @@ static int take_option(const char *name, int argc, char **argv, int *i, const ch
 
 int options_parse(struct options *options, int argc, char **argv)
 {
+    return options_parse_for(options, "/etc/duet/duet.conf", argc, argv);
+}
+
+int options_parse_for(struct options *options, const char *config, int argc, char **argv)
+{
     const struct {
         const char *name;
         const char **value;
@@ -55,7 +60,7 @@ int options_parse(struct options *options, int argc, char **argv)
                  {"--state-dir", &options->state_dir}};
     int left = 1;
 
-    *options = (struct options){"/etc/duet/duet.conf", NULL, "/run/duet", "/var/lib/duet"};
+    *options = (struct options){config, NULL, "/run/duet", "/var/lib/duet"};
     for (int i = 1; i < argc; i++) {
         int r = 0;
         for (size_t k = 0; k < ARRAY_LENGTH(known) && r == 0; k++)
@@ -85,9 +90,10 @@ static void on_stop_signal(void *userdata, int signal)
         loop_exit(daemon->loop, 0);
 }
 
-static int read_options(struct daemon *daemon, int argc, char **argv, struct options *options)
+static int read_options(struct daemon *daemon, const char *config, int argc, char **argv,
+                        struct options *options)
 {
-    int left = options_parse(options, argc, argv);
+    int left = options_parse_for(options, config, argc, argv);
 
     if (left < 0)
         return left;
@@ -116,17 +122,30 @@ static int open_loop(struct daemon *daemon)
     return r;
 }
 
+/* The pair's configuration, for all daemons but the client's. */
+static int read_config(struct daemon *daemon, void *userdata)
+{
+    (void)userdata;
+    return config_read(daemon->config_file, daemon->node, stderr, &daemon->config);
+}
+
 int daemon_start(struct daemon *daemon, const char *name, unsigned privileges, int argc, char **argv)
+{
+    return daemon_start_own(daemon, name, privileges, "/etc/duet/duet.conf", read_config, NULL, argc, argv);
+}
+
+int daemon_start_own(struct daemon *daemon, const char *name, unsigned privileges, const char *config,
+                     daemon_config_reader *read, void *userdata, int argc, char **argv)
 {
     struct options options;
     const char *missing;
 
     *daemon = (struct daemon){.name = name};
-    int r = read_options(daemon, argc, argv, &options);
+    int r = read_options(daemon, config, argc, argv, &options);
     if (r < 0)
         return r;
     log_open(name, daemon->node);
-    r = config_read(options.config, daemon->node, stderr, &daemon->config);
+    r = read(daemon, userdata);
     if (r < 0)
         return r;
     r = make_directories(daemon->state_dir, 0750);

@@ -38,10 +38,20 @@ struct options {
  * stderr). */
 int options_parse(struct options *options, int argc, char **argv);
 
+/* The same with another file than /etc/duet/duet.conf where --config is not given. */
+int options_parse_for(struct options *options, const char *config, int argc, char **argv);
+
 /* Reads options and configuration, opens log, real-time scheduling, loop and bus, makes the directories.
  * Before the first thread is started it drops every privilege but `privileges` (enum sys_privilege). Says on
  * stderr what is wrong. 0 or a negative errno; either way daemon_run() follows. */
 int daemon_start(struct daemon *daemon, const char *name, unsigned privileges, int argc, char **argv);
+
+/* The same for a daemon with a configuration of its own: `read` reads daemon->config_file, says what is wrong
+ * on stderr, and returns 0 or a negative errno; `config` is the file without --config. daemon->config stays
+ * NULL. */
+typedef int daemon_config_reader(struct daemon *daemon, void *userdata);
+int daemon_start_own(struct daemon *daemon, const char *name, unsigned privileges, const char *config,
+                     daemon_config_reader *read, void *userdata, int argc, char **argv);
 
 /* Tells systemd READY=1, publishes the pulse, answers systemd's WatchdogSec=, and turns the loop until it
  * ends; then frees everything. `r` < 0: does nothing of it but freeing. Returns main()'s exit code. */

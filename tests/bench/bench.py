@@ -14,6 +14,7 @@ from lab.lab import Lab
 from lab.network import ACTIVE, NODES
 from lab.pair import other
 from lab.tools import Tool, tool_path
+from roam import bench_client
 from sync import CASES, bench_sync
 from traps import bench_traps
 
@@ -169,7 +170,7 @@ def bench_service(times):
         daemon.wait(5)
 
 
-BENCHES = {"failover": bench_failover, "service": bench_service, "sync": bench_sync, "traps": bench_traps}
+BENCHES = {"failover": bench_failover, "service": bench_service, "sync": bench_sync, "traps": bench_traps, "client": bench_client}
 
 
 def main():

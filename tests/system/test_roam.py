@@ -1,0 +1,279 @@
+"""The roaming client, W1-W3: a laptop, two gateways, real VPNs between them, and a transfer that must not notice."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from lab.browser import PROGRAM, Browser
+from lab.roam import PAGE, RoamLab
+
+@pytest.fixture
+def lab(request):
+    with RoamLab() as made:
+        yield made
+
+
+def begin(lab, client="    unreachable-for = 2s\n", profiles=None):
+    lab.write_config(client=client, profiles=profiles)
+    lab.start()
+    lab.wait_connected("Office")
+
+
+def test_W1_W2_W3_one_action_and_the_transfer_goes_on_by_the_backup_gateway(lab, figures):
+    begin(lab)
+    assert lab.client("list").stdout.split()[:2] == ["*", "Office"]
+    lab.start_server()
+    transfer = lab.start_transfer()
+    transfer.wait_flowing()
+    undisturbed = transfer.look()[0]
+    lab.power_off("office")
+    lab.wait_for(lambda: not lab.status()["connected"], 20, "the silence is seen")
+    lab.wait_for(lambda: "duet-client use Backup-Coordinator" in lab.status()["advice"], 20, "it is told what to do")
+    done = lab.client("use", "Backup-Coordinator")
+    assert done.returncode == 0, done.stderr + lab.log()
+    gap, _, _, _ = transfer.wait_flowing()  # the same connection, and no byte of it is missing
+    state = lab.status()
+    assert state["current"] == state["default"] == "Backup-Coordinator" and state["connected"]
+    took = state["switch"]
+    figures("client: from the order to the new gateway", "%.0f ms, of which the VPN's own handshake %.0f ms (transfer's gap %.0f ms with "
+            "the wait before the order, undisturbed %.1f ms)" % (took["took_ms"], took["proven_ms"] - took["up_ms"], gap, undisturbed))
+    lab.wait_for(lambda: [p for p in lab.status()["profiles"] if p["name"] == "Office"][0]["state"] == "down", 30, "the old one is down")
+    assert "tun-office" not in subprocess.run(lab.exec("laptop", "ip", "-br", "link"), capture_output=True, text=True).stdout
+    # W3: it is the default from then on, after the end of roamd, too, however it came.
+    lab.stop(signal.SIGKILL)
+    lab.start()
+    lab.wait_connected("Backup-Coordinator")
+    lab.stop()
+    lab.start()
+    lab.wait_connected("Backup-Coordinator")
+
+
+def test_W2_a_switch_while_both_are_there_makes_before_it_breaks(lab, figures):
+    begin(lab)
+    lab.start_server()
+    transfer = lab.start_transfer()
+    transfer.wait_flowing()
+    for name in ("Backup-Coordinator", "Office"):
+        done = lab.client("use", name)
+        assert done.returncode == 0, done.stderr + lab.log()
+        gap = transfer.wait_flowing()[0]
+    figures("client: longest gap of two switches, both gateways there", "%.1f ms" % gap)
+    log = lab.log()
+    assert log.index("Backup-Coordinator: up") < log.index("connected by Backup-Coordinator") < log.index("Office: disconnecting")
+
+
+def test_W2_a_switch_that_fails_leaves_the_old_connection(lab):
+    broken = """
+gateway "nothing" { address = "10.8.0.77"  device = "net" }
+profile "Broken-Up" { gateway = {"backup"}  up = {"sh", "-c", "echo no modem >&2; exit 3"}  down = {"true"} }
+profile "No-Proof" { gateway = {"backup"}  inside = {"nothing"}  up = {"true"}  down = {"true"}  connect-timeout = 1s }
+profile "No-Route" { gateway = {"backup"}  up = {"true"}  down = {"true"}  route "192.0.2.0/24" { via = "10.77.0.1"  device = "lo" } }
+"""
+    begin(lab, profiles=lab.profile("Office", "office") + lab.profile("Backup-Coordinator", "backup") + broken)
+    lab.start_server()
+    transfer = lab.start_transfer()
+    transfer.wait_flowing()
+    for name, why in (("Broken-Up", "no modem"), ("No-Proof", "nothing inside it answered"), ("No-Route", "routes")):
+        done = lab.client("use", name)
+        assert done.returncode == 1 and why in done.stderr and "Office stays" in done.stderr, done.stdout + done.stderr + lab.log()
+        transfer.wait_flowing()
+        assert lab.connected("Office")
+    assert "Office: disconnecting" not in lab.log()
+    assert lab.status()["default"] in ("", "Office")
+
+
+def test_W2_profiles_that_exclude_each_other_go_back_when_the_new_one_fails(lab):
+    """Without make before break: the old connection is given up first, and is had again after the failure."""
+    alone = """
+profile "Alone" { gateway = {"backup"}  overlap = off  up = {"sh", "-c", "exit 4"}  down = {"true"} }
+"""
+    begin(lab, profiles=lab.profile("Office", "office") + lab.profile("Backup-Coordinator", "backup") + alone)
+    lab.start_server()
+    transfer = lab.start_transfer()
+    transfer.wait_flowing()
+    done = lab.client("use", "Alone")
+    assert done.returncode == 1 and "status 4" in done.stderr, done.stdout + done.stderr
+    log = lab.log()
+    assert log.index("Office: disconnecting") < log.index("Alone: connecting")
+    lab.wait_connected("Office")
+    transfer.wait_flowing()
+
+
+def test_W3_a_tunnel_that_restarts_itself_gets_its_routes_back(lab):
+    """OpenVPN closes its device when it restarts, and the kernel takes the routes away with it."""
+    begin(lab)
+    lab.start_server()
+    transfer = lab.start_transfer()
+    transfer.wait_flowing()
+    pids = subprocess.run(["pgrep", "-P", str(lab.roamd.pid), "openvpn"], capture_output=True, text=True).stdout.split()
+    assert len(pids) == 1
+    before = lab.log().count("Initialization Sequence Completed")
+    os.kill(int(pids[0]), signal.SIGUSR1)
+    lab.wait_for(lambda: lab.log().count("Initialization Sequence Completed") > before, 60, "OpenVPN is back")
+    transfer.wait_flowing()
+    assert lab.connected("Office") and switches(lab) == 0
+
+
+def switches(lab):
+    return lab.log().count("connected by ")
+
+
+def test_W2_auto_on_switches_by_itself_within_the_configured_time(lab, figures):
+    begin(lab, client="    auto = on\n    unreachable-for = 1s\n    settle-time = 20s\n")
+    lab.start_server()
+    transfer = lab.start_transfer()
+    transfer.wait_flowing()
+    lab.power_off("office")
+    lab.wait_connected("Backup-Coordinator", 30)
+    gap = transfer.wait_flowing()[0]
+    took = lab.status()["switch"]
+    assert took["by_itself"]
+    figures("client: auto = on, unreachable-for = 1s", "transfer's gap %.0f ms, of which the switch %.0f ms" % (gap, took["took_ms"]))
+    lab.stop(signal.SIGKILL)  # a choice that it made itself is remembered, too
+    lab.start()
+    lab.wait_connected("Backup-Coordinator")
+
+
+def blink(lab, seconds, down, up):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        lab.unplug("office")
+        time.sleep(down)
+        lab.plug("office")
+        time.sleep(up)
+
+
+def test_W2_auto_on_does_not_flap_while_the_office_gateway_blinks(lab):
+    """Short blinks change nothing; long ones lead to one switch, and nothing leads back."""
+    begin(lab, client="    auto = on\n    unreachable-for = 3s\n    settle-time = 5s\n")
+    blink(lab, 20, 1.2, 0.8)
+    assert switches(lab) == 0 and lab.status()["current"] == "Office", lab.log()
+    blink(lab, 40, 6, 1.5)
+    assert switches(lab) == 1 and lab.status()["current"] == "Backup-Coordinator", lab.log()
+    lab.wait_connected("Backup-Coordinator")
+
+
+def test_W2_auto_ask_tells_by_the_command_and_waits(lab):
+    told = lab.path("told")
+    begin(lab, client="    auto = ask\n    unreachable-for = 1s\n    notify = {\"sh\", \"-c\", \"echo $0: $1 >> %s\"}\n" % told)
+    lab.power_off("office")
+    lab.wait_for(lambda: os.path.exists(told) and "unreachable: Office is unreachable; Backup-Coordinator can be reached" in open(told).read(),
+                 30, "the command is told")
+    time.sleep(3)
+    assert switches(lab) == 0 and lab.status()["current"] == "Office"
+    assert open(told).read().count("unreachable:") == 1
+
+
+# ------------------------------------------------------------------------------ page
+
+
+def get(lab, path="/", host="127.0.0.1:%d" % PAGE, more=""):
+    return lab.ask_page(("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s\r\n" % (path, host, more)).encode())
+
+
+def post(lab, body, more="", host="127.0.0.1:%d" % PAGE):
+    return lab.ask_page(("POST /use HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                         "Content-Length: %d\r\n%s\r\n%s" % (host, len(body), more, body)).encode())
+
+
+def token_of(page):
+    return page.split('name="token" value="')[1].split('"')[0]
+
+
+def test_W2_the_page_shows_the_state_and_one_click_switches(lab):
+    begin(lab)
+    page = get(lab)
+    assert page.startswith("HTTP/1.1 200") and "Office is connected" in page and "frame-ancestors 'none'" in page
+    assert 'value="Backup-Coordinator"' in page
+    own = "Origin: http://127.0.0.1:%d\r\nSec-Fetch-Site: same-origin\r\n" % PAGE
+    token = token_of(page)
+    refused = [
+        post(lab, "token=%s&profile=Backup-Coordinator" % token, "Origin: http://evil.example\r\n"),
+        post(lab, "token=%s&profile=Backup-Coordinator" % token, "Origin: null\r\n"),
+        post(lab, "token=%s&profile=Backup-Coordinator" % token, "Sec-Fetch-Site: cross-site\r\n"),
+        post(lab, "token=%s&profile=Backup-Coordinator" % token, own, host="evil.example:%d" % PAGE),
+        post(lab, "profile=Backup-Coordinator", own),
+        post(lab, "token=%s&profile=Backup-Coordinator" % ("0" * 32), own),
+        get(lab, host="evil.example"),
+        get(lab, path="/state", host="evil.example:%d" % PAGE),
+    ]
+    assert all(answer.startswith("HTTP/1.1 403") and token not in answer for answer in refused), refused
+    assert post(lab, "token=%s&profile=Nothing" % token, own).startswith("HTTP/1.1 400")
+    assert get(lab, path="/use?token=%s&profile=Backup-Coordinator" % token).startswith("HTTP/1.1 404")
+    assert lab.status()["switch"]["number"] == 0 and lab.connected("Office")
+    answer = post(lab, "token=%s&profile=Backup-Coordinator" % token, own)
+    assert answer.startswith("HTTP/1.1 303"), answer
+    lab.wait_connected("Backup-Coordinator")
+    assert "Backup-Coordinator is connected" in get(lab, path="/state")
+
+
+# Another site's form, sent by its script: a browser lets that go out to loopback.
+FOREIGN = """
+document.body.innerHTML = '<form method="post" action="http://127.0.0.1:%d/use"><input name="token" value="%s">' +
+    '<input name="profile" value="Backup-Coordinator"></form>';
+document.querySelector("form").submit()
+"""
+
+
+@pytest.mark.skipif(not PROGRAM, reason="no chromium-headless-shell is installed")
+def test_W2_the_page_in_a_browser(lab):
+    """As a person has it: the page shows the state and keeps it fresh, one click switches, another site's script does not.
+    PAGE_PICTURE=FILE keeps a picture."""
+    begin(lab)
+    own = "http://127.0.0.1:%d/" % PAGE
+    with Browser(lab, "laptop") as browser:
+        browser.open(own)
+        text = "document.body.innerText"
+        lab.wait_for(lambda: "Office is connected" in (browser.evaluate(text) or ""), 60, "the page shows the state")
+        token = browser.evaluate("document.querySelector('input[name=token]').value")
+        browser.open("data:text/html,<h1>another site</h1>")
+        lab.wait_for(lambda: "another site" in (browser.evaluate(text) or ""), 30, "another site is open")
+        browser.evaluate(FOREIGN % (PAGE, token))
+        lab.wait_for(lambda: "a request to the page was refused: the request comes from another site" in lab.log(), 20, "it is refused")
+        assert lab.status()["switch"]["number"] == 0
+        browser.open(own)
+        lab.wait_for(lambda: "Office is connected" in (browser.evaluate(text) or ""), 60, "the page is there again")
+        lab.power_off("office")
+        lab.wait_for(lambda: "duet-client use Backup-Coordinator" in browser.evaluate(text), 60, "it tells of it, without a click")
+        if os.environ.get("PAGE_PICTURE"):
+            browser.picture(os.environ["PAGE_PICTURE"])
+        browser.evaluate("document.querySelector('button[value=Backup-Coordinator]').click()")
+        lab.wait_for(lambda: "Backup-Coordinator is connected" in (browser.evaluate(text) or ""), 60, "one click switches")
+    assert lab.connected("Backup-Coordinator")
+
+
+# ----------------------------------------------------------------------- WireGuard
+
+
+def test_W1_W2_W3_the_same_with_wireguard(figures):
+    """By wg-quick, with wireguard-go where the kernel has no WireGuard. The age of its handshakes is a test, too."""
+    with RoamLab(vpn="wireguard") as lab:
+        aged = """
+gateway "office-age" { test = handshake  device = "wg-office"  max-age = 3m }
+"""
+        office = lab.profile("Office", "office").replace('inside = {"office-inside"}', 'inside = {"office-inside", "office-age"}')
+        begin(lab, profiles=office + aged + lab.profile("Backup-Coordinator", "backup"))
+        lab.wait_for(lambda: [g for g in lab.status()["gateways"] if g["name"] == "office-age"][0]["state"] == "answers", 30,
+                     "there was a handshake")
+        lab.start_server()
+        transfer = lab.start_transfer()
+        transfer.wait_flowing()
+        lab.power_off("office")
+        lab.wait_for(lambda: not lab.status()["connected"], 20, "the silence is seen")
+        done = lab.client("use", "Backup-Coordinator")
+        assert done.returncode == 0, done.stderr + lab.log()
+        transfer.wait_flowing()
+        took = lab.status()["switch"]
+        figures("client: WireGuard, from the order to the new gateway",
+                "%.0f ms, of which wg-quick %.0f ms and the handshake %.0f ms" % (took["took_ms"], took["up_ms"], took["proven_ms"] - took["up_ms"]))
+        # WireGuard's device does not end with roamd: the next one takes it as it is, and the transfer does not notice.
+        lab.stop(signal.SIGKILL)
+        before = transfer.wait_flowing()[1]
+        lab.start()
+        lab.wait_connected("Backup-Coordinator")
+        assert "Backup-Coordinator: was left up" in lab.log() and transfer.wait_flowing()[1] > before
+        lab.stop()
+        assert "wg-" not in subprocess.run(lab.exec("laptop", "ip", "-br", "link"), capture_output=True, text=True).stdout

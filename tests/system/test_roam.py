@@ -255,6 +255,52 @@ profile "Manager" { gateway = {"v4"}  networkmanager = "Office VPN" }
     assert done.returncode == 0 and "already" in done.stdout
 
 
+TWO = """
+gateway "v4" { address = "203.0.113.20" }
+profile "First" { gateway = {"v4"}  up = {"true"}  down = {"true"} }
+profile "Second" { gateway = {"v4"}  up = {"true"}  down = {"true"} }
+"""
+
+
+@pytest.mark.parametrize("spoil, said", [(lambda text: text.replace("Second", "Gone"), "cannot be read"),
+                                         (lambda text: "", "cannot be read"), (None, "no longer configured")],
+                         ids=["damaged", "empty", "renamed"])
+def test_W3_a_choice_that_cannot_be_had_is_told_and_the_first_one_begins(bare, spoil, said):
+    lab = bare
+    lab.write_config(profiles=TWO)
+    lab.start()
+    lab.wait_connected("First")
+    assert lab.client("use", "Second").returncode == 0
+    lab.stop()
+    chosen = os.path.join(lab.state_dir, "roamd", "chosen")
+    with open(chosen) as file:
+        text = file.read()
+    assert "profile Second" in text
+    if spoil:
+        with open(chosen, "w") as file:
+            file.write(spoil(text))
+    else:
+        lab.write_config(profiles=TWO.replace("Second", "Renamed"))
+    lab.start()
+    lab.wait_connected("First")
+    assert said in lab.log()
+
+
+def test_W3_profiles_that_share_a_route_keep_it_when_one_goes(bare):
+    """Removing the old one's route must not leave the new one without."""
+    lab = bare
+    route = 'route "198.51.100.0/24" { via = "203.0.113.20" }'
+    lab.write_config(profiles=TWO.replace('down = {"true"}', 'down = {"true"}  ' + route))
+    lab.start()
+    lab.wait_connected("First")
+    assert lab.client("use", "Second").returncode == 0
+    lab.wait_for(lambda: [p["state"] for p in lab.status()["profiles"]] == ["down", "up"], 20, "the old one is down")
+    routes = lambda: subprocess.run(lab.exec("laptop", "ip", "route"), capture_output=True, text=True).stdout  # noqa: E731
+    lab.wait_for(lambda: "198.51.100.0/24 via 203.0.113.20" in routes(), 20, "the route is there")
+    lab.stop()
+    assert "198.51.100.0/24" not in routes()
+
+
 def test_a_second_roamd_in_the_same_directory_is_refused(bare):
     lab = bare
     lab.write_config(profiles='gateway "v4" { address = "203.0.113.20" }\nprofile "Here" { gateway = {"v4"}  up = {"true"}  down = {"true"} }\n')

@@ -201,6 +201,23 @@ static int wait_for_outcome(struct client *client, const char *name, int64_t num
     return no_answer(client);
 }
 
+/* No switch was needed. */
+static int tell_current(struct client *client, const char *name)
+{
+    const int r = collect(client);
+
+    if (r != EXIT_DONE)
+        return r;
+    if (client->picture.profile.connected) {
+        printf("%s is the current one already, and the default from now on\n", name);
+        return EXIT_DONE;
+    }
+    fprintf(stderr, "duet-client use: %s is the current one already, but is not connected%s%s\n", name,
+            client->picture.profile.advice[0] ? ": " : "; see `duet-client status`",
+            client->picture.profile.advice);
+    return EXIT_REFUSED;
+}
+
 static int use_command(struct client *client)
 {
     struct use_answer_message answer;
@@ -216,10 +233,8 @@ static int use_command(struct client *client)
     const int r = ask(client, name, &answer);
     if (r != EXIT_DONE)
         return r;
-    if (answer.number == 0) {
-        printf("%s is the current one already, and the default from now on\n", name);
-        return EXIT_DONE;
-    }
+    if (answer.number == 0)
+        return tell_current(client, name);
     return listen_to_roamd(client) < 0 ? EXIT_REFUSED : wait_for_outcome(client, name, answer.number);
 }
 

@@ -274,6 +274,9 @@ static void take_link(struct roam *roam, const struct roam_event *event, struct 
     if (event->link == ROAM_LINK_DOWN) {
         lose_routes(profile);
         take_down(roam, event->index, event->now_ns, effects);
+        /* What it took away with it may have been a route of the current one, too. */
+        if (event->index != roam->current)
+            roam->profiles[roam->current].carries = false;
     } else if (event->link == ROAM_LINK_UP) {
         profile->failures = 0;
         profile->retry_ns = 0;

@@ -1,14 +1,18 @@
 """The roaming client, W1-W3: a laptop, two gateways, real VPNs between them, and a transfer that must not notice."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import time
 
+import jsonschema
 import pytest
 
 from lab.browser import PROGRAM, Browser
 from lab.roam import PAGE, RoamLab
+from lab.tools import tool_path
 
 @pytest.fixture
 def lab(request):
@@ -148,10 +152,10 @@ def blink(lab, seconds, down, up):
 
 def test_W2_auto_on_does_not_flap_while_the_office_gateway_blinks(lab):
     """Short blinks change nothing; long ones lead to one switch, and nothing leads back."""
-    begin(lab, client="    auto = on\n    unreachable-for = 3s\n    settle-time = 5s\n")
+    begin(lab, client="    auto = on\n    unreachable-for = 5s\n    settle-time = 6s\n")
     blink(lab, 20, 1.2, 0.8)
     assert switches(lab) == 0 and lab.status()["current"] == "Office", lab.log()
-    blink(lab, 40, 6, 1.5)
+    blink(lab, 40, 8, 1.5)
     assert switches(lab) == 1 and lab.status()["current"] == "Backup-Coordinator", lab.log()
     lab.wait_connected("Backup-Coordinator")
 
@@ -165,6 +169,170 @@ def test_W2_auto_ask_tells_by_the_command_and_waits(lab):
     time.sleep(3)
     assert switches(lab) == 0 and lab.status()["current"] == "Office"
     assert open(told).read().count("unreachable:") == 1
+
+
+# -------------------------------------------------------------- without a VPN beneath
+
+
+@pytest.fixture
+def bare():
+    with RoamLab(vpn=None) as made:
+        yield made
+
+
+def gateway_states(lab):
+    return {gateway["name"]: gateway["state"] for gateway in lab.status().get("gateways", [])}
+
+
+ANSWERER = """
+import socket
+listener = socket.create_server(("203.0.113.20", 443))
+print("ready", flush=True)
+while True:
+    listener.accept()[0].close()
+"""
+
+
+def test_W1_gateways_are_tested_in_every_way(bare, tmp_path):
+    """By echo request over IPv4 and IPv6, by a connection, by a command; what does not answer is silent."""
+    lab = bare
+    lab.ip("laptop", "addr add fd00::50/64 dev net nodad")
+    lab.ip("backup", "addr add fd00::20/64 dev net nodad")
+    process = lab.spawn("backup", "/usr/bin/python3", "-c", ANSWERER, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    flag = tmp_path / "flag"
+    flag.write_text("")
+    lab.write_config(profiles="""
+gateway "v4" { address = "203.0.113.20" }
+gateway "v6" { address = "fd00::20"  device = "net" }
+gateway "port" { address = "203.0.113.20"  test = tcp  port = 443 }
+gateway "closed" { address = "203.0.113.20"  test = tcp  port = 444 }
+gateway "nobody" { address = "203.0.113.99" }
+gateway "elsewhere" { address = "203.0.113.20"  device = "lo" }
+gateway "command" { test = command  command = {"test", "-e", "%s"} }
+gateway "slow" { test = command  command = {"sleep", "60"} }
+profile "Here" { gateway = {"v4", "v6", "port", "closed", "nobody", "elsewhere", "command", "slow"}  up = {"true"}  down = {"true"} }
+""" % flag)
+    lab.start()
+    good, bad = {"v4", "v6", "port", "command"}, {"closed", "nobody", "elsewhere", "slow"}
+    lab.wait_for(lambda: gateway_states(lab) == {**dict.fromkeys(good, "answers"), **dict.fromkeys(bad, "silent")}, 60, "all are judged")
+    flag.unlink()
+    process.kill()
+    lab.wait_for(lambda: {name for name, state in gateway_states(lab).items() if state == "answers"} == {"v4", "v6"}, 60, "two went")
+    lab.power_off("backup")
+    lab.wait_for(lambda: set(gateway_states(lab).values()) == {"silent"}, 60, "all went")
+
+
+def test_W2_networkmanager_and_systemd_are_given_the_right_words(bare):
+    """Neither runs in a namespace, so programs of their names write down what they are asked for, and can refuse it."""
+    lab = bare
+    words, programs = lab.path("words"), lab.path("programs")
+    os.mkdir(programs)
+    for name in ("nmcli", "systemctl"):
+        with open(os.path.join(programs, name), "w") as script:
+            script.write('#!/bin/sh\necho "%s $*" >> %s\n! [ -e %s/refuse-$2 ]\n' % (name, words, lab.dir))
+        os.chmod(os.path.join(programs, name), 0o755)
+    lab.write_config(profiles="""
+gateway "v4" { address = "203.0.113.20" }
+profile "Unit" { gateway = {"v4"}  unit = "openvpn-client@office.service" }
+profile "Manager" { gateway = {"v4"}  networkmanager = "Office VPN" }
+""")
+    before = os.environ["PATH"]
+    os.environ["PATH"] = programs + ":" + before
+    try:
+        lab.start()
+    finally:
+        os.environ["PATH"] = before
+    lab.wait_connected("Unit")
+    assert lab.client("use", "Manager").returncode == 0
+    said = "systemctl start openvpn-client@office.service\nnmcli connection up id Office VPN\nsystemctl stop openvpn-client@office.service\n"
+    lab.wait_for(lambda: open(words).read() == said, 20, "the words")
+    open(lab.path("refuse-openvpn-client@office.service"), "w").close()
+    done = lab.client("use", "Unit")
+    assert done.returncode == 1 and "systemctl: ended with status 1" in done.stderr and "Manager stays" in done.stderr
+    assert lab.connected("Manager")
+    done = lab.client("use", "Manager")
+    assert done.returncode == 0 and "already" in done.stdout
+
+
+TWO = """
+gateway "v4" { address = "203.0.113.20" }
+profile "First" { gateway = {"v4"}  up = {"true"}  down = {"true"} }
+profile "Second" { gateway = {"v4"}  up = {"true"}  down = {"true"} }
+"""
+
+
+@pytest.mark.parametrize("spoil, said", [(lambda text: text.replace("Second", "Gone"), "cannot be read"),
+                                         (lambda text: "", "cannot be read"), (None, "no longer configured")],
+                         ids=["damaged", "empty", "renamed"])
+def test_W3_a_choice_that_cannot_be_had_is_told_and_the_first_one_begins(bare, spoil, said):
+    lab = bare
+    lab.write_config(profiles=TWO)
+    lab.start()
+    lab.wait_connected("First")
+    assert lab.client("use", "Second").returncode == 0
+    lab.stop()
+    chosen = os.path.join(lab.state_dir, "roamd", "chosen")
+    with open(chosen) as file:
+        text = file.read()
+    assert "profile Second" in text
+    if spoil:
+        with open(chosen, "w") as file:
+            file.write(spoil(text))
+    else:
+        lab.write_config(profiles=TWO.replace("Second", "Renamed"))
+    lab.start()
+    lab.wait_connected("First")
+    assert said in lab.log()
+
+
+def test_W3_profiles_that_share_a_route_keep_it_when_one_goes(bare):
+    """Removing the old one's route must not leave the new one without."""
+    lab = bare
+    route = 'route "198.51.100.0/24" { via = "203.0.113.20" }'
+    lab.write_config(profiles=TWO.replace('down = {"true"}', 'down = {"true"}  ' + route))
+    lab.start()
+    lab.wait_connected("First")
+    assert lab.client("use", "Second").returncode == 0
+    lab.wait_for(lambda: [p["state"] for p in lab.status()["profiles"]] == ["down", "up"], 20, "the old one is down")
+    routes = lambda: subprocess.run(lab.exec("laptop", "ip", "route"), capture_output=True, text=True).stdout  # noqa: E731
+    lab.wait_for(lambda: "198.51.100.0/24 via 203.0.113.20" in routes(), 20, "the route is there")
+    lab.stop()
+    assert "198.51.100.0/24" not in routes()
+
+
+def test_a_second_roamd_in_the_same_directory_is_refused(bare):
+    lab = bare
+    lab.write_config(profiles='gateway "v4" { address = "203.0.113.20" }\nprofile "Here" { gateway = {"v4"}  up = {"true"}  down = {"true"} }\n')
+    lab.start()
+    lab.wait_connected("Here")
+    second = subprocess.run(lab.exec("laptop", tool_path("roamd"), *lab.words()), capture_output=True, text=True, timeout=20)
+    assert second.returncode == 1 and "another roamd runs" in second.stderr
+    assert lab.connected("Here")
+
+
+def test_C9_events_and_status_are_for_scripts(bare):
+    """They fit the installed schema, too."""
+    lab = bare
+    lab.write_config(profiles='gateway "v4" { address = "203.0.113.20" }\nprofile "Here" { gateway = {"v4"}  up = {"true"}  down = {"true"} }\n')
+    assert lab.client("status").returncode == 3
+    lab.start()
+    lab.wait_connected("Here")
+    assert lab.client("status").returncode == 0
+    follower = lab.spawn("laptop", tool_path("duet-client"), "events", *lab.words(), stdout=subprocess.PIPE, text=True)
+    with open(os.path.join(os.environ["DUET_BIN"], "../proto/topics.schema.json"), encoding="utf-8") as file:
+        schemas = {found["title"]: found for found in json.load(file)["$defs"].values() if "title" in found}
+    events = {}
+    while not {"profile", "gateway/v4", "daemon/roamd"} <= set(events):
+        event = json.loads(follower.stdout.readline())
+        events[event.pop("topic")] = event
+    follower.kill()
+    for topic, event in events.items():
+        jsonschema.validate(event, schemas[re.sub("/.*", "/NAME", topic)])
+    assert events["profile"]["current"] == "Here" and events["profile"]["connected"] and events["profile"]["from"] == "roamd"
+    assert events["gateway/v4"]["state"] == "answers"
+    lab.power_off("backup")
+    lab.wait_for(lambda: lab.client("status").returncode == 1, 30, "the silence is in the exit code")
 
 
 # ------------------------------------------------------------------------------ page

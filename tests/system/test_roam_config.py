@@ -2,6 +2,7 @@
 cause and remedy, and so is it by roamd, which then touches nothing. Rows W1, W2."""
 
 import os
+import re
 import subprocess
 
 import pytest
@@ -118,3 +119,11 @@ def test_the_examples_are_good(tmp_path):
     for name in os.listdir(folder):
         _, done = check(tmp_path, open(os.path.join(folder, name)).read())
         assert done.returncode == 0 and not done.stderr, (name, done.stderr)
+
+
+def test_every_key_is_in_the_manual():
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    keys = re.findall(r'CONFIG_(?:SCALAR|LIST|NAMED|PLAIN)\("([a-z-]+)"\)', open(os.path.join(root, "client", "config.c")).read())
+    manual = open(os.path.join(root, "docs", "man", "client.conf.5")).read()
+    assert len(keys) > 30
+    assert not [key for key in keys if key not in manual]

@@ -171,3 +171,18 @@ def test_a_pair_serves_and_fails_over_with_what_was_made(lab):
     lab.wait_for(lambda: lab.serves(other(active)), 10, "the other one takes over")
     marks = pathlib.Path(lab.dir) / "marks"
     lab.wait_for(lambda: marks.exists() and "active " + other(active) in marks.read_text(), 10, "its script was run")
+
+
+def test_the_change_over_of_the_guide(lab):
+    """docs/migrate.md, step 5. That keepalived serves on alpha is here what it leaves in the kernel: the addresses."""
+    lab.write_config(modes={"outside": "overlay", "inside": "overlay"})
+    for line in ("outside", "inside"):
+        lab.network.ip("alpha", "addr add %s/24 dev %s" % (ACTIVE[line], line))
+    lab.start("beta")
+    lab.wait_for(lambda: lab.is_passive("beta"), 10, "duet on the other node finds that the addresses answer")
+    lab.stays(lambda: lab.is_passive("beta"), 3, "and lets them be")
+    for line in ("outside", "inside"):
+        lab.network.ip("alpha", "addr del %s/24 dev %s" % (ACTIVE[line], line))
+    lab.wait_for(lambda: lab.serves("beta"), 10, "it takes over when keepalived is stopped")
+    lab.start("alpha")
+    lab.wait_for(lambda: lab.settled() == "beta", 10, "and here, too, duet takes its part")

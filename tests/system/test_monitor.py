@@ -133,6 +133,7 @@ while True:
 """
 
 
+@pytest.mark.alone
 def test_C9_readers_that_are_slow_or_hostile_cost_the_node_nothing(watched):
     for name in ("slow", "hostile"):
         subprocess.run([os.path.join(watched.bin, "duet"), "keygen", "--client", os.path.join(watched.dir, name)],

@@ -124,7 +124,8 @@ def gateway_seed(node, installed, key, config):
 
 def packaged_seed(node, packages, key, config):
     """The seed of a node that is to get duet from Debian packages: `packages` is a folder with them, which is put to
-    /root/packages. systemd-networkd sets up the addresses, and goes on to look after them."""
+    /root/packages. systemd-networkd sets up the addresses, and goes on to look after them. A faulty node stays up: that it
+    can restart itself is shown elsewhere."""
     seed = Seed()
     _add_name(seed, node)
     for line, address in _addresses(node).items():
@@ -138,6 +139,6 @@ def packaged_seed(node, packages, key, config):
         with open(os.path.join(packages, name), "rb") as package:
             seed.file("/root/packages/" + name, package.read())
     seed.file("/etc/duet/cluster.key", key, 0o600)
-    seed.file("/etc/duet/duet.conf", config)
+    seed.file("/etc/duet/duet.conf", config.replace("on-network-fault = reboot", "on-network-fault = demote"))
     seed.unit("guarded.service", SERVICE_UNIT, enabled=False)
     return seed

@@ -190,7 +190,7 @@ def test_L5_stop_hands_over_first(lab, figures):
     machine = lab.machines[active]
     probe = lab.probe()
     machine.check("systemctl stop duet.target", PATIENCE_S)
-    assert lab.owner() == other(active)
+    lab.wait_for(lambda: lab.owner() == other(active), PATIENCE_S, "the peer serves")
     seen = probe.stop()
     figures("target stopped", "the client lost %d of %d echo requests" % (seen["lost"], seen["sent"]))
     assert "no longer serves" in machine.check("journalctl -q -u duet-handover -o cat")

@@ -124,8 +124,10 @@ def gateway_seed(node, installed, key, config):
 
 def packaged_seed(node, packages, key, config):
     """The seed of a node that is to get duet from Debian packages: `packages` is a folder with them, which is put to
-    /root/packages. systemd-networkd sets up the addresses, and goes on to look after them. A faulty node stays up: that it
-    can restart itself is shown elsewhere."""
+    /root/packages. systemd-networkd sets up the addresses, and goes on to look after them. A faulty node stays up,
+    also when a daemon is away for long: that it restarts itself, or is reset, is shown elsewhere."""
+    config = config.replace("on-network-fault = reboot", "on-network-fault = demote")
+    config = config.replace("timeout = %ds" % WATCHDOG_S, "timeout = 120s")
     seed = Seed()
     _add_name(seed, node)
     for line, address in _addresses(node).items():
@@ -139,6 +141,6 @@ def packaged_seed(node, packages, key, config):
         with open(os.path.join(packages, name), "rb") as package:
             seed.file("/root/packages/" + name, package.read())
     seed.file("/etc/duet/cluster.key", key, 0o600)
-    seed.file("/etc/duet/duet.conf", config.replace("on-network-fault = reboot", "on-network-fault = demote"))
+    seed.file("/etc/duet/duet.conf", config)
     seed.unit("guarded.service", SERVICE_UNIT, enabled=False)
     return seed

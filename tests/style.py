@@ -16,7 +16,7 @@ import sys
 
 DAEMONS = {"arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd", "trapd", "monitord", "client"}
 CORES = {"arbiterd/libdecide.a", "heartbeatd/libheartbeat_core.a", "takeoverd/libtakeoverd_core.a",
-         "superviserd/libsuperviserd_core.a", "trapd/libtrapd_core.a", "trapd/libtrapd_view.a",
+         "superviserd/libsuperviserd_core.a", "cli/libcli_setup.a", "trapd/libtrapd_core.a", "trapd/libtrapd_view.a",
          "monitord/libmonitord_core.a", "client/libroam_core.a"}
 ALLOCATING_CORES = {"syncd/libsyncd_index.a"}
 

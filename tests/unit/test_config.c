@@ -431,6 +431,28 @@ static void test_key_is_read(void **state)
     assert_memory_equal(key, "0123456789abcdef0123456789abcdef", 32);
 }
 
+/* As systemd passes them to a daemon that is not root: under the path with _ for /, with a mode of its own.
+ */
+static void test_key_is_passed_by_systemd(void **state)
+{
+    const struct files *files = *state;
+    unsigned char key[CONFIG_KEY_BYTES];
+    char passed[256];
+
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", files->directory, 1), 0);
+    snprintf(passed, sizeof passed, "%s/nonexistent_cluster.key", files->directory);
+    write_bytes(passed, "fedcba9876543210fedcba9876543210", 32, 0440);
+    assert_int_equal(config_read_key("/nonexistent/cluster.key", key), 0);
+    assert_memory_equal(key, "fedcba9876543210fedcba9876543210", 32);
+    assert_int_equal(config_read_key(files->key, key), 0);
+    assert_memory_equal(key, "0123456789abcdef0123456789abcdef", 32);
+
+    write_bytes(passed, "none", 4, 0440); /* what the unit has in place of one that is not there */
+    assert_int_equal(config_read_key("/nonexistent/cluster.key", key), -ENOENT);
+    unlink(passed);
+    assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+}
+
 #define WITH_FILES(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -453,6 +475,7 @@ int main(void)
         WITH_FILES(test_odd_files_are_refused),
         WITH_FILES(test_key_file_is_guarded),
         WITH_FILES(test_key_is_read),
+        WITH_FILES(test_key_is_passed_by_systemd),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

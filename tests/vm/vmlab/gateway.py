@@ -124,7 +124,10 @@ def gateway_seed(node, installed, key, config):
 
 def packaged_seed(node, packages, key, config):
     """The seed of a node that is to get duet from Debian packages: `packages` is a folder with them, which is put to
-    /root/packages. systemd-networkd sets up the addresses, and goes on to look after them."""
+    /root/packages. systemd-networkd sets up the addresses, and goes on to look after them. A faulty node stays up,
+    also when a daemon is away for long: that it restarts itself, or is reset, is shown elsewhere."""
+    config = config.replace("on-network-fault = reboot", "on-network-fault = demote")
+    config = config.replace("timeout = %ds" % WATCHDOG_S, "timeout = 120s")
     seed = Seed()
     _add_name(seed, node)
     for line, address in _addresses(node).items():

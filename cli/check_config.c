@@ -175,21 +175,41 @@ static void print_watchdog(const struct config *config)
     print_sum("restarts", &by_others);
 }
 
+/* The kernel ends it: by its gate with the lease, or by the addresses' lifetime, which is the lease in whole
+ * seconds, looked at each second. */
+static void add_silence(struct sum *sum, const struct config *config)
+{
+    if (config->lease_gate) {
+        add(sum, "address-lease", config->timers.address_lease);
+        return;
+    }
+    add(sum, "lifetime of the addresses", config->timers.address_lease / NS_PER_S * NS_PER_S);
+    add(sum, "the kernel's own pace", NS_PER_S);
+}
+
 static void print_killed(const struct config *config)
 {
     struct sum detection = {0}, outage = {0};
 
-    if (config->watchdog.device[0] == '\0') {
-        print_unbounded("all of duet killed at once",
-                        "not bounded: its addresses stay in the kernel and answer, so that "
-                        "the peer waits; duet run restarts what is killed");
-        return;
-    }
-    add(&detection, "watchdog timeout", config->watchdog.timeout);
+    add_silence(&detection, config);
     add_takeover(&detection, &config->timers);
-    add_takeover(&outage, &config->timers); /* its addresses answer until it restarts */
+    add_takeover(&outage, &config->timers);
     add(&outage, allowance, allowance_ns);
-    print_row("all of duet killed at once", &detection, &outage);
+    print_row("all of duet killed or stopped", &detection, &outage);
+}
+
+/* arbiterd lives, and offers the role in vain before the peer takes it. */
+static void print_takeoverd(const struct config *config)
+{
+    struct sum detection = {0}, outage = {0};
+
+    add_silence(&detection, config);
+    add(&detection, "address-lease", config->timers.address_lease);
+    add_takeover(&detection, &config->timers);
+    add(&outage, "address-lease", config->timers.address_lease);
+    add_takeover(&outage, &config->timers);
+    add(&outage, allowance, allowance_ns);
+    print_row("takeoverd hangs", &detection, &outage);
 }
 
 static void print_healed(const struct config_timers *timers)
@@ -299,6 +319,7 @@ static void print_budget(const struct config *config)
     print_services(config);
     print_hung(&config->timers);
     print_watchdog(config);
+    print_takeoverd(config);
     print_killed(config);
     print_healed(&config->timers);
     print_hooks(config);

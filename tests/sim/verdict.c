@@ -43,7 +43,8 @@ static void note_trouble(void)
 {
     const bool few_requests = w.set->takeover_after < 10 * w.profile->search_quick;
     const bool blind = arp_cut() || w.search_off || (few_requests && w.loss_percent > 0);
-    const bool mute = newly_mute(0) | newly_mute(1);
+    const bool first_mute = newly_mute(0), second_mute = newly_mute(1); /* both are to be asked */
+    const bool mute = first_mute || second_mute;
     const bool lease_outlasts = w.set->takeover_after < w.set->address_lease + w.set->heartbeat_interval;
 
     /* One lossy path may seem none for a while; so may the search, where a takeover takes few requests. */

@@ -17,13 +17,13 @@ enum client_test { CLIENT_TEST_ICMP, CLIENT_TEST_TCP, CLIENT_TEST_HANDSHAKE, CLI
 struct client_gateway {
     char name[CONFIG_NAME_MAX];
     enum client_test test;
-    struct net_address address; /* icmp, tcp */
-    int port;                   /* tcp */
-    char device[16];            /* the test leaves by it only; handshake: the WireGuard device */
-    char peer[64];              /* handshake: public key of the peer; empty: any */
-    int64_t max_age;            /* handshake: older ones are no answer */
+    struct net_address address;    /* icmp, tcp */
+    int port;                      /* tcp */
+    char device[16];               /* the test leaves by it only; handshake: the WireGuard device */
+    char peer[64];                 /* handshake: public key of the peer; empty: any */
+    int64_t max_age;               /* handshake: older ones are no answer */
     struct config_strings command; /* handshake: what shows them */
-    int64_t interval, timeout; /* of tests */
+    int64_t interval, timeout;     /* of tests */
     int line;
 };
 

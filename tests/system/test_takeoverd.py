@@ -634,6 +634,21 @@ def test_restart_after_the_lease_removes_leftovers(lan, make):
     assert lan.addresses("eth0") == {PASSIVE4}
 
 
+def test_let_go_takes_away_what_a_lease_still_allows(lan, make):
+    """What systemd runs after a takeoverd that it had to end: nothing of it stays, and the process does not, either."""
+    node = make().start()
+    node.arbiter.renew(11, lease_ms=60000)
+    node.next(where=lambda m: m["state"] == "holding")
+    node.kill()
+    assert ACTIVE4 in lan.addresses()
+    ended = subprocess.run(
+        ["ip", "netns", "exec", lan.NODE, f"{BIN}/takeoverd", "--let-go", "--config", node.config, "--node", "alpha",
+         "--run-dir", node.run_dir, "--state-dir", node.state_dir], stderr=node.log, timeout=20)
+    assert ended.returncode == 0
+    assert lan.addresses("eth0") == {PASSIVE4} and lan.addresses("eth1") == {INSIDE_PASSIVE}
+    assert "default" not in [r["dst"] for r in lan.routes()]
+
+
 @pytest.mark.parametrize("damage", ["text", "empty", "other boot"])
 def test_damaged_lease_record_is_no_lease(lan, make, damage):
     node = make().start()

@@ -121,6 +121,15 @@ def test_C7_L1_target_brings_up_all_units(lab):
         assert machine.check("systemctl --failed --no-legend --plain") == ""
 
 
+def test_C8_log_of_a_daemon_explains_itself(lab):
+    """journalctl -u shows one daemon's story, -x what to think of it, and fields pick lines."""
+    machine = lab.machines[lab.wait_ready()]
+    told = machine.check("journalctl -q -x -u duet-arbiterd -o short")
+    assert "phase=active from=claiming" in told and "This node takes the active role" in told
+    assert "takeoverd[" not in told
+    assert "phase=active" in machine.check("journalctl -q DUET_ROLE=active -o cat")
+
+
 def test_bus_is_for_its_group(lab):
     """Reading needs the group duet, orders the group duet-admin; a daemon cannot take another's place."""
     machine = lab.machines["alpha"]
@@ -203,19 +212,19 @@ def test_L5_stop_hands_over_first(lab, figures):
 
 def test_upgrade_of_both_one_after_the_other(lab, figures):
     """The passive node first, then the active one, which hands over before its daemons are stopped."""
-    active = lab.wait_ready()
+    first = other(lab.wait_ready())
     probe = lab.probe()
-    for node, serves in ((other(active), active), (active, other(active))):
+    for node in (first, other(first)):
         machine = lab.machines[node]
         machine.check("echo '# the administrator was here' >>/etc/duet/duet.conf", PATIENCE_S)
         before = machine.read("/etc/duet/duet.conf")
         machine.check("DEBIAN_FRONTEND=noninteractive apt-get -q -y install /root/packages/later.deb", INSTALL_S)
         assert "0.1.0+later" in machine.check("dpkg-query -W duet")
         assert machine.read("/etc/duet/duet.conf") == before
-        lab.wait_for(lambda serves=serves: lab.owner() == serves, PATIENCE_S, "%s serves" % serves)
-        lab.wait_for(lambda node=node: lab.is_passive(node), READY_S, "%s is passive" % node)
+        lab.wait_for(lambda node=node: lab.owner() == other(node) and lab.is_passive(node), 2 * READY_S,
+                     "%s is back, and passive" % node)
+    lab.wait_ready()
     seen = probe.stop()
-    lab.wait_ready(other(active))
     figures("both upgraded", "the client lost %d of %d echo requests" % (seen["lost"], seen["sent"]))
     assert seen["lost"] < seen["sent"] / 10
 

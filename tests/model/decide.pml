@@ -86,7 +86,7 @@ byte order[2], ordered[2], no_offer[2], no_claim[2], trouble[2], offering_for[2]
 bool stopping[2], offer[2], released[2], reboot_wanted[2], reboot[2], fresh[2], agrees[2], asking[2], took[2];
 
 /* ---- the judge */
-byte partition_ago, freeze_ago, highest, last_claim[2];
+byte partition_ago, freeze_ago, last_claim[2];
 bool dark, first /* whose turn it is */;
 
 hidden byte rows, turns, me, was_phase, was_prefers, hit, was_offer, was_asking, want;
@@ -106,7 +106,6 @@ c_code {
 };
 
 #define other (1 - me) /* the other node */
-#define OLDER(age) age = (age < OLD -> age + 1 : OLD)
 #define SOONER(wait) wait = (wait > 0 -> wait - 1 : 0)
 #define MIN(a, b) ((a) < (b) -> (a) : (b))
 #define MAX(a, b) ((a) > (b) -> (a) : (b))
@@ -584,8 +583,6 @@ inline judge_calm()
 }
 
 /* --------------------------------------------------------------------- the world */
-
-#define FAULT faults > 0 && faults
 
 inline mend()
 {

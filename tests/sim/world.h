@@ -92,7 +92,7 @@ struct node {
 
     /* the kernel */
     bool plane;
-    int64_t plane_epoch, plane_since;
+    int64_t plane_epoch;
     bool carrier[CHANNELS], router[CHANNELS], claim_broken, claim_partial;
     int64_t router_from[CHANNELS]; /* it answers from then on, after a boot */
 

@@ -170,13 +170,18 @@ void reboot(int n)
         .at = w.now + during(NS_PER_S, 3 * NS_PER_S), .what = POWER_ON, .node = n, .incarnation = -1});
 }
 
-/* No data is whole anywhere: only the operator can choose what to serve with. */
+/* No data is whole anywhere: only the operator can choose what to serve with. Or it is where claims failed,
+ * and that node waits longer than a story lasts (R10): he says that it is mended. */
 void operator_claims(void)
 {
     const struct node *a = &w.nodes[0], *b = &w.nodes[1];
 
     if (!a->data_whole && !b->data_whole && !a->plane && !b->plane)
         send_order(a->data_epoch >= b->data_epoch ? 0 : 1, EVENT_CLAIM, true);
+    for (int n = 0; n < 2; n++)
+        if (w.set->sync_sets > 0 && w.nodes[n].arbiter.no_claim_before > clock_of(n) &&
+            !w.nodes[!n].data_whole)
+            send_order(n, EVENT_CLEAR, false);
 }
 
 /* What a power cut may do to the disk: the state file cannot be read, or is the one before the last. */

@@ -1,11 +1,10 @@
 /* sim: two arbiters in a world that goes wrong, drawn from a seed.
  *
- * The decision core is the real one. Around it stand small models of what it meets: heartbeatd (ticks,
- * heartbeats, search, router test, its own stalls), takeoverd (the plane: what the kernel really has, which
- * outlives a stopped or killed process), the disk (slow; lost or stale at worst), the bus between the
- * processes, and the network between the nodes. Faults come first, and safety (I1, I4, I6, I7) is judged on
- * the plane after every event; then the world heals, and the pair must settle on one active node and change
- * no more (I2, I3, I5).
+ * The decision core is the real one (arbiterd.c). Around it stand small models of what it meets:
+ * heartbeatd.c, takeoverd.c, syncd.c, the network between the nodes (network.c), and the bus, the clocks and
+ * the dice (world.c). Faults come first (faults.c), and safety is judged on the plane after every event
+ * (verdict.c): on what the kernels really have. Then the world heals, and the pair must settle on one active
+ * node and change no more. Here are the profiles, what the seed draws, and the loop.
  *
  * usage: sim [--seeds N] [--first SEED] [--verbose] [--stop (at the first violation)]      exit 0: no
  * violation; 1: the first one is told with its seed */

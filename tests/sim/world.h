@@ -96,7 +96,7 @@ struct node {
     /* the kernel */
     bool plane, mute;   /* addresses; the gate takes their traffic, and answers nothing */
     int64_t gate_until; /* the gate shuts then, by the world's clock */
-    int64_t plane_epoch, plane_since;
+    int64_t plane_epoch;
     bool carrier[CHANNELS], router[CHANNELS], claim_broken, claim_partial;
     int64_t router_from[CHANNELS]; /* it answers from then on, after a boot */
 

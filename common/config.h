@@ -70,6 +70,7 @@ struct config_channel {
     enum config_mode mode;
     bool search;        /* ask for the active addresses there */
     bool heartbeat_udp; /* `heartbeat = udp`: for networks without layer 2 */
+    bool local_routes;  /* `hold-as = local-routes`: for many active addresses */
     struct config_addresses active;
     struct config_addresses passive, peer_passive; /* this node's; the peer's */
     struct config_addresses routers;

@@ -285,10 +285,11 @@ static void take_channel_addresses(struct reader *reader, cfg_t *section, int in
 static void build_channel(struct reader *reader, cfg_t *section, int index)
 {
     static const char *const carriers[] = {"ethernet", "udp"};
+    static const char *const holds[] = {"addresses", "local-routes"};
     struct config_channel *channel = &reader->config->channels[index];
     const int self = MAX(reader->config->self, 0);
     const struct value device = config_value_of(section, "device");
-    int mode = MODE_EXCHANGE, carrier = 0;
+    int mode = MODE_EXCHANGE, carrier = 0, hold = 0;
 
     take_name(reader, section, channel->name);
     if (strcmp(channel->name, "reserved") == 0)
@@ -301,6 +302,8 @@ static void build_channel(struct reader *reader, cfg_t *section, int index)
     config_take_bool(reader, section, "search", &channel->search);
     config_take_choice(reader, section, "heartbeat", carriers, ARRAY_LENGTH(carriers), &carrier);
     channel->heartbeat_udp = carrier == 1;
+    config_take_choice(reader, section, "hold-as", holds, ARRAY_LENGTH(holds), &hold);
+    channel->local_routes = hold == 1;
     check_channel_nodes(reader, section);
     if (device.text)
         check_device(reader, &device);

@@ -127,6 +127,12 @@ static void check_channel(struct reader *reader, cfg_t *section, const struct co
                       "add them, or "
                       "use heartbeat = ethernet",
                       channel->name);
+    if (channel->local_routes && !reader->config->lease_gate)
+        config_refuse(
+            reader, config_value_of(section, "hold-as").line,
+            "hold-as = local-routes on channel \"%s\" needs lease-gate = on: a route has no lifetime "
+            "that could end it; use hold-as = addresses, or the gate",
+            channel->name);
 }
 
 void config_check_channels(struct reader *reader)

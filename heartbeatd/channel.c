@@ -1,5 +1,8 @@
 #include "heartbeatd/channel.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static const int64_t request_cost_ns = NS_PER_S / 100; /* 100 requests a second … */
 static const int64_t request_burst_ns = NS_PER_S / 4;  /* … of which 25 may come at once */
 static const int64_t broadcast_every_ns = NS_PER_S;
@@ -266,10 +269,21 @@ void channel_step(struct channel *channel, const struct channel_pace *pace, int6
 
 /* ------------------------------------------------------------------ answers */
 
+int channel_compare(const void *a, const void *b)
+{
+    const struct net_address *x = a, *y = b;
+
+    if (x->family != y->family)
+        return x->family < y->family ? -1 : 1;
+    return memcmp(&x->v4, &y->v4, x->family == AF_INET ? sizeof x->v4 : sizeof x->v6);
+}
+
 static bool is_active_address(const struct channel *channel, const struct net_address *address)
 {
     const struct config_addresses *active = &channel->config->active;
 
+    if (channel->sorted)
+        return bsearch(address, channel->sorted, active->count, sizeof *address, channel_compare) != NULL;
     for (size_t i = 0; i < active->count; i++)
         if (net_address_equal(&active->items[i], address))
             return true;

@@ -14,6 +14,7 @@
 
 struct channel {
     const struct config_channel *config;
+    const struct net_address *sorted; /* its active addresses, by channel_compare(); NULL: as configured */
     size_t index;
     uint32_t id;     /* heartbeat_hash() of its name */
     bool proven;     /* it was usable once */
@@ -52,6 +53,9 @@ struct channel_pace {
 };
 
 void channel_init(struct channel *channel, const struct config_channel *config, size_t index, int64_t now_ns);
+
+/* The order of `sorted`, for qsort(): with thousands of addresses each frame would be compared with all. */
+int channel_compare(const void *a, const void *b);
 
 void channel_link(struct channel *channel, const struct link_event *event, int64_t now_ns,
                   struct outbox *out);

@@ -342,6 +342,21 @@ static int open_bus(struct shell *shell)
     return r;
 }
 
+static int sort_addresses(struct shell *shell)
+{
+    for (size_t i = 0; i < shell->daemon->config->channel_count; i++) {
+        const struct config_addresses *active = &shell->daemon->config->channels[i].active;
+        shell->sorted[i] = calloc(active->count + 1, sizeof *active->items);
+        if (!shell->sorted[i])
+            return -ENOMEM;
+        if (active->count > 0)
+            memcpy(shell->sorted[i], active->items, active->count * sizeof *active->items);
+        qsort(shell->sorted[i], active->count, sizeof *active->items, channel_compare);
+        shell->detector.channels[i].sorted = shell->sorted[i];
+    }
+    return 0;
+}
+
 static int open_links(struct shell *shell)
 {
     int r = links_open(on_link, shell, &shell->links);
@@ -377,7 +392,9 @@ int shell_open(struct shell *shell, struct daemon *daemon)
         return r;
     sessions_begin(shell->sessions_path, &shell->sessions);
     detector_init(&shell->detector, config, &shell->sessions.own, &shell->sessions.peer, clock_now_ns());
-    r = open_bus(shell);
+    r = sort_addresses(shell);
+    if (r == 0)
+        r = open_bus(shell);
     if (r == 0)
         r = loop_add_timer(daemon->loop, on_time, shell, &shell->timer);
     if (r == 0)
@@ -391,5 +408,7 @@ void shell_close(struct shell *shell)
 {
     saver_close(shell->saver);
     links_free(shell->links);
+    for (size_t i = 0; i < ARRAY_LENGTH(shell->sorted); i++)
+        free(shell->sorted[i]);
     seal_ring_close(&shell->ring);
 }

@@ -30,6 +30,7 @@ struct shell {
     char sessions_path[PATH_MAX];
     struct saver *saver; /* made when first needed */
     struct links *links;
+    struct net_address *sorted[CONFIG_CHANNELS_MAX]; /* each channel's active addresses */
     struct ear paths[PATHS_MAX], arps[CONFIG_CHANNELS_MAX], discoveries[CONFIG_CHANNELS_MAX];
     unsigned device_index[CONFIG_CHANNELS_MAX]; /* 0: the device is absent */
     bool reserved_carrier;

@@ -5,6 +5,7 @@
 #include "takeoverd/adapters.h"
 #include "takeoverd/announcer.h"
 #include "takeoverd/asker.h"
+#include "takeoverd/clerk.h"
 #include "takeoverd/gate.h"
 #include "takeoverd/holder.h"
 #include "takeoverd/lease_file.h"
@@ -13,7 +14,10 @@
 #include "takeoverd/repairs.h"
 #include "takeoverd/report.h"
 
-#define HOLDER_AUDIT_NS (10 * NS_PER_S) /* how often the inventory is held against the kernel itself */
+#define HOLDER_AUDIT_NS (10 * NS_PER_S)       /* how often the inventory is held against the kernel itself */
+#define HOLDER_AUDIT_AGAIN_NS (5 * NS_PER_MS) /* while the clerk is busy */
+
+enum { HOLDER_SLICE = 256 }; /* operations before the loop has its turn, and with it the lease */
 
 struct holder {
     struct daemon *daemon;
@@ -21,19 +25,28 @@ struct holder {
     struct announcer *announcer;
     struct asker *asker;
     struct gate *gate; /* NULL: lease-gate = off */
+    struct clerk *clerk;
     struct lifetime *lifetime;
     struct report *report;
     struct plan plan;
     struct plan_operation *operations;
-    size_t operations_max;
-    struct loop_source *lease_timer, *retry_timer, *audit_timer, *claim_timer;
+    size_t operations_max; /* that a change can need; there is room for a slice of them */
+    struct loop_source *lease_timer, *retry_timer, *audit_timer, *claim_timer, *more_timer;
 
-    bool active;      /* the active addresses are wanted */
-    bool quiet;       /* … and shall not be answered for */
-    bool waiting;     /* for the first role, while the lease of the run before stands */
-    bool lease_late;  /* its end was noticed late, and given a last chance */
-    bool blind;       /* the kernel did not tell what it has */
-    int64_t lease_ns; /* until when the active addresses may be wanted */
+    bool active;     /* the active addresses are wanted */
+    bool quiet;      /* … and shall not be answered for */
+    bool waiting;    /* for the first role, while the lease of the run before stands */
+    bool lease_late; /* its end was noticed late, and given a last chance */
+    bool blind;      /* the kernel did not tell what it has */
+    bool underway;   /* the kernel is being brought to what is wanted, slice by slice */
+    size_t slices;   /* of the present change */
+    struct {
+        int64_t began_ns;
+        const char *why;
+        bool always;
+        size_t before[PLAN_CHANNELS_MAX]; /* active addresses held, by channel */
+    } settling;                           /* the present change, or the last one */
+    int64_t lease_ns;                     /* until when the active addresses may be wanted */
     char cause[CAUSE_MAX];
     unsigned risen;    /* channels whose adapter changed for the better since the last announcement */
     char trouble[192]; /* what the last try failed at; empty: nothing */
@@ -54,6 +67,8 @@ struct holder {
 void holder_on_lease_end(void *userdata, int64_t now_ns);
 void holder_on_retry(void *userdata, int64_t now_ns);
 void holder_on_audit(void *userdata, int64_t now_ns);
+void holder_on_clerk(void *userdata, const struct plan *found, int error);
+void holder_on_more(void *userdata, int64_t now_ns);
 void holder_on_claim_timer(void *userdata, int64_t now_ns);
 void holder_on_events(void *userdata, int fd, unsigned events);
 void holder_on_gate(void *userdata, int fd, unsigned events);

@@ -17,10 +17,10 @@ static int open_plan(struct holder *h)
     if (r < 0)
         return r;
     h->operations_max = 2 * h->plan.address_count + h->plan.route_count + 1;
-    h->operations = calloc(h->operations_max, sizeof *h->operations);
+    h->operations = calloc(HOLDER_SLICE, sizeof *h->operations);
     if (!h->operations)
         return -ENOMEM;
-    r = adapters_open(config->channels, config->channel_count, lifetime_seconds(config), &h->adapters);
+    r = adapters_open(config->channels, config->channel_count, lifetime_seconds(config), true, &h->adapters);
     if (r == 0)
         r = adapters_refresh(h->adapters, &h->plan);
     return r;
@@ -38,6 +38,8 @@ static int open_timers(struct holder *h)
     if (r == 0)
         r = loop_add_timer(loop, holder_on_claim_timer, h, &h->claim_timer);
     if (r == 0)
+        r = loop_add_timer(loop, holder_on_more, h, &h->more_timer);
+    if (r == 0)
         loop_set_timer(h->audit_timer, clock_now_ns() + HOLDER_AUDIT_NS);
     return r;
 }
@@ -51,7 +53,9 @@ static int open_all(struct holder *h)
     if (r == 0)
         r = open_timers(h);
     if (r == 0)
-        r = lifetime_open(d->loop, d->config, &h->plan, h->adapters, &h->lifetime);
+        r = clerk_open(d->loop, d->config, holder_on_clerk, h, &h->clerk);
+    if (r == 0)
+        r = lifetime_open(d->loop, d->config, &h->plan, h->clerk, &h->lifetime);
     if (r == 0)
         r = announcer_open(d->loop, &h->plan, h->adapters, &h->announcer);
     if (r == 0)
@@ -135,6 +139,7 @@ void holder_free(struct holder *h)
     report_free(h->report);
     gate_free(h->gate, h->state.state == HOLD_STATE_RELEASED);
     lifetime_free(h->lifetime);
+    clerk_free(h->clerk);
     asker_free(h->asker);
     announcer_free(h->announcer);
     adapters_free(h->adapters);

@@ -18,6 +18,7 @@
 
 enum {
     ROUTE_ORIGIN = 222, /* rtm_protocol of duet's routes */
+    LOCAL_METRIC = 222, /* beside the kernel's own route of an address that is there as well */
     ROUTE_METRIC_IPV6 =
         512, /* before the kernel's default of 1024, so as not to share the load with such a one */
     SEND_MAX = 64 * 1024, /* bytes in one send: more than a thousand addresses */
@@ -33,9 +34,10 @@ struct adapters {
     uint32_t lifetime_s; /* of active addresses */
     size_t count;
     struct adapter adapters[PLAN_CHANNELS_MAX];
-    unsigned risen;   /* channels whose adapter came, went or came up since this was last told */
-    bool stale;       /* the inventory cannot be kept by the events alone */
-    bool interrupted; /* a dump was, by a change */
+    unsigned risen;    /* channels whose adapter came, went or came up since this was last told */
+    bool local_routes; /* some addresses are routes */
+    bool stale;        /* the inventory cannot be kept by the events alone */
+    bool interrupted;  /* a dump was, by a change */
     struct log_limit sysctl_log;
     _Alignas(struct nlmsghdr) uint8_t sending[SEND_MAX];
     _Alignas(struct nlmsghdr) uint8_t receiving[RECEIVE_MAX];
@@ -79,12 +81,16 @@ static void see_route(struct plan *plan, struct nlmsghdr *header)
     struct nlattr *attributes[RTA_MAX + 1];
     struct net_address to, via;
 
-    if (message->rtm_protocol != ROUTE_ORIGIN || message->rtm_table != RT_TABLE_MAIN ||
+    if (message->rtm_protocol != ROUTE_ORIGIN ||
         nlmsg_parse(header, sizeof *message, attributes, RTA_MAX, NULL) < 0 || !attributes[RTA_OIF])
         return;
     if (!read_bytes(attributes[RTA_DST], message->rtm_family, message->rtm_dst_len, &to) && to.prefix != 0)
         return; /* the default route has no destination */
-    if (read_bytes(attributes[RTA_GATEWAY], message->rtm_family, 0, &via))
+    if (message->rtm_table == RT_TABLE_LOCAL && message->rtm_type == RTN_LOCAL && to.prefix == 32)
+        plan_see_local_route(plan, (int)nla_get_u32(attributes[RTA_OIF]), &to,
+                             header->nlmsg_type == RTM_NEWROUTE);
+    else if (message->rtm_table == RT_TABLE_MAIN &&
+             read_bytes(attributes[RTA_GATEWAY], message->rtm_family, 0, &via))
         plan_see_route(plan, (int)nla_get_u32(attributes[RTA_OIF]), &to, &via,
                        header->nlmsg_type == RTM_NEWROUTE);
 }
@@ -138,7 +144,7 @@ static void see(struct adapters *a, struct plan *plan, struct nlmsghdr *header)
     case RTM_DELADDR:
         /* The routes go with a device's last IPv4 address, without a word. */
         if (nlmsg_valid_hdr(header, sizeof(struct ifaddrmsg)) && see_address(plan, header))
-            a->stale = a->stale || plan->route_count > 0;
+            a->stale = a->stale || plan->route_count > 0 || a->local_routes;
         break;
     case RTM_NEWROUTE:
     case RTM_DELROUTE:
@@ -252,16 +258,21 @@ static int ask_addresses(struct adapters *a, struct plan *plan)
     return ask(a, plan, request(RTM_GETADDR, NLM_F_DUMP, &fixed, sizeof fixed));
 }
 
-static int ask_routes(struct adapters *a, struct plan *plan, int family)
+static int ask_table(struct adapters *a, struct plan *plan, int family, unsigned char table)
 {
     const struct rtmsg fixed = {
-        .rtm_family = (unsigned char)family, .rtm_table = RT_TABLE_MAIN, .rtm_protocol = ROUTE_ORIGIN};
+        .rtm_family = (unsigned char)family, .rtm_table = table, .rtm_protocol = ROUTE_ORIGIN};
 
+    return ask(a, plan, request(RTM_GETROUTE, NLM_F_DUMP, &fixed, sizeof fixed));
+}
+
+static int ask_routes(struct adapters *a, struct plan *plan, int family)
+{
     bool any = false;
 
     for (size_t i = 0; i < plan->route_count; i++)
         any = any || plan->routes[i].to.family == family;
-    int r = any ? ask(a, plan, request(RTM_GETROUTE, NLM_F_DUMP, &fixed, sizeof fixed)) : 0;
+    int r = any ? ask_table(a, plan, family, RT_TABLE_MAIN) : 0;
     return r == -ENOENT ? 0 : r; /* the table is made with its first route */
 }
 
@@ -275,6 +286,8 @@ static int refresh_once(struct adapters *a, struct plan *plan)
     plan_forget(plan);
     if (r == 0)
         r = ask_addresses(a, plan);
+    if (r == 0)
+        r = ask_table(a, plan, AF_INET, RT_TABLE_LOCAL); /* also what another configuration left */
     if (r == 0)
         r = ask_routes(a, plan, AF_INET);
     if (r == 0)
@@ -393,11 +406,35 @@ static struct nl_msg *route_request(const struct plan *plan, const struct plan_o
     return message;
 }
 
+/* An address as a route: traffic for it is taken in, and ARP answers for it. */
+static struct nl_msg *local_route_request(const struct plan *plan, const struct plan_operation *operation)
+{
+    const struct plan_address *item = &plan->addresses[operation->index];
+    const bool add = operation->verb == PLAN_ADD_ADDRESS;
+    const struct rtmsg fixed = {.rtm_family = AF_INET,
+                                .rtm_dst_len = 32,
+                                .rtm_table = RT_TABLE_LOCAL,
+                                .rtm_protocol = ROUTE_ORIGIN,
+                                .rtm_scope = RT_SCOPE_HOST,
+                                .rtm_type = RTN_LOCAL};
+    struct nl_msg *message =
+        request(add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_EXCL : 0, &fixed, sizeof fixed);
+
+    if (!message)
+        return NULL;
+    nla_put(message, RTA_DST, 4, &item->address.v4);
+    nla_put_u32(message, RTA_OIF, (uint32_t)plan->links[item->channel]);
+    nla_put_u32(message, RTA_PRIORITY, LOCAL_METRIC);
+    return message;
+}
+
 static struct nl_msg *operation_request(const struct adapters *a, const struct plan *plan,
                                         const struct plan_operation *operation)
 {
     if (operation->verb == PLAN_ADD_ROUTE || operation->verb == PLAN_DELETE_ROUTE)
         return route_request(plan, operation);
+    if (operation->length == PLAN_ROUTED)
+        return local_route_request(plan, operation);
     return address_request(a, plan, operation);
 }
 
@@ -408,7 +445,8 @@ static bool is_done_already(const struct plan_operation *operation, int error)
     case PLAN_ADD_ROUTE:
         return error == -EEXIST;
     case PLAN_DELETE_ADDRESS:
-        return error == -EADDRNOTAVAIL || error == -ENODEV;
+        return error == -EADDRNOTAVAIL || error == -ENODEV ||
+               (operation->length == PLAN_ROUTED && error == -ESRCH);
     case PLAN_DELETE_ROUTE:
         return error == -ESRCH || error == -ENODEV;
     case PLAN_RENEW_ADDRESS: /* what went missing meanwhile is told by an event, and repaired */
@@ -480,7 +518,7 @@ static void keep_secondaries(struct adapters *a, const struct plan *plan,
 
     for (size_t i = 0; i < count; i++) {
         char path[80];
-        if (operations[i].verb != PLAN_DELETE_ADDRESS)
+        if (operations[i].verb != PLAN_DELETE_ADDRESS || operations[i].length == PLAN_ROUTED)
             continue;
         const struct plan_address *address = &plan->addresses[operations[i].index];
         if (address->address.family != AF_INET || (done >> address->channel & 1))
@@ -542,7 +580,7 @@ static int open_socket(struct nl_sock **socket)
     return 0;
 }
 
-int adapters_open(const struct config_channel *channels, size_t count, uint32_t lifetime_s,
+int adapters_open(const struct config_channel *channels, size_t count, uint32_t lifetime_s, bool events,
                   struct adapters **adapters)
 {
     struct adapters *a = calloc(1, sizeof *a);
@@ -551,13 +589,16 @@ int adapters_open(const struct config_channel *channels, size_t count, uint32_t 
         return -ENOMEM;
     a->lifetime_s = lifetime_s;
     a->count = MIN(count, PLAN_CHANNELS_MAX);
-    for (size_t i = 0; i < a->count; i++)
+    for (size_t i = 0; i < a->count; i++) {
         text_copy(a->adapters[i].device, sizeof a->adapters[i].device, channels[i].device);
+        a->local_routes = a->local_routes || channels[i].local_routes;
+    }
     int r = open_socket(&a->ask);
-    if (r == 0)
+    if (r == 0 && events)
         r = open_socket(&a->events);
-    if (r == 0 && nl_socket_add_memberships(a->events, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-                                            RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_NONE) < 0)
+    if (r == 0 && events &&
+        nl_socket_add_memberships(a->events, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+                                  RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_NONE) < 0)
         r = -EIO;
     if (r < 0) {
         adapters_free(a);

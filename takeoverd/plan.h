@@ -18,19 +18,29 @@
  * Routes need the addresses, so they are added last. A release deletes the addresses first, since those must
  * be gone soon.
  *
+ * Of many IPv4 addresses on one adapter each costs the kernel more than the one before. Routes of the table
+ * `local` do not, and the kernel answers ARP for them and takes their traffic all the same. So a channel may
+ * have all but one of its addresses in that way (`routed`). The one that is not keeps the network's own
+ * route, and with it the kernel keeps theirs.
+ *
  * Pure: no clock, no I/O, no allocation. The arrays belong to the caller, as does everything here. */
 #pragma once
 #include "common/net.h"
 
-enum { PLAN_CHANNELS_MAX = 16 };
+enum {
+    PLAN_CHANNELS_MAX = 16,
+    PLAN_ROUTED = 129, /* stands in for a prefix length: of an address that is a route of the table local */
+};
 
 struct plan_address {
     struct net_address address; /* with the prefix length that is wanted */
     int channel;
-    bool active;         /* an active address, else a passive one of this node */
-    bool yields;         /* passive, and goes while the node is active (mode exchange) */
-    bool secondary;      /* the kernel holds it as a secondary of its subnet */
-    uint64_t lengths[3]; /* a bit for each prefix length under which the kernel has it */
+    bool active;    /* an active address, else a passive one of this node */
+    bool yields;    /* passive, and goes while the node is active (mode exchange) */
+    bool routed;    /* wanted as a route of the table local, instead of as an address */
+    bool secondary; /* the kernel holds it as a secondary of its subnet */
+    uint64_t
+        lengths[3]; /* a bit for each prefix length under which the kernel has it; PLAN_ROUTED: a route */
 };
 
 struct plan_route {
@@ -57,7 +67,7 @@ enum plan_verb {
 
 struct plan_operation {
     enum plan_verb verb;
-    uint8_t length; /* addresses: the prefix length to add or delete */
+    uint8_t length; /* addresses: the prefix length to add or delete, or PLAN_ROUTED */
     size_t index;   /* into addresses or routes */
 };
 
@@ -78,6 +88,7 @@ int plan_compare(const void *a, const void *b);
  * inventory. */
 bool plan_see_address(struct plan *plan, int link, const struct net_address *address, bool secondary);
 bool plan_lose_address(struct plan *plan, int link, const struct net_address *address);
+bool plan_see_local_route(struct plan *plan, int link, const struct net_address *address, bool there);
 bool plan_see_route(struct plan *plan, int link, const struct net_address *to, const struct net_address *via,
                     bool there);
 void plan_forget(struct plan *plan);
@@ -100,5 +111,8 @@ size_t plan_make(const struct plan *plan, bool active, struct plan_operation *op
 
 /* The kernel did it. */
 void plan_done(struct plan *plan, const struct plan_operation *operation);
+
+/* Whether two inventories of the same wishes say the same of adapters, addresses and routes. */
+bool plan_agrees(const struct plan *plan, const struct plan *other);
 
 struct plan_tally plan_count(const struct plan *plan, bool active);

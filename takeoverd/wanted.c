@@ -20,6 +20,17 @@ static bool has_family(const struct config_addresses *addresses, int family)
     return false;
 }
 
+/* The first IPv4 address of a channel stays one, whatever the others are. (IPv6 answers for addresses only.)
+ */
+static bool is_routed(const struct config_channel *channel, size_t index)
+{
+    size_t before = 0;
+
+    for (size_t i = 0; i < index && before == 0; i++)
+        before += channel->active.items[i].family == AF_INET;
+    return channel->local_routes && before > 0 && channel->active.items[index].family == AF_INET;
+}
+
 /* A passive address gives way only to an active one of its family: else the adapter would be left without
  * any. */
 static void add_addresses(struct plan *plan, const struct config_channel *channel, int index, bool active)
@@ -31,6 +42,7 @@ static void add_addresses(struct plan *plan, const struct config_channel *channe
             .address = from->items[i],
             .channel = index,
             .active = active,
+            .routed = active && is_routed(channel, i),
             .yields = !active && channel->mode == MODE_EXCHANGE &&
                       has_family(&channel->active, from->items[i].family),
         };

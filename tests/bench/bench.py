@@ -16,7 +16,7 @@ from lab.network import ACTIVE, NODES
 from lab.pair import other
 from lab.tools import Tool, tool_path
 from roam import bench_client
-from scale import COUNTS, bench_scale
+from scale import FORMS as SCALES, bench_scale
 from sync import CASES, bench_sync
 from traps import bench_traps
 
@@ -174,7 +174,7 @@ def bench_service(times):
 
 BENCHES = {"failover": bench_failover, "service": bench_service, "sync": bench_sync, "traps": bench_traps, "client": bench_client,
            "adversity": bench_adversity, "scale": bench_scale}
-OF_CASES = {"sync": list(CASES), "adversity": list(ADVERSITIES), "scale": list(COUNTS)}
+OF_CASES = {"sync": list(CASES), "adversity": list(ADVERSITIES), "scale": list(SCALES)}
 
 
 def of_bench(name, cases):

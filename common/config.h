@@ -68,9 +68,11 @@ struct config_channel {
     char name[CONFIG_NAME_MAX];
     char device[16]; /* of this node */
     enum config_mode mode;
-    bool search;        /* ask for the active addresses there */
-    bool heartbeat_udp; /* `heartbeat = udp`: for networks without layer 2 */
-    bool local_routes;  /* `hold-as = local-routes`: for many active addresses */
+    bool search;                          /* ask for the active addresses there */
+    bool heartbeat_udp;                   /* `heartbeat = udp`: for networks without layer 2 */
+    struct net_address udp_own, udp_peer; /* heartbeat_udp: between these passive addresses */
+    bool check_only_idle; /* any frame of a router is an answer; it is asked only while there is none */
+    bool local_routes;    /* `hold-as = local-routes`: for many active addresses */
     struct config_addresses active;
     struct config_addresses passive, peer_passive; /* this node's; the peer's */
     struct config_addresses routers;

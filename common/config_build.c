@@ -304,6 +304,7 @@ static void build_channel(struct reader *reader, cfg_t *section, int index)
     channel->heartbeat_udp = carrier == 1;
     config_take_choice(reader, section, "hold-as", holds, ARRAY_LENGTH(holds), &hold);
     channel->local_routes = hold == 1;
+    config_take_bool(reader, section, "check-only-idle", &channel->check_only_idle);
     check_channel_nodes(reader, section);
     if (device.text)
         check_device(reader, &device);

@@ -118,15 +118,58 @@ static void check_routers(struct reader *reader, cfg_t *section, const struct co
     }
 }
 
-static void check_channel(struct reader *reader, cfg_t *section, const struct config_channel *channel)
+/* The first passive addresses of both nodes that are of one family, and can be reached from afar. */
+static bool find_udp_ends(struct config_channel *channel)
+{
+    for (size_t i = 0; i < channel->passive.count; i++)
+        for (size_t k = 0; k < channel->peer_passive.count; k++) {
+            const struct net_address *own = &channel->passive.items[i],
+                                     *peer = &channel->peer_passive.items[k];
+            if (own->family != peer->family || link_local(own) || link_local(peer))
+                continue;
+            channel->udp_own = *own;
+            channel->udp_peer = *peer;
+            return true;
+        }
+    return false;
+}
+
+/* What the network of routers between two nodes cannot do. */
+static void check_udp(struct reader *reader, cfg_t *section, struct config_channel *channel)
+{
+    const int line = config_value_of(section, "heartbeat").line;
+
+    if (!find_udp_ends(channel))
+        config_refuse(
+            reader, line,
+            "heartbeat = udp on channel \"%s\" needs a passive-address of each node to send from, both "
+            "of one family and not link-local; add them, or use heartbeat = ethernet",
+            channel->name);
+    else if (channel->mode == MODE_EXCHANGE)
+        config_refuse(
+            reader, line,
+            "heartbeat = udp on channel \"%s\" needs mode = overlay: in mode exchange the active node "
+            "has no passive address to send from",
+            channel->name);
+    else if (channel->search && !net_address_contains(&channel->udp_own, &channel->udp_peer))
+        config_refuse(
+            reader, line,
+            "the nodes are in two networks on channel \"%s\", where ARP does not reach from one to the "
+            "other; set search = off there",
+            channel->name);
+}
+
+static void check_channel(struct reader *reader, cfg_t *section, struct config_channel *channel)
 {
     check_routers(reader, section, channel);
-    if (channel->heartbeat_udp && (channel->passive.count == 0 || channel->peer_passive.count == 0))
-        config_refuse(reader, config_value_of(section, "heartbeat").line,
-                      "heartbeat = udp on channel \"%s\" needs a passive-address of each node to send from; "
-                      "add them, or "
-                      "use heartbeat = ethernet",
-                      channel->name);
+    if (channel->heartbeat_udp)
+        check_udp(reader, section, channel);
+    if (channel->check_only_idle && channel->routers.count == 0)
+        config_refuse(
+            reader, config_value_of(section, "check-only-idle").line,
+            "check-only-idle on channel \"%s\" means its routers, and it has none; name one, or leave "
+            "the key out",
+            channel->name);
     if (channel->local_routes && !reader->config->lease_gate)
         config_refuse(
             reader, config_value_of(section, "hold-as").line,
@@ -137,7 +180,7 @@ static void check_channel(struct reader *reader, cfg_t *section, const struct co
 
 void config_check_channels(struct reader *reader)
 {
-    const struct config *config = reader->config;
+    struct config *config = reader->config;
 
     check_shared_devices(reader);
     for (size_t i = 0; i < config->channel_count; i++)

@@ -142,10 +142,16 @@ static const cfg_opt_t cluster_options[] = {LINE,
                                             LIST("reboot-command"),
                                             SCALAR("router-retries")};
 static const cfg_opt_t node_options[] = {LINE, SCALAR("reserved-address")};
-static const cfg_opt_t channel_options[] = {
-    LINE,           SCALAR("device"), LIST("active-address"), LIST("router"),
-    SCALAR("mode"), SCALAR("search"), SCALAR("heartbeat"),    SCALAR("hold-as"),
-    NAMED("node")};
+static const cfg_opt_t channel_options[] = {LINE,
+                                            SCALAR("device"),
+                                            LIST("active-address"),
+                                            LIST("router"),
+                                            SCALAR("mode"),
+                                            SCALAR("search"),
+                                            SCALAR("heartbeat"),
+                                            SCALAR("hold-as"),
+                                            SCALAR("check-only-idle"),
+                                            NAMED("node")};
 static const cfg_opt_t channel_node_options[] = {LINE, LIST("passive-address"), SCALAR("device")};
 static const cfg_opt_t route_options[] = {LINE, SCALAR("via"), SCALAR("channel")};
 static const cfg_opt_t service_options[] = {LINE,

@@ -68,6 +68,11 @@ bool channel_neighbour(struct channel *channel, const struct channel_pace *pace,
                        const struct neighbour *neighbour, int64_t received_ns, int64_t now_ns,
                        struct outbox *out);
 
+/* check-only-idle: any frame from the adapter from which a router answered last. True if it is fresh evidence
+ * that the channel works. */
+bool channel_router_frame(struct channel *channel, const struct channel_pace *pace, const struct mac *from,
+                          int64_t received_ns, int64_t now_ns, struct outbox *out);
+
 /* Signs of trouble elsewhere: asks the routers at once. */
 void channel_hint(struct channel *channel, const struct channel_pace *pace, int64_t now_ns);
 

@@ -23,6 +23,7 @@ static void drain(struct shell *shell, int budget)
     for (size_t i = 0; i < shell->daemon->config->channel_count; i++) {
         shell_read_neighbours(&shell->arps[i], budget);
         shell_read_neighbours(&shell->discoveries[i], budget);
+        shell_read_idle(shell, i);
     }
 }
 
@@ -90,28 +91,51 @@ static int open_ear(struct ear *ear, int fd, loop_fd_handler *handler)
     return r;
 }
 
-static void open_line(struct shell *shell, int64_t now_ns)
+bool shell_is_udp(const struct shell *shell, size_t path)
+{
+    return path == PATH_RESERVED || shell->daemon->config->channels[path - PATH_CHANNEL].heartbeat_udp;
+}
+
+static int open_udp(struct shell *shell, size_t path)
 {
     const struct config *config = shell->daemon->config;
-    struct ear *ear = &shell->paths[PATH_RESERVED];
+    const struct config_channel *channel =
+        path == PATH_RESERVED ? NULL : &config->channels[path - PATH_CHANNEL];
     int fd;
 
-    if (!shell->detector.paths[PATH_RESERVED].configured || ear->fd >= 0 || now_ns < shell->line_retry_ns)
+    int r = channel ? line_open(&channel->udp_own, &channel->udp_peer, HEARTBEAT_PORT, channel->device, &fd)
+                    : line_open(&config->nodes[config->self].reserved,
+                                &config->nodes[1 - config->self].reserved, HEARTBEAT_PORT, NULL, &fd);
+    return r == 0 ? open_ear(&shell->paths[path], fd, on_path) : r;
+}
+
+/* Opens a path by UDP if it is not open; what the system refuses is tried again each second. */
+static void open_line(struct shell *shell, size_t path, int64_t now_ns)
+{
+    int64_t *const retry_ns = &shell->line_retry_ns[path];
+    const char *name = detector_path_name(&shell->detector, path);
+
+    if (!shell->detector.paths[path].configured || shell->paths[path].fd >= 0 || now_ns < *retry_ns ||
+        (path != PATH_RESERVED && shell->device_index[path - PATH_CHANNEL] == 0))
         return;
-    int r = line_open(&config->nodes[config->self].reserved, &config->nodes[1 - config->self].reserved,
-                      HEARTBEAT_PORT, &fd);
-    if (r == 0)
-        r = open_ear(ear, fd, on_path);
+    const int r = open_udp(shell, path);
     if (r == 0) {
-        if (shell->line_retry_ns)
-            log_notice("the reserved line is open");
+        if (*retry_ns)
+            log_notice("the path %s is open", name);
         return;
     }
-    if (shell->line_retry_ns == 0)
-        log_warning("cannot use the reserved line yet: %s; trying again each second; has this node its "
-                    "reserved-address?",
-                    strerror(-r));
-    shell->line_retry_ns = now_ns + line_retry_ns;
+    if (*retry_ns == 0)
+        log_warning("cannot use the path %s yet: %s; trying again each second; has this node its %s, and a "
+                    "route to the peer's?",
+                    name, strerror(-r), path == PATH_RESERVED ? "reserved-address" : "passive-address");
+    *retry_ns = now_ns + line_retry_ns;
+}
+
+static void open_lines(struct shell *shell, int64_t now_ns)
+{
+    for (size_t i = 0; i < shell->detector.path_count; i++)
+        if (shell_is_udp(shell, i))
+            open_line(shell, i, now_ns);
 }
 
 static int filter_arp(const struct config_channel *channel, int fd)
@@ -155,17 +179,39 @@ static int open_discovery(struct shell *shell, size_t i, unsigned index)
     return r;
 }
 
+static int open_heartbeats(struct shell *shell, size_t i, unsigned index)
+{
+    int fd;
+
+    if (shell_is_udp(shell, PATH_CHANNEL + i))
+        return 0; /* open_line() does */
+    int r = packet_open(index, HEARTBEAT_ETHERTYPE, heartbeat_group, &fd);
+    return r == 0 ? open_ear(&shell->paths[PATH_CHANNEL + i], fd, on_path) : r;
+}
+
+static void open_idle(struct shell *shell, size_t i, unsigned index)
+{
+    const char *device = shell->daemon->config->channels[i].device;
+
+    if (!shell->daemon->config->channels[i].check_only_idle)
+        return;
+    memset(shell->idle_macs[i], 0, sizeof shell->idle_macs[i]);
+    const int r = packet_open_sources(index, &shell->idles[i]);
+    if (r < 0)
+        log_warning("cannot listen to all that routers send on %s: %s; asking them instead", device,
+                    strerror(-r));
+}
+
 static int open_channel(struct shell *shell, size_t i, unsigned index)
 {
     int fd;
 
-    int r = packet_open(index, HEARTBEAT_ETHERTYPE, heartbeat_group, &fd);
-    if (r == 0)
-        r = open_ear(&shell->paths[PATH_CHANNEL + i], fd, on_path);
+    int r = open_heartbeats(shell, i, index);
     if (r == 0)
         r = packet_open(index, PACKET_ARP, NULL, &fd);
     if (r < 0)
         return r;
+    open_idle(shell, i, index);
     r = filter_arp(&shell->daemon->config->channels[i], fd);
     if (r < 0)
         log_warning("cannot filter ARP on %s: %s; going on without",
@@ -179,6 +225,9 @@ static void close_channel(struct shell *shell, size_t i)
     close_ear(&shell->paths[PATH_CHANNEL + i]);
     close_ear(&shell->arps[i]);
     close_ear(&shell->discoveries[i]);
+    if (shell->idles[i] >= 0)
+        close(shell->idles[i]);
+    shell->idles[i] = -1;
     shell->device_index[i] = 0;
 }
 
@@ -254,7 +303,7 @@ static void on_time(void *userdata, int64_t now_ns)
     const bool late = now_ns - shell->detector.tick_ns > shell->daemon->config->timers.heartbeat_interval;
 
     shell->timer_ns = 0;
-    open_line(shell, now_ns);
+    open_lines(shell, now_ns);
     drain(shell, late ? BUDGET_AFTER_STALL : BUDGET);
     detector_tick(&shell->detector, clock_now_ns(), &shell->outbox);
     finish(shell);
@@ -316,10 +365,6 @@ static int open_keys(struct shell *shell)
 static int check_names(const struct config *config)
 {
     for (size_t i = 0; i < config->channel_count; i++) {
-        if (config->channels[i].heartbeat_udp)
-            log_warning(
-                "channel %s: heartbeat = udp is not to be had yet; its heartbeats are Ethernet frames",
-                config->channels[i].name);
         for (size_t k = 0; k < i; k++)
             if (heartbeat_hash(config->channels[i].name) == heartbeat_hash(config->channels[k].name)) {
                 log_error("the channels %s and %s cannot be told apart in heartbeats: rename one of them",
@@ -374,6 +419,8 @@ static void init_ears(struct shell *shell)
 {
     for (size_t i = 0; i < PATHS_MAX; i++)
         shell->paths[i] = (struct ear){.shell = shell, .index = i, .fd = -1};
+    for (size_t i = 0; i < CONFIG_CHANNELS_MAX; i++)
+        shell->idles[i] = -1;
     for (size_t i = 0; i < CONFIG_CHANNELS_MAX; i++)
         shell->arps[i] = shell->discoveries[i] = (struct ear){.shell = shell, .index = i, .fd = -1};
 }

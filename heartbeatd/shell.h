@@ -32,11 +32,13 @@ struct shell {
     struct links *links;
     struct net_address *sorted[CONFIG_CHANNELS_MAX]; /* each channel's active addresses */
     struct ear paths[PATHS_MAX], arps[CONFIG_CHANNELS_MAX], discoveries[CONFIG_CHANNELS_MAX];
+    int idles[CONFIG_CHANNELS_MAX];             /* check-only-idle: all that comes from routers; -1: closed */
     unsigned device_index[CONFIG_CHANNELS_MAX]; /* 0: the device is absent */
     bool reserved_carrier;
     char reserved_device[LINK_NAME_MAX];
     struct loop_source *timer;
-    int64_t timer_ns, line_retry_ns;
+    int64_t timer_ns, line_retry_ns[PATHS_MAX]; /* of paths by UDP; 0: they were never refused */
+    struct mac idle_macs[CONFIG_CHANNELS_MAX][CONFIG_ROUTERS_MAX]; /* as the filters of `idles` have them */
     struct log_limit path_log, stall_log, send_log, parse_log;
 };
 
@@ -52,3 +54,5 @@ void shell_apply(struct shell *shell);             /* empties the outbox (publis
 void shell_send(struct shell *shell);              /* heartbeats and requests of the outbox (wire.c) */
 void shell_read_path(struct ear *ear, int budget); /* takes datagrams in (wire.c) */
 void shell_read_neighbours(struct ear *ear, int budget);
+void shell_read_idle(struct shell *shell, size_t channel);
+bool shell_is_udp(const struct shell *shell, size_t path);

@@ -67,11 +67,7 @@ def boot(lab, node):
 def configure(lab, profile, count, form):
     """Behind the channel's own address. The claim of so many takes longer than is usual, where they are addresses."""
     lab.write_config(profile=profile, on_network_fault="demote", timers={"settle-time": "300ms", "claim-time": "10s", "handover-time": "30s"},
-                     active={"inside": [ACTIVE["inside"] + "/24"] + many(count)})
-    with open(lab.config) as file:
-        text = file.read()
-    with open(lab.config, "w") as file:
-        file.write(text.replace('device = "inside"', 'device = "inside"\n    hold-as = %s' % form))
+                     active={"inside": [ACTIVE["inside"] + "/24"] + many(count)}, keys={"inside": ["hold-as = " + form]})
 
 
 def measure(profile, count, form, times):

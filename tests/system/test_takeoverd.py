@@ -280,13 +280,13 @@ class Node:
         print(self.logged())
 
 
-def config(mode="exchange", active=(ACTIVE4, ACTIVE6), device="eth0", route=True, inside=True, more="", timers=""):
+def config(mode="exchange", active=(ACTIVE4, ACTIVE6), device="eth0", route=True, inside=True, more="", timers="", keys=""):
     text = f"""
 cluster "gate" {{ profile = lan  key-file = "KEY"  {timers} }}
 node "alpha" {{ reserved-address = "10.91.9.1" }}
 node "beta"  {{ reserved-address = "10.91.9.2" }}
 channel "outside" {{
-    device = "{device}"  active-address = {{{quoted(active)}}}  mode = {mode}
+    device = "{device}"  active-address = {{{quoted(active)}}}  mode = {mode}  {keys}
     node "alpha" {{ passive-address = {{"{PASSIVE4}"}} }}
     node "beta"  {{ passive-address = {{"203.0.113.12/24"}} }}
 }}
@@ -706,6 +706,68 @@ def test_needs_only_network_capabilities(lan, make):
     node.arbiter.active(3)
     node.next(where=lambda m: m["state"] == "holding")
     assert "203.0.113.99/24" in lan.addresses(), "a secondary went with its primary: promote_secondaries is not set"
+
+
+def local_routes(lan):
+    """Those of duet's, without the kernel's own."""
+    return {line.split()[1] for line in run("ip", "-n", lan.NODE, "route", "show", "table", "local", "proto", "222").splitlines()}
+
+
+def is_reached(address):
+    """From the other end, by ARP and TCP: nobody listens at that port, which is told at once."""
+    with in_namespace(Lan.OTHER):
+        try:
+            socket.create_connection((address, 9), timeout=2)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+
+
+def test_addresses_held_as_local_routes(lan, make):
+    """hold-as = local-routes: they take traffic, ARP answers for them, the first one stays an address, and they go
+    with the role, when they are removed, when the device goes down, and by the next start after kill -9."""
+    many = [f"10.77.{i // 250}.{i % 250 + 1}/16" for i in range(3000)]
+    hosts = {address.split("/")[0] for address in many}
+    node = make(active=[ACTIVE4, *many], inside=False, keys="hold-as = local-routes").start()
+    node.arbiter.renew(3)
+    node.next(where=lambda m: m["state"] == "holding" and m["held"] == 3001, timeout=10)
+    assert lan.addresses() == {ACTIVE4}
+    assert local_routes(lan) == hosts
+    run("ip", "-n", lan.OTHER, "addr", "add", "203.0.113.77/24", "dev", "far0")
+    run("ip", "-n", lan.OTHER, "route", "add", "10.77.0.0/16", "dev", "far0")
+    for address in ("10.77.0.1", "10.77.11.250"):
+        assert is_reached(address)
+
+    lan.ip("route", "del", "local", "10.77.0.7", "dev", "eth0", "table", "local", "proto", "222", "metric", "222")
+    eventually("it is not put back", lambda: local_routes(lan) == hosts)
+    lan.ip("link", "set", "eth0", "down")
+    eventually("they did not go", lambda: not local_routes(lan) or local_routes(lan) == hosts)
+    lan.ip("link", "set", "eth0", "up")
+    eventually("they did not come back", lambda: local_routes(lan) == hosts)
+
+    node.arbiter.stop_renewing()
+    node.arbiter.passive()
+    node.next(where=lambda m: m["state"] == "released", timeout=10)
+    assert local_routes(lan) == set() and lan.addresses() == {PASSIVE4}
+    assert not is_reached("10.77.0.1")
+
+    node.arbiter.renew(5)
+    node.next(where=lambda m: m["state"] == "holding" and m["epoch"] == 5, timeout=10)
+    node.kill()
+    node.arbiter.stop_renewing()
+    time.sleep(0.3)  # the lease is over
+    node.start(subscribed=False)
+    eventually("a start leaves them", lambda: local_routes(lan) == set() and lan.addresses() == {PASSIVE4})
+
+
+def test_local_routes_of_another_configuration_go(lan, make):
+    """What was held as routes is held as addresses now, without a moment of both for long."""
+    lan.ip("route", "add", "local", "203.0.113.10", "dev", "eth0", "table", "local", "proto", "222", "metric", "222")
+    node = make(route=False).start()
+    node.arbiter.active(3)
+    node.next(where=lambda m: m["state"] == "holding")
+    assert ACTIVE4 in lan.addresses() and local_routes(lan) == set()
 
 
 @pytest.mark.parametrize("count", [1, 100, 1000])

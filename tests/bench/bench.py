@@ -9,6 +9,7 @@ import sys
 import time
 
 from adversity import ADVERSITIES, bench_adversity
+from cost import bench_cost
 from failover import bench_failover
 from keepalived import FORMS, Keepalived
 from lab.lab import Lab
@@ -173,7 +174,7 @@ def bench_service(times):
 
 
 BENCHES = {"failover": bench_failover, "service": bench_service, "sync": bench_sync, "traps": bench_traps, "client": bench_client,
-           "adversity": bench_adversity, "scale": bench_scale}
+           "adversity": bench_adversity, "scale": bench_scale, "cost": bench_cost}
 OF_CASES = {"sync": list(CASES), "adversity": list(ADVERSITIES), "scale": list(SCALES)}
 
 

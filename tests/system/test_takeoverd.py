@@ -683,6 +683,21 @@ def test_missing_device(lan, make):
     assert lan.addresses("eth7") == {ACTIVE4, ACTIVE6}
 
 
+def test_ipv6_addresses_that_went_with_the_link_come_back(lan, make):
+    """The kernel takes IPv6 addresses away when a device is set down (unless told otherwise), and keeps IPv4 ones."""
+    run("ip", "-n", lan.OTHER, "addr", "add", "2001:db8::77/64", "dev", "far0", "nodad")
+    node = make().start()
+    node.arbiter.renew(3)
+    node.next(where=lambda m: m["state"] == "holding")
+    for _ in range(3):
+        lan.ip("link", "set", "eth0", "down")
+        time.sleep(0.1)
+        lan.ip("link", "set", "eth0", "up")
+        eventually("it does not come back", lambda: lan.addresses("eth0") >= {ACTIVE4, ACTIVE6})
+        eventually("it is not reached", lambda: is_reached(ACTIVE6.split("/")[0]), 10)
+    node.arbiter.stop_renewing()
+
+
 def test_claim_that_fails_is_tried_again(lan, make):
     """A route cannot be added while its device is down."""
     lan.ip("link", "set", "eth0", "down")

@@ -168,6 +168,7 @@ void config_free(struct config *config)
         hook_free(&config->hooks[i]);
     config_strings_free(&config->reboot_command);
     free(config->routes);
+    free(config->rules);
     free(config->services);
     free(config->syncs);
     free(config->hooks);

@@ -227,16 +227,35 @@ static void check_route(struct reader *reader, size_t index)
                           "via \"%s\" is %s; name a router outside of the pair",
                           config_value_of(section, "via").text, reader->uses[i].what);
     for (size_t i = 0; i < index; i++)
-        if (same_network(&config->routes[i].to, &route->to))
+        if (same_network(&config->routes[i].to, &route->to) && config->routes[i].table == route->table)
             config_refuse(reader, line,
                           "routes \"%s\" and \"%s\" have the same destination; keep one of them",
                           config->routes[i].name, route->name);
+}
+
+static void check_rule(struct reader *reader, size_t index)
+{
+    const struct config_rule *rule = &reader->config->rules[index];
+    const int line = config_section_line(cfg_getnsec(reader->tree, "rule", (unsigned)index));
+
+    if (!host_bits_clear(&rule->from) || !host_bits_clear(&rule->to))
+        config_refuse(reader, line,
+                      "rule \"%s\" has bits set behind a prefix length; name the network itself", rule->name);
+    for (size_t i = 0; i < index; i++) {
+        const struct config_rule *other = &reader->config->rules[i];
+        if (other->priority == rule->priority && other->table == rule->table &&
+            same_network(&other->from, &rule->from) && same_network(&other->to, &rule->to))
+            config_refuse(reader, line, "rules \"%s\" and \"%s\" say the same; keep one of them", other->name,
+                          rule->name);
+    }
 }
 
 void config_check_routes(struct reader *reader)
 {
     const struct config *config = reader->config;
 
+    for (size_t i = 0; i < config->rule_count; i++)
+        check_rule(reader, i);
     for (size_t i = 0; i < config->route_count; i++) {
         const struct config_route *route = &config->routes[i];
         if (route->channel >= 0 && route->via.family != 0 && route->to.family != 0)

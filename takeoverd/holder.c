@@ -36,7 +36,8 @@ static void count_held(const struct holder *h, size_t counts[static PLAN_CHANNEL
 
 static bool adds(const struct plan_operation *operation)
 {
-    return operation->verb == PLAN_ADD_ADDRESS || operation->verb == PLAN_ADD_ROUTE;
+    return operation->verb == PLAN_ADD_ADDRESS || operation->verb == PLAN_ADD_ROUTE ||
+           operation->verb == PLAN_ADD_RULE;
 }
 
 static void set_trouble(struct holder *h, const struct adapters_failure *failure)

@@ -16,7 +16,7 @@ static int open_plan(struct holder *h)
 
     if (r < 0)
         return r;
-    h->operations_max = 2 * h->plan.address_count + h->plan.route_count + 1;
+    h->operations_max = 2 * h->plan.address_count + h->plan.route_count + h->plan.rule_count + 1;
     h->operations = calloc(HOLDER_SLICE, sizeof *h->operations);
     if (!h->operations)
         return -ENOMEM;

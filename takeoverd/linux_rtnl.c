@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
 #include <linux/rtnetlink.h>
@@ -17,7 +18,7 @@
 #include "takeoverd/adapters.h"
 
 enum {
-    ROUTE_ORIGIN = 222, /* rtm_protocol of duet's routes */
+    ROUTE_ORIGIN = 222, /* rtm_protocol of duet's routes, and of its rules */
     LOCAL_METRIC = 222, /* beside the kernel's own route of an address that is there as well */
     ROUTE_METRIC_IPV6 =
         512, /* before the kernel's default of 1024, so as not to share the load with such a one */
@@ -89,10 +90,24 @@ static void see_route(struct plan *plan, struct nlmsghdr *header)
     if (message->rtm_table == RT_TABLE_LOCAL && message->rtm_type == RTN_LOCAL && to.prefix == 32)
         plan_see_local_route(plan, (int)nla_get_u32(attributes[RTA_OIF]), &to,
                              header->nlmsg_type == RTM_NEWROUTE);
-    else if (message->rtm_table == RT_TABLE_MAIN &&
-             read_bytes(attributes[RTA_GATEWAY], message->rtm_family, 0, &via))
-        plan_see_route(plan, (int)nla_get_u32(attributes[RTA_OIF]), &to, &via,
+    else if (read_bytes(attributes[RTA_GATEWAY], message->rtm_family, 0, &via))
+        plan_see_route(plan, (int)nla_get_u32(attributes[RTA_OIF]), message->rtm_table, &to, &via,
                        header->nlmsg_type == RTM_NEWROUTE);
+}
+
+static void see_rule(struct plan *plan, struct nlmsghdr *header)
+{
+    const struct fib_rule_hdr *message = nlmsg_data(header);
+    struct nlattr *attributes[FRA_MAX + 1];
+    struct plan_rule seen = {.table = message->table};
+
+    if (nlmsg_parse(header, sizeof *message, attributes, FRA_MAX, NULL) < 0 || !attributes[FRA_PRIORITY] ||
+        !attributes[FRA_PROTOCOL] || nla_get_u8(attributes[FRA_PROTOCOL]) != ROUTE_ORIGIN)
+        return;
+    read_bytes(attributes[FRA_SRC], message->family, message->src_len, &seen.from);
+    read_bytes(attributes[FRA_DST], message->family, message->dst_len, &seen.to);
+    seen.priority = nla_get_u32(attributes[FRA_PRIORITY]);
+    plan_see_rule(plan, &seen, header->nlmsg_type == RTM_NEWRULE);
 }
 
 static void set_adapter(struct adapters *a, struct plan *plan, size_t channel, const struct adapter *now)
@@ -150,6 +165,11 @@ static void see(struct adapters *a, struct plan *plan, struct nlmsghdr *header)
     case RTM_DELROUTE:
         if (nlmsg_valid_hdr(header, sizeof(struct rtmsg)))
             see_route(plan, header);
+        break;
+    case RTM_NEWRULE:
+    case RTM_DELRULE:
+        if (nlmsg_valid_hdr(header, sizeof(struct fib_rule_hdr)))
+            see_rule(plan, header);
         break;
     case RTM_NEWLINK:
     case RTM_DELLINK:
@@ -258,26 +278,30 @@ static int ask_addresses(struct adapters *a, struct plan *plan)
     return ask(a, plan, request(RTM_GETADDR, NLM_F_DUMP, &fixed, sizeof fixed));
 }
 
-static int ask_table(struct adapters *a, struct plan *plan, int family, unsigned char table)
-{
-    const struct rtmsg fixed = {
-        .rtm_family = (unsigned char)family, .rtm_table = table, .rtm_protocol = ROUTE_ORIGIN};
-
-    return ask(a, plan, request(RTM_GETROUTE, NLM_F_DUMP, &fixed, sizeof fixed));
-}
-
+/* Of all tables. For IPv4 always: another configuration may have left local routes. */
 static int ask_routes(struct adapters *a, struct plan *plan, int family)
 {
-    bool any = false;
+    const struct rtmsg fixed = {.rtm_family = (unsigned char)family, .rtm_protocol = ROUTE_ORIGIN};
+    bool any = family == AF_INET;
 
     for (size_t i = 0; i < plan->route_count; i++)
         any = any || plan->routes[i].to.family == family;
-    int r = any ? ask_table(a, plan, family, RT_TABLE_MAIN) : 0;
-    return r == -ENOENT ? 0 : r; /* the table is made with its first route */
+    return any ? ask(a, plan, request(RTM_GETROUTE, NLM_F_DUMP, &fixed, sizeof fixed)) : 0;
+}
+
+static int ask_rules(struct adapters *a, struct plan *plan, int family)
+{
+    const struct fib_rule_hdr fixed = {.family = (unsigned char)family};
+    bool any = false;
+
+    for (size_t i = 0; i < plan->rule_count; i++)
+        any = any || plan->rules[i].to.family == family;
+    return any ? ask(a, plan, request(RTM_GETRULE, NLM_F_DUMP, &fixed, sizeof fixed)) : 0;
 }
 
 static int refresh_once(struct adapters *a, struct plan *plan)
 {
+    static const int families[] = {AF_INET, AF_INET6};
     int r = 0;
 
     a->interrupted = false;
@@ -286,12 +310,11 @@ static int refresh_once(struct adapters *a, struct plan *plan)
     plan_forget(plan);
     if (r == 0)
         r = ask_addresses(a, plan);
-    if (r == 0)
-        r = ask_table(a, plan, AF_INET, RT_TABLE_LOCAL); /* also what another configuration left */
-    if (r == 0)
-        r = ask_routes(a, plan, AF_INET);
-    if (r == 0)
-        r = ask_routes(a, plan, AF_INET6);
+    for (size_t i = 0; i < ARRAY_LENGTH(families) && r == 0; i++) {
+        r = ask_routes(a, plan, families[i]);
+        if (r == 0)
+            r = ask_rules(a, plan, families[i]);
+    }
     return r == 0 && a->interrupted ? -EINTR : r;
 }
 
@@ -388,7 +411,7 @@ static struct nl_msg *route_request(const struct plan *plan, const struct plan_o
     const int size = v4 ? 4 : 16;
     const struct rtmsg fixed = {.rtm_family = (unsigned char)route->to.family,
                                 .rtm_dst_len = route->to.prefix,
-                                .rtm_table = RT_TABLE_MAIN,
+                                .rtm_table = (unsigned char)route->table,
                                 .rtm_protocol = ROUTE_ORIGIN,
                                 .rtm_scope = RT_SCOPE_UNIVERSE,
                                 .rtm_type = RTN_UNICAST};
@@ -403,6 +426,30 @@ static struct nl_msg *route_request(const struct plan *plan, const struct plan_o
     nla_put_u32(message, RTA_OIF, (uint32_t)plan->links[route->channel]);
     if (!v4)
         nla_put_u32(message, RTA_PRIORITY, ROUTE_METRIC_IPV6);
+    return message;
+}
+
+static struct nl_msg *rule_request(const struct plan *plan, const struct plan_operation *operation)
+{
+    const struct plan_rule *rule = &plan->rules[operation->index];
+    const bool add = operation->verb == PLAN_ADD_RULE;
+    const int size = rule->to.family == AF_INET ? 4 : 16;
+    const struct fib_rule_hdr fixed = {.family = (unsigned char)rule->to.family,
+                                       .dst_len = rule->to.prefix,
+                                       .src_len = rule->from.prefix,
+                                       .table = (unsigned char)rule->table,
+                                       .action = FR_ACT_TO_TBL};
+    struct nl_msg *message =
+        request(add ? RTM_NEWRULE : RTM_DELRULE, add ? NLM_F_CREATE | NLM_F_EXCL : 0, &fixed, sizeof fixed);
+
+    if (!message)
+        return NULL;
+    if (rule->from.prefix > 0)
+        nla_put(message, FRA_SRC, size, &rule->from.v4);
+    if (rule->to.prefix > 0)
+        nla_put(message, FRA_DST, size, &rule->to.v4);
+    nla_put_u32(message, FRA_PRIORITY, rule->priority);
+    nla_put_u8(message, FRA_PROTOCOL, ROUTE_ORIGIN);
     return message;
 }
 
@@ -433,6 +480,8 @@ static struct nl_msg *operation_request(const struct adapters *a, const struct p
 {
     if (operation->verb == PLAN_ADD_ROUTE || operation->verb == PLAN_DELETE_ROUTE)
         return route_request(plan, operation);
+    if (operation->verb == PLAN_ADD_RULE || operation->verb == PLAN_DELETE_RULE)
+        return rule_request(plan, operation);
     if (operation->length == PLAN_ROUTED)
         return local_route_request(plan, operation);
     return address_request(a, plan, operation);
@@ -443,7 +492,10 @@ static bool is_done_already(const struct plan_operation *operation, int error)
     switch (operation->verb) {
     case PLAN_ADD_ADDRESS:
     case PLAN_ADD_ROUTE:
+    case PLAN_ADD_RULE:
         return error == -EEXIST;
+    case PLAN_DELETE_RULE:
+        return error == -ENOENT;
     case PLAN_DELETE_ADDRESS:
         return error == -EADDRNOTAVAIL || error == -ENODEV ||
                (operation->length == PLAN_ROUTED && error == -ESRCH);
@@ -598,7 +650,8 @@ int adapters_open(const struct config_channel *channels, size_t count, uint32_t 
         r = open_socket(&a->events);
     if (r == 0 && events &&
         nl_socket_add_memberships(a->events, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-                                  RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_NONE) < 0)
+                                  RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,
+                                  RTNLGRP_IPV6_RULE, RTNLGRP_NONE) < 0)
         r = -EIO;
     if (r < 0) {
         adapters_free(a);

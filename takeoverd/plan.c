@@ -115,15 +115,31 @@ bool plan_see_local_route(struct plan *plan, int link, const struct net_address 
     return true;
 }
 
-bool plan_see_route(struct plan *plan, int link, const struct net_address *to, const struct net_address *via,
-                    bool there)
+bool plan_see_rule(struct plan *plan, const struct plan_rule *seen, bool there)
+{
+    bool changed = false;
+
+    for (size_t i = 0; i < plan->rule_count; i++) {
+        struct plan_rule *rule = &plan->rules[i];
+        if (rule->held == there || rule->table != seen->table || rule->priority != seen->priority ||
+            rule->from.prefix != seen->from.prefix || compare_hosts(&rule->from, &seen->from) != 0 ||
+            rule->to.prefix != seen->to.prefix || compare_hosts(&rule->to, &seen->to) != 0)
+            continue;
+        rule->held = there;
+        changed = true;
+    }
+    return changed;
+}
+
+bool plan_see_route(struct plan *plan, int link, uint32_t table, const struct net_address *to,
+                    const struct net_address *via, bool there)
 {
     bool changed = false;
 
     for (size_t i = 0; i < plan->route_count; i++) {
         struct plan_route *route = &plan->routes[i];
         if (plan->links[route->channel] != link || link == 0 || route->held == there ||
-            route->to.prefix != to->prefix || compare_hosts(&route->to, to) != 0 ||
+            route->table != table || route->to.prefix != to->prefix || compare_hosts(&route->to, to) != 0 ||
             !net_address_equal(&route->via, via))
             continue;
         route->held = there;
@@ -138,6 +154,8 @@ void plan_forget(struct plan *plan)
         memset(plan->addresses[i].lengths, 0, sizeof plan->addresses[i].lengths);
     for (size_t i = 0; i < plan->route_count; i++)
         plan->routes[i].held = false;
+    for (size_t i = 0; i < plan->rule_count; i++)
+        plan->rules[i].held = false;
 }
 
 void plan_set_link(struct plan *plan, int channel, int link)
@@ -248,6 +266,9 @@ static void emit_routes(struct writer *w)
     for (size_t i = 0; i < w->plan->route_count; i++)
         if (w->plan->routes[i].held != w->active && has_link(w, w->plan->routes[i].channel))
             emit(w, w->active ? PLAN_ADD_ROUTE : PLAN_DELETE_ROUTE, i, 0);
+    for (size_t i = 0; i < w->plan->rule_count; i++)
+        if (w->plan->rules[i].held != w->active)
+            emit(w, w->active ? PLAN_ADD_RULE : PLAN_DELETE_RULE, i, 0);
 }
 
 size_t plan_make(const struct plan *plan, bool active, struct plan_operation *operations, size_t max)
@@ -282,6 +303,10 @@ void plan_done(struct plan *plan, const struct plan_operation *operation)
     case PLAN_DELETE_ROUTE:
         plan->routes[operation->index].held = operation->verb == PLAN_ADD_ROUTE;
         break;
+    case PLAN_ADD_RULE:
+    case PLAN_DELETE_RULE:
+        plan->rules[operation->index].held = operation->verb == PLAN_ADD_RULE;
+        break;
     case PLAN_RENEW_ADDRESS:
         break;
     }
@@ -296,6 +321,8 @@ bool plan_agrees(const struct plan *plan, const struct plan *other)
                       sizeof plan->addresses[i].lengths) == 0;
     for (size_t i = 0; i < plan->route_count && same; i++)
         same = plan->routes[i].held == other->routes[i].held;
+    for (size_t i = 0; i < plan->rule_count && same; i++)
+        same = plan->rules[i].held == other->rules[i].held;
     return same;
 }
 
@@ -315,5 +342,7 @@ struct plan_tally plan_count(const struct plan *plan, bool active)
     }
     for (size_t i = 0; i < plan->route_count; i++)
         tally.routes_missing += active && !plan->routes[i].held;
+    for (size_t i = 0; i < plan->rule_count; i++)
+        tally.routes_missing += active && !plan->rules[i].held;
     return tally;
 }

@@ -10,6 +10,10 @@ void words_operation(const struct config *config, const struct plan *plan,
     bool is_local = false;
     int channel;
 
+    if (operation->verb == PLAN_ADD_RULE || operation->verb == PLAN_DELETE_RULE) {
+        snprintf(text, size, "rule %s", config->rules[operation->index].name);
+        return;
+    }
     if (is_route) {
         text_copy(shown, sizeof shown, config->routes[operation->index].name);
         channel = plan->routes[operation->index].channel;

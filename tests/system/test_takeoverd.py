@@ -683,6 +683,46 @@ def test_missing_device(lan, make):
     assert lan.addresses("eth7") == {ACTIVE4, ACTIVE6}
 
 
+@pytest.mark.parametrize("family, net, via", [("-4", "192.0.2.0/24", "203.0.113.1"), ("-6", "2001:db8:7::/64", "2001:db8::1")])
+def test_rules_and_their_tables_follow_the_role(lan, make, family, net, via):
+    """Policy routing: a route in a table of its own, and the rule that leads to it. Both come back when removed, and
+    somebody else's stay."""
+    lan.ip(family, "rule", "add", "from", net, "table", "77", "priority", "500")
+
+    def there():
+        rules = [r for r in json.loads(lan.ip("-j", family, "rule", "show")) if r["table"] in ("100", 100)]
+        text = lan.ip("-j", family, "route", "show", "table", "100", check=False)  # "[" where the table was never made
+        routes = json.loads(text) if text.strip().endswith("]") else []
+        return [(r["priority"], r["src"], r["srclen"]) for r in rules], [r["gateway"] for r in routes if r["dst"] == "default"]
+
+    whole = [(1000, net.split("/")[0], int(net.split("/")[1]))], [via]
+    lan.ip("addr", "add", "2001:db8::99/64", "dev", "eth0", "nodad")
+    node = make(more=f'route "uplink" {{ to = default  via = "{via}"  channel = "outside"  table = 100 }}\n'
+                     f'rule "clients" {{ from = "{net}"  table = 100 }}\n').start()
+    node.next(where=lambda m: m["state"] == "released")
+    assert there() == ([], [])
+    node.arbiter.renew(3)
+    node.next(where=lambda m: m["state"] == "holding")
+    assert there() == whole
+    lan.ip(family, "rule", "del", "from", net, "table", "100")
+    eventually("the rule stays away", lambda: there() == whole)
+    lan.ip(family, "route", "del", "default", "table", "100")
+    eventually("the route stays away", lambda: there() == whole)
+    node.arbiter.stop_renewing()
+    node.arbiter.passive()
+    node.next(where=lambda m: m["state"] == "released" and m["epoch"] == 3)
+    assert there() == ([], [])
+    assert "lookup 77" in lan.ip(family, "rule", "show"), "somebody else's rule went, too"
+
+    node.arbiter.renew(5)
+    node.next(where=lambda m: m["state"] == "holding" and m["epoch"] == 5)
+    node.kill()
+    node.arbiter.stop_renewing()
+    time.sleep(0.3)  # the lease is over
+    node.start(subscribed=False)
+    eventually("a start leaves them", lambda: there() == ([], []))
+
+
 def test_ipv6_addresses_that_went_with_the_link_come_back(lan, make):
     """The kernel takes IPv6 addresses away when a device is set down (unless told otherwise), and keeps IPv4 ones."""
     run("ip", "-n", lan.OTHER, "addr", "add", "2001:db8::77/64", "dev", "far0", "nodad")

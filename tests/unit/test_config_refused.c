@@ -173,6 +173,23 @@ static const struct broken {
     /* routes */
     {"route \"default\"", "route \"198.51.100.0\"", 17, "no destination", "198.51.100.0/24"},
     {"route \"default\"", "route \"198.51.100.7/24\"", 17, "bits set", "network itself"},
+    {"route \"default\" { via", "route \"uplink\" { via", 17, "no destination", "with to ="},
+    {"route \"default\" { via", "route \"uplink\" { to = default table = 255 via", 17, "table", "254"},
+    {"route \"default\"", "rule \"r\" { from = \"10.0.0.0/8\" }\nroute \"default\"", 17, "has no table",
+     "table = N"},
+    {"route \"default\"", "rule \"r\" { table = 100 }\nroute \"default\"", 17, "about everything",
+     "add from"},
+    {"route \"default\"", "rule \"r\" { table = 100 from = \"10.0.0.1/8\" }\nroute \"default\"", 17,
+     "bits set", "network itself"},
+    {"route \"default\"", "rule \"r\" { table = 100 from = \"10.0.0.0/8\" to = \"::/0\" }\nroute \"default\"",
+     17, "two families", "both IPv4"},
+    {"route \"default\"",
+     "rule \"r\" { table = 100 from = \"10.0.0.0/8\" }\nrule \"s\" { table = 100 from = \"10.0.0.0/8\" "
+     "}\nroute "
+     "\"default\"",
+     18, "say the same", "keep one"},
+    {"route \"default\"", "rule \"r\" { table = 100 from = \"10.0.0.0/99\" }\nroute \"default\"", 17,
+     "no network", "198.51.100.0/24"},
     {"route \"default\"", "route \"2001:db8::/32\"", 17, "other family", "both IPv4 or both IPv6"},
     {"via = \"203.0.113.1\"", "via = \"192.0.2.9\"", 17, "in no network", "router on that LAN"},
     {"via = \"203.0.113.1\"", "via = \"203.0.113.11\"", 17, "passive address of node \"alpha\"",

@@ -49,7 +49,7 @@ static void set_up(struct fixture *f, bool exchange)
     name_address(f, OUTSIDE, "2001:db8::10/64", true, false);
     qsort(f->addresses, f->plan.address_count, sizeof *f->addresses, plan_compare);
     f->routes[0] = (struct plan_route){
-        .to = address_of("0.0.0.0/0"), .via = address_of("192.0.2.1"), .channel = OUTSIDE};
+        .to = address_of("0.0.0.0/0"), .via = address_of("192.0.2.1"), .channel = OUTSIDE, .table = 254};
 }
 
 static bool see_as(struct fixture *f, int link, const char *text, bool secondary)
@@ -256,13 +256,42 @@ static void test_routes(void **state)
     (void)state;
     set_up(&f, true);
     do_all(&f, true);
-    assert_false(plan_see_route(&f.plan, LINK_OUTSIDE, &to, &other, false));
-    assert_false(plan_see_route(&f.plan, LINK_INSIDE, &to, &via, false));
-    assert_false(plan_see_route(&f.plan, LINK_OUTSIDE, &half, &via, false));
-    assert_true(plan_see_route(&f.plan, LINK_OUTSIDE, &to, &via, false));
+    assert_false(plan_see_route(&f.plan, LINK_OUTSIDE, 254, &to, &other, false));
+    assert_false(plan_see_route(&f.plan, LINK_INSIDE, 254, &to, &via, false));
+    assert_false(plan_see_route(&f.plan, LINK_OUTSIDE, 254, &half, &via, false));
+    assert_true(plan_see_route(&f.plan, LINK_OUTSIDE, 254, &to, &via, false));
     assert_string_equal(plan_text(&f, true), "+route");
-    assert_true(plan_see_route(&f.plan, LINK_OUTSIDE, &to, &via, true));
+    assert_true(plan_see_route(&f.plan, LINK_OUTSIDE, 254, &to, &via, true));
     assert_string_equal(plan_text(&f, true), "");
+}
+
+/* They point to routes, so they come last, and are the same only if all of it is. */
+static void test_rules(void **state)
+{
+    struct plan_rule rules[] = {
+        {.from = address_of("10.0.0.0/24"), .to = {.family = AF_INET}, .table = 100, .priority = 1000}};
+    struct plan_rule other = rules[0];
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, true);
+    f.plan.rules = rules;
+    f.plan.rule_count = 1;
+    const size_t count = plan_make(&f.plan, true, operations, OPERATIONS_MAX);
+    assert_int_equal(operations[count - 1].verb, PLAN_ADD_RULE);
+    assert_int_equal(plan_count(&f.plan, true).routes_missing, 2);
+    do_all(&f, true);
+    assert_string_equal(plan_text(&f, true), "");
+    other.priority++;
+    assert_false(plan_see_rule(&f.plan, &other, false));
+    other = rules[0];
+    other.to.prefix = 8;
+    assert_false(plan_see_rule(&f.plan, &other, false));
+    assert_true(plan_see_rule(&f.plan, &rules[0], false));
+    assert_int_equal(plan_make(&f.plan, true, operations, OPERATIONS_MAX), 1);
+    do_all(&f, true);
+    do_all(&f, false);
+    assert_false(rules[0].held);
 }
 
 static void test_forget(void **state)
@@ -410,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_missing_device),
         cmocka_unit_test(test_repair),
         cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_rules),
         cmocka_unit_test(test_forget),
         cmocka_unit_test(test_tally),
         cmocka_unit_test(test_room_for_some_only),

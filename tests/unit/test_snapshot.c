@@ -138,7 +138,7 @@ static _Noreturn void write_rows(const char *path, int per_s, int to)
         next += NS_PER_S / per_s;
         const int64_t left = next - clock_now_ns();
         if (left > 0)
-            nanosleep(&(struct timespec){.tv_nsec = left}, NULL);
+            nanosleep(&(struct timespec){.tv_nsec = (long)left}, NULL);
     }
     sqlite3_close(db);
     _exit(write(to, &tally, sizeof tally) == sizeof tally ? 0 : 1);

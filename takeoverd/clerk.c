@@ -119,6 +119,8 @@ static int start_thread(struct clerk *c)
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
     const int r = -pthread_create(&c->thread, &attributes, run, c);
     pthread_attr_destroy(&attributes);
+    if (r == 0)
+        pthread_setname_np(c->thread, "clerk");
     return r;
 }
 

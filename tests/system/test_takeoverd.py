@@ -738,6 +738,45 @@ def test_ipv6_addresses_that_went_with_the_link_come_back(lan, make):
     node.arbiter.stop_renewing()
 
 
+def thread_of(process, name):
+    for task in pathlib.Path(f"/proc/{process}/task").iterdir():
+        if (task / "comm").read_text().strip() == name:
+            return task.name
+    raise AssertionError(f"there is no thread {name}")
+
+
+def test_R12_who_waits_for_the_kernels_lock_holds_up_no_lease(lan, make, tmp_path):
+    """The renewal of lifetimes and the audit come to the kernel while another program has its lock for a second, again and
+    again: here their system calls are held up. The lease is renewed meanwhile."""
+    node = make().start()
+    node.arbiter.renew(3, lease_ms=300, interval=0.02)
+    node.next(where=lambda m: m["state"] == "holding")
+    process = run("ip", "netns", "pids", lan.NODE).split()[0]
+    calls = tmp_path / "calls"
+    strace = subprocess.Popen(["strace", "-q", "-o", calls, "-e", "trace=sendto", "-e", "inject=sendto:delay_enter=1000000",
+                               "-p", thread_of(process, "clerk")], stderr=subprocess.DEVNULL)
+    confirmed = []
+
+    def is_held_up():
+        while node.sub.poll(20):
+            topic, text = node.sub.recv_multipart()
+            if topic == b"address":
+                confirmed.append(json.loads(text)["mono_ns"])
+        return calls.exists() and calls.read_text().count("DELAYED") >= 2
+
+    try:
+        node.forget()
+        eventually("no renewal and no audit was held up", is_held_up, 30)
+    finally:
+        strace.terminate()
+        strace.wait(10)
+    longest = max(b - a for a, b in zip(confirmed, confirmed[1:])) / MS
+    assert longest < 700, "no renewal was confirmed for %.0f ms" % longest
+    assert "lease ran out" not in node.logged()
+    assert node.logged().count("active:") == 1 and lan.addresses("eth0") == {ACTIVE4, ACTIVE6}
+    node.arbiter.stop_renewing()
+
+
 def test_claim_that_fails_is_tried_again(lan, make):
     """A route cannot be added while its device is down."""
     lan.ip("link", "set", "eth0", "down")

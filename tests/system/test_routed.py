@@ -73,7 +73,7 @@ def shown(lab, node, name):
     return next(row for row in lab.status(node)["paths"] if row["name"] == name)
 
 
-def test_heartbeats_go_by_udp_through_a_router(routed):
+def test_L7_heartbeats_go_by_udp_through_a_router(routed):
     """L7: they are heard, shown, and enough to tell a dead node from a dead LAN."""
     active = routed.start_pair()
     routed.wait_for(lambda: is_up(routed, "outside"), 10, "the path through the router is up")

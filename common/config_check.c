@@ -118,19 +118,28 @@ static void check_routers(struct reader *reader, cfg_t *section, const struct co
     }
 }
 
-/* The first passive addresses of both nodes that are of one family, and can be reached from afar. */
+static const struct net_address *first_of(const struct config_addresses *addresses, int family)
+{
+    for (size_t i = 0; i < addresses->count; i++)
+        if (addresses->items[i].family == family && !link_local(&addresses->items[i]))
+            return &addresses->items[i];
+    return NULL;
+}
+
+/* The first passive address of each node, of IPv4 if both have one: both nodes must choose the same two. */
 static bool find_udp_ends(struct config_channel *channel)
 {
-    for (size_t i = 0; i < channel->passive.count; i++)
-        for (size_t k = 0; k < channel->peer_passive.count; k++) {
-            const struct net_address *own = &channel->passive.items[i],
-                                     *peer = &channel->peer_passive.items[k];
-            if (own->family != peer->family || link_local(own) || link_local(peer))
-                continue;
-            channel->udp_own = *own;
-            channel->udp_peer = *peer;
-            return true;
-        }
+    static const int families[] = {AF_INET, AF_INET6};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(families); i++) {
+        const struct net_address *own = first_of(&channel->passive, families[i]),
+                                 *peer = first_of(&channel->peer_passive, families[i]);
+        if (!own || !peer)
+            continue;
+        channel->udp_own = *own;
+        channel->udp_peer = *peer;
+        return true;
+    }
     return false;
 }
 

@@ -867,10 +867,10 @@ def test_local_routes_of_another_configuration_go(lan, make):
     assert ACTIVE4 in lan.addresses() and local_routes(lan) == set()
 
 
-@pytest.mark.parametrize("count", [1, 100, 1000])
-def test_many_addresses(lan, make, count):
+@pytest.mark.parametrize("family, count", [(4, 1), (4, 100), (4, 1000), (6, 1000)])
+def test_many_addresses(lan, make, family, count):
     """From the role message to the last address, and back: the times are printed."""
-    many = [f"10.77.{i // 250}.{i % 250 + 1}/16" for i in range(count)]
+    many = [f"10.77.{i // 250}.{i % 250 + 1}/16" if family == 4 else f"2001:db8:77::{i + 1:x}/64" for i in range(count)]
     node = make(active=[ACTIVE4, *many[1:]], route=False, inside=False).start()
     ups, downs = [], []
     for epoch in range(1, 6):
@@ -884,7 +884,7 @@ def test_many_addresses(lan, make, count):
         released = node.next(where=lambda m: m["state"] == "released" and m["epoch"] == epoch)
         downs.append((released["mono_ns"] - sent) / MS)
         assert lan.addresses() == {PASSIVE4}
-    print(f"{count} addresses: up and announced {statistics.median(ups):.1f} ms ({max(ups):.1f} worst of 5), "
+    print(f"{count} addresses (IPv{family}): up and announced {statistics.median(ups):.1f} ms ({max(ups):.1f} worst of 5), "
           f"gone {statistics.median(downs):.1f} ms ({max(downs):.1f})")
     assert statistics.median(ups) < 500
 

@@ -5,6 +5,8 @@
 
 /* What must hold between nodes, channels, addresses and routes. */
 
+enum { MANY_ADDRESSES = 4000 }; /* from here on they may take a second on a slow machine */
+
 void config_note_use(struct reader *reader, const struct net_address *address, int line, int channel,
                      const char *what)
 {
@@ -179,6 +181,12 @@ static void check_channel(struct reader *reader, cfg_t *section, struct config_c
             "check-only-idle on channel \"%s\" means its routers, and it has none; name one, or leave "
             "the key out",
             channel->name);
+    if (channel->active.count > MANY_ADDRESSES && !channel->local_routes)
+        config_warn(
+            reader, config_value_at(section, "active-address", 0).line,
+            "%zu active addresses on channel \"%s\" take the kernel long, and a claim is given up after "
+            "claim-time; set hold-as = local-routes, or lengthen claim-time",
+            channel->active.count, channel->name);
     if (channel->local_routes && !reader->config->lease_gate)
         config_refuse(
             reader, config_value_of(section, "hold-as").line,

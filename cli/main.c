@@ -9,6 +9,7 @@
 #include "cli/handover.h"
 #include "cli/keygen.h"
 #include "cli/orders.h"
+#include "cli/reload.h"
 #include "cli/run.h"
 #include "cli/setup.h"
 #include "cli/status.h"
@@ -67,6 +68,8 @@ static const struct {
     {"resume", "", "end the hold", resume_command},
     {"clear", "", "a fault of this node is mended", clear_command},
     {"claim", "--force", "become active in spite of unfinished data", claim_command},
+    {"reload", "[--check]", "apply a changed configuration, without touching what did not change",
+     reload_command},
     {"sync", "[status|now|verify|log|rollback]", "the data that travels from the active to the passive node",
      sync_command},
     {"check-config", "[FILE]", "what is wrong in a configuration, and the times that follow from it",

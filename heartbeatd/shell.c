@@ -36,7 +36,7 @@ static void own_up_to_a_stall(struct shell *shell)
     detector_tick(&shell->detector, clock_now_ns(), &shell->outbox);
 }
 
-static void finish(struct shell *shell)
+void shell_finish(struct shell *shell)
 {
     own_up_to_a_stall(shell);
     shell_apply(shell);
@@ -57,7 +57,7 @@ static void on_path(void *userdata, int fd, unsigned events)
     (void)fd;
     (void)events;
     shell_read_path(ear, BUDGET);
-    finish(ear->shell);
+    shell_finish(ear->shell);
 }
 
 static void on_neighbours(void *userdata, int fd, unsigned events)
@@ -67,7 +67,7 @@ static void on_neighbours(void *userdata, int fd, unsigned events)
     (void)fd;
     (void)events;
     shell_read_neighbours(ear, BUDGET);
-    finish(ear->shell);
+    shell_finish(ear->shell);
 }
 
 static void close_ear(struct ear *ear)
@@ -155,7 +155,7 @@ static int open_discovery(struct shell *shell, size_t i, unsigned index)
     return r;
 }
 
-static int open_channel(struct shell *shell, size_t i, unsigned index)
+int shell_open_channel(struct shell *shell, size_t i, unsigned index)
 {
     int fd;
 
@@ -174,7 +174,7 @@ static int open_channel(struct shell *shell, size_t i, unsigned index)
     return r < 0 || !uses_ipv6(&shell->daemon->config->channels[i]) ? r : open_discovery(shell, i, index);
 }
 
-static void close_channel(struct shell *shell, size_t i)
+void shell_close_channel(struct shell *shell, size_t i)
 {
     close_ear(&shell->paths[PATH_CHANNEL + i]);
     close_ear(&shell->arps[i]);
@@ -190,14 +190,14 @@ static void take_link(struct shell *shell, size_t i, const struct links_event *e
     const bool present = event->present && strcmp(device, event->device) == 0;
 
     if (present && shell->device_index[i] != event->index) {
-        close_channel(shell, i);
-        const int r = open_channel(shell, i, event->index);
+        shell_close_channel(shell, i);
+        const int r = shell_open_channel(shell, i, event->index);
         if (r < 0)
             log_error("cannot open packet sockets on %s: %s; heartbeatd needs CAP_NET_RAW", device,
                       strerror(-r));
         shell->device_index[i] = event->index;
     } else if (!present && shell->device_index[i] == event->index) {
-        close_channel(shell, i); /* removed, or it has another name now */
+        shell_close_channel(shell, i); /* removed, or it has another name now */
     } else if (!present) {
         return; /* some other device */
     }
@@ -243,7 +243,7 @@ static void on_links(void *userdata, int fd, unsigned events)
     (void)fd;
     (void)events;
     links_read(shell->links);
-    finish(shell);
+    shell_finish(shell);
 }
 
 /* --------------------------------------------------------------------- time */
@@ -257,7 +257,7 @@ static void on_time(void *userdata, int64_t now_ns)
     open_line(shell, now_ns);
     drain(shell, late ? BUDGET_AFTER_STALL : BUDGET);
     detector_tick(&shell->detector, clock_now_ns(), &shell->outbox);
-    finish(shell);
+    shell_finish(shell);
 }
 
 /* ---------------------------------------------------------------------- bus */
@@ -268,7 +268,7 @@ static void on_role(void *userdata, const struct bus_message *message)
 
     detector_role(&shell->detector, message->body, message->envelope->mono_ns, clock_now_ns(),
                   &shell->outbox);
-    finish(shell);
+    shell_finish(shell);
 }
 
 static void on_address(void *userdata, const struct bus_message *message)
@@ -278,7 +278,7 @@ static void on_address(void *userdata, const struct bus_message *message)
     if (message->name)
         return; /* of one channel */
     detector_address(&shell->detector, message->body, &shell->outbox);
-    finish(shell);
+    shell_finish(shell);
 }
 
 /* ----------------------------------------------------------------- lifetime */
@@ -312,22 +312,32 @@ static int open_keys(struct shell *shell)
     return r;
 }
 
-/* Channels go by four bytes of their name's hash on the wire. */
+/* Channels go by four bytes of their name's hash on the wire. The first one that cannot be told from another;
+ * NULL: all can. */
+const char *shell_alike_channels(const struct config *config, const char **other)
+{
+    for (size_t i = 0; i < config->channel_count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (heartbeat_hash(config->channels[i].name) == heartbeat_hash(config->channels[k].name)) {
+                *other = config->channels[k].name;
+                return config->channels[i].name;
+            }
+    return NULL;
+}
+
 static int check_names(const struct config *config)
 {
-    for (size_t i = 0; i < config->channel_count; i++) {
+    const char *other, *name = shell_alike_channels(config, &other);
+
+    for (size_t i = 0; i < config->channel_count; i++)
         if (config->channels[i].heartbeat_udp)
             log_warning(
                 "channel %s: heartbeat = udp is not to be had yet; its heartbeats are Ethernet frames",
                 config->channels[i].name);
-        for (size_t k = 0; k < i; k++)
-            if (heartbeat_hash(config->channels[i].name) == heartbeat_hash(config->channels[k].name)) {
-                log_error("the channels %s and %s cannot be told apart in heartbeats: rename one of them",
-                          config->channels[i].name, config->channels[k].name);
-                return -EINVAL;
-            }
-    }
-    return 0;
+    if (!name)
+        return 0;
+    log_error("the channels %s and %s cannot be told apart in heartbeats: rename one of them", name, other);
+    return -EINVAL;
 }
 
 static int open_bus(struct shell *shell)
@@ -382,8 +392,9 @@ int shell_open(struct shell *shell, struct daemon *daemon)
         r = loop_add_timer(daemon->loop, on_time, shell, &shell->timer);
     if (r == 0)
         r = open_links(shell);
+    daemon->reload = (struct daemon_reload){shell_check, shell_reload, shell};
     if (r == 0)
-        finish(shell);
+        shell_finish(shell);
     return r;
 }
 

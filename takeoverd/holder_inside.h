@@ -26,6 +26,8 @@ struct holder {
     struct plan plan;
     struct plan_operation *operations;
     size_t operations_max;
+    struct loop_source *adapters_source, *gate_source;
+    bool hears_hooks;
     struct loop_source *lease_timer, *retry_timer, *audit_timer, *claim_timer;
 
     bool active;      /* the active addresses are wanted */
@@ -65,3 +67,15 @@ void holder_on_hook(void *userdata, const struct bus_message *message);
 void holder_on_stop(void *userdata);
 void holder_become(struct holder *h, bool active, const char *why);
 void holder_begin_term(struct holder *h);
+void holder_settle(struct holder *h, const char *why);
+
+/* holder_open.c: plan, adapters and what hangs on them, by the configuration as it is now. */
+int holder_open_parts(struct holder *h);
+int holder_open_gate(struct holder *h, int64_t lease_ns);
+int holder_listen(struct holder *h);
+int holder_hear_hooks(struct holder *h); /* where the configuration has any that addresses wait for */
+void holder_free_parts(struct holder *h, bool remove_gate);
+
+/* holder_reload.c */
+bool holder_check(void *userdata, const struct config *next, char *text, size_t size);
+int holder_reload(void *userdata, const struct config *before, char *text, size_t size);

@@ -42,14 +42,12 @@ static int open_timers(struct holder *h)
     return r;
 }
 
-static int open_all(struct holder *h)
+int holder_open_parts(struct holder *h)
 {
     const struct asker_handlers handlers = {holder_on_asker_news, holder_on_conflict, h};
     struct daemon *d = h->daemon;
     int r = open_plan(h);
 
-    if (r == 0)
-        r = open_timers(h);
     if (r == 0)
         r = lifetime_open(d->loop, d->config, &h->plan, h->adapters, &h->lifetime);
     if (r == 0)
@@ -61,17 +59,26 @@ static int open_all(struct holder *h)
     if (r < 0)
         log_error("cannot open the network interfaces of the kernel (rtnetlink, packet socket): %s",
                   strerror(-r));
-    return r == 0 ? lease_file_open(&h->file, d->run_dir) : r;
+    return r;
+}
+
+static int open_all(struct holder *h)
+{
+    int r = open_timers(h);
+
+    if (r == 0)
+        r = holder_open_parts(h);
+    return r == 0 ? lease_file_open(&h->file, h->daemon->run_dir) : r;
 }
 
 /* Makes the gate before anything else is done: what the run before left is leased from then on. */
-static int open_gate(struct holder *h, int64_t lease_ns)
+int holder_open_gate(struct holder *h, int64_t lease_ns)
 {
     if (!h->daemon->config->lease_gate)
         return 0;
     int r = gate_open(h->daemon->config, &h->plan, h->adapters, lease_ns, &h->gate);
     if (r == 0)
-        r = loop_add_fd(h->daemon->loop, gate_fd(h->gate), EPOLLIN, holder_on_gate, h, NULL);
+        r = loop_add_fd(h->daemon->loop, gate_fd(h->gate), EPOLLIN, holder_on_gate, h, &h->gate_source);
     if (r < 0)
         log_error("cannot make the gate of the active addresses: %s", strerror(-r));
     return r;
@@ -81,7 +88,7 @@ static int begin(struct holder *h)
 {
     const int64_t lease_ns = lease_file_recall(&h->file, &h->state.epoch);
     holder_begin_term(h);
-    int r = open_gate(h, lease_ns);
+    int r = holder_open_gate(h, lease_ns);
 
     if (r < 0)
         return r;
@@ -97,6 +104,24 @@ static int begin(struct holder *h)
              " ms: keeping the addresses until then",
              (lease_ns - clock_now_ns()) / NS_PER_MS);
     return 0;
+}
+
+int holder_hear_hooks(struct holder *h)
+{
+    if (h->prepare.limit_ns == 0 || h->hears_hooks)
+        return 0;
+    const int r = bus_subscribe(h->daemon->bus, &hook_type, "superviserd", holder_on_hook, h);
+    h->hears_hooks = r == 0;
+    return r;
+}
+
+int holder_listen(struct holder *h)
+{
+    struct daemon *daemon = h->daemon;
+    int r = loop_add_fd(daemon->loop, adapters_fd(h->adapters), EPOLLIN, holder_on_events, h,
+                        &h->adapters_source);
+
+    return r < 0 ? r : holder_hear_hooks(h);
 }
 
 int holder_open(struct daemon *daemon, struct holder **holder)
@@ -118,28 +143,32 @@ int holder_open(struct daemon *daemon, struct holder **holder)
         return r;
     daemon->on_stop = holder_on_stop;
     daemon->stop_userdata = h;
-    r = loop_add_fd(daemon->loop, adapters_fd(h->adapters), EPOLLIN, holder_on_events, h, NULL);
+    daemon->reload = (struct daemon_reload){holder_check, holder_reload, h};
+    r = holder_listen(h);
     if (r == 0)
         r = bus_subscribe(daemon->bus, &role_type, "arbiterd", holder_on_role, h);
-    if (r == 0 && h->prepare.limit_ns > 0)
-        r = bus_subscribe(daemon->bus, &hook_type, "superviserd", holder_on_hook, h);
     if (r < 0)
         log_error("cannot listen to the bus and the kernel: %s", strerror(-r));
     return r;
 }
 
-void holder_free(struct holder *h)
+void holder_free_parts(struct holder *h, bool remove_gate)
 {
-    if (!h)
-        return;
     report_free(h->report);
-    gate_free(h->gate, h->state.state == HOLD_STATE_RELEASED);
+    gate_free(h->gate, remove_gate);
     lifetime_free(h->lifetime);
     asker_free(h->asker);
     announcer_free(h->announcer);
     adapters_free(h->adapters);
     wanted_free(&h->plan);
     free(h->operations);
+}
+
+void holder_free(struct holder *h)
+{
+    if (!h)
+        return;
+    holder_free_parts(h, h->state.state == HOLD_STATE_RELEASED);
     if (h->file.fd >= 0)
         close(h->file.fd);
     free(h);

@@ -1,0 +1,204 @@
+"""`duet reload` on a serving pair (DESIGN §5): what differs in the changed file is applied, what does not is not touched,
+and a file that cannot be applied changes nothing."""
+
+import os
+import time
+
+import pytest
+from lab import network
+from lab.network import ACTIVE, CHANNELS, NODES, PASSIVE, ROUTER
+from lab.pair import other
+
+MORE = "203.0.113.77"
+
+# What no reload may bring about on a pair that was ready: topics whose facts must not change.
+FACTS = {"role": ("role", "phase", "epoch", "since_ns", "fit"), "address": ("state", "term", "epoch", "changed_ns")}
+
+
+def reload_on(lab, *nodes):
+    for node in nodes:
+        done = lab.duet(node, "reload")
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield done.stdout
+
+
+def reload_pair(lab, active):
+    """On both nodes, the active one first; then nothing keeps the pair from being ready."""
+    said = list(reload_on(lab, active, other(active)))
+    hashes = lambda: {lab.bus.last(node, "peer")["config_hash"] for node in NODES}
+    lab.wait_for(lambda: len(hashes()) == 1 and all(lab.role(node)["ready"] for node in NODES), 15, "ready by the changed file")
+    return said
+
+
+def facts(lab):
+    return {(node, topic, fact): lab.bus.last(node, topic)[fact] for node in NODES for topic in FACTS for fact in FACTS[topic]}
+
+
+def pids(lab):
+    """The daemons that decide and serve: no reload may restart them."""
+    return {(node, daemon): lab.daemon_pid(node, daemon)
+            for node in NODES for daemon in ("heartbeatd", "arbiterd", "takeoverd", "superviserd")}
+
+
+@pytest.fixture
+def pair(lab):
+    """A serving pair, and probes on what it serves; at the end nothing of that must have suffered."""
+    lab.active = lab.start_pair()
+    lab.wait_ready(lab.active)
+    before = facts(lab), pids(lab), lab.daemon_pid(lab.active, "heartbeatd")
+    probes = [lab.probe(where) for where in ("inside", "outside", "through")]
+    time.sleep(0.3)
+    for probe in probes:
+        probe.snapshot()
+    yield lab
+    seen = [probe.stop() for probe in probes]
+    assert [result["lost"] for result in seen] == [0, 0, 0]
+    assert (facts(lab), pids(lab)) == before[:2]
+    assert lab.reboots == []
+
+
+def answers(lab, address, channel="outside"):
+    return [lab.node_of(mac) for mac in lab.ask_once(channel, address)]
+
+
+def test_L3_an_address_comes_and_goes_and_nothing_else_flaps(pair):
+    lab = pair
+    for turn in range(3):
+        lab.write_config(active={"outside": [ACTIVE["outside"] + "/24", MORE + "/24"]})
+        said = reload_pair(lab, lab.active)
+        assert "active addresses: 3 (before: 2), all up" in said[0]
+        lab.wait_for(lambda: answers(lab, MORE) == [lab.active], 10, "the new address answers from the active node alone")
+        assert MORE not in lab.kernel_addresses(other(lab.active), "outside")
+        lab.write_config()
+        said = reload_pair(lab, lab.active)
+        assert "removed: 1 addresses" in said[0]
+        assert MORE not in lab.kernel_addresses(lab.active, "outside")
+        lab.wait_for(lambda: answers(lab, MORE) == [], 10, "nobody answers for it any more")
+    assert lab.kernel_addresses(lab.active, "outside") == [ACTIVE["outside"]]
+
+
+def test_R13_a_new_address_goes_with_the_role(lab):
+    """What was added by a reload, is gated, held and given away as the others are."""
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    lab.write_config(active={"outside": [ACTIVE["outside"] + "/24", MORE + "/24"]})
+    reload_pair(lab, active)
+    done = lab.duet(active, "switch")
+    assert done.returncode == 0, done.stderr
+    lab.wait_ready(other(active))
+    lab.wait_for(lambda: answers(lab, MORE) == [other(active)], 10, "the added address answers from the new owner")
+    assert MORE not in lab.kernel_addresses(active, "outside")
+    os.kill(lab.daemon_pid(other(active), "takeoverd"), 19)  # SIGSTOP: the gate shuts for the added one, too
+    lab.wait_for(lambda: answers(lab, MORE) == [active], 15, "taken over from a node that hangs")
+    os.kill(lab.daemon_pid(other(active), "takeoverd"), 18)
+
+
+def wire_dmz(lab):
+    """A third LAN between the two nodes, and its passive addresses."""
+    a, b = (lab.network.ns(node) for node in NODES)
+    network.run("ip", "link", "add", "dmz", "netns", a, "type", "veth", "peer", "name", "dmz", "netns", b)
+    for node, ns, last in zip(NODES, (a, b), (11, 12)):
+        network.run("ip", "-n", ns, "addr", "add", "198.18.7.%d/24" % last, "dev", "dmz")
+        network.run("ip", "-n", ns, "link", "set", "dmz", "up")
+
+
+DMZ = """channel "dmz" {
+    device = "dmz"
+    active-address = {"198.18.7.10/24"}
+    node "alpha" { passive-address = {"198.18.7.11/24"} }
+    node "beta" { passive-address = {"198.18.7.12/24"} }
+}
+"""
+
+
+def test_L3_a_channel_comes_and_goes(pair):
+    lab = pair
+    wire_dmz(lab)
+    lab.write_config(extra=DMZ)
+    reload_pair(lab, lab.active)
+    lab.wait_for(lambda: all((lab.bus.last(node, "path/dmz") or {}).get("state") == "up" for node in NODES), 10,
+                 "heartbeats pass on the new channel")
+    lab.wait_for(lambda: all((lab.bus.last(node, "link/dmz") or {}).get("usable") for node in NODES), 10, "the channel is usable")
+    assert lab.kernel_addresses(lab.active, "dmz") == ["198.18.7.10"]
+    assert lab.kernel_addresses(other(lab.active), "dmz") == ["198.18.7.%d" % (12 if lab.active == "alpha" else 11)]
+    lab.write_config()
+    reload_pair(lab, lab.active)
+    assert "198.18.7.10" not in lab.kernel_addresses(lab.active, "dmz")
+    lab.wait_for(lambda: all(lab.bus.last(node, topic) is None for node in NODES for topic in ("path/dmz", "link/dmz", "address/dmz")),
+                 10, "nobody tells of the channel any more")
+
+
+def test_L9_a_router_comes_and_goes(pair):
+    """One that does not answer makes no fault while another one does."""
+    lab = pair
+    path = lab.config
+    text = open(path).read()
+    with open(path, "w") as out:
+        out.write(text.replace('router = {"%s"}' % ROUTER, 'router = {"%s", "203.0.113.99"}' % ROUTER))
+    reload_pair(lab, lab.active)
+    lab.wait_for(lambda: (lab.bus.last(lab.active, "router/203.0.113.99") or {}).get("missed", 0) > 20, 10, "the new router is asked")
+    assert lab.bus.last(lab.active, "link/outside")["usable"]
+    with open(path, "w") as out:
+        out.write(text.replace('    router = {"%s"}\n' % ROUTER, ""))
+    reload_pair(lab, lab.active)
+    lab.wait_for(lambda: lab.bus.last(lab.active, "router/" + ROUTER) is None, 10, "no router is asked")
+    assert lab.usable(lab.active)
+    lab.write_config()
+    reload_pair(lab, lab.active)
+    lab.wait_for(lambda: all(lab.usable(node) and lab.bus.last(node, "router/" + ROUTER)["answering"] for node in NODES), 10,
+                 "the router is asked again, and answers")
+
+
+def test_times_change_in_safe_steps_only(pair):
+    lab = pair
+    lab.write_config(profile="fast")
+    for node in NODES:
+        done = lab.duet(node, "reload")
+        assert done.returncode == 1 and "in two steps" in done.stderr and "nothing was changed" in done.stderr
+    lab.write_config(profile="fast", timers={"takeover-after": "300ms"})
+    reload_pair(lab, lab.active)
+    lab.write_config(profile="fast")
+    reload_pair(lab, lab.active)
+    first = lab.bus.last(other(lab.active), "path/inside")["received"]
+    lab.wait_for(lambda: lab.bus.last(other(lab.active), "path/inside")["received"] - first > 150, 10,
+                 "a heartbeat each 10 ms")
+    lab.write_config(timers={"takeover-after": "300ms"}, profile="fast")
+    reload_pair(lab, lab.active)
+    lab.write_config()
+    reload_pair(lab, lab.active)
+
+
+@pytest.mark.parametrize("spoil, says", [
+    (lambda text: text.replace('channel = "outside" }', 'channel = "outside" }\nnonsense = 3'), "nonsense"),
+    (lambda text: text.replace(PASSIVE["beta"]["inside"], PASSIVE["alpha"]["inside"]), "each address belongs to one of them"),
+    (lambda text: text.replace('cluster "lab"', 'cluster "other"'), "the name of the cluster cannot be changed"),
+    (lambda text: text.replace('reserved-address = "10.91.9.2"', 'reserved-address = "10.91.9.7"'), "a node"),
+    (lambda text: text.replace("reboot-force = off", "reboot-force = off\n lease-gate = off\n address-lease = 2s"), "lease-gate"),
+], ids=["unknown-key", "clash", "cluster", "reserved", "gate"])
+def test_what_cannot_be_applied_changes_nothing(pair, spoil, says):
+    lab = pair
+    text = open(lab.config).read()
+    before = {node: lab.bus.last(node, "peer")["config_hash"] for node in NODES}
+    with open(lab.config, "w") as out:
+        out.write(spoil(text))
+    for node in NODES:
+        done = lab.duet(node, "reload")
+        assert done.returncode == 1 and says in done.stderr and "nothing was changed" in done.stderr
+    assert done.stdout == ""
+    time.sleep(0.3)
+    assert {node: lab.bus.last(node, "peer")["config_hash"] for node in NODES} == before
+    with open(lab.config, "w") as out:
+        out.write(text)
+
+
+def test_nothing_is_changed_while_a_daemon_does_not_answer(pair):
+    lab = pair
+    lab.write_config(active={"outside": [ACTIVE["outside"] + "/24", MORE + "/24"]})
+    pid = lab.daemon_pid(lab.active, "superviserd")
+    os.kill(pid, 19)
+    done = lab.duet(lab.active, "reload")
+    os.kill(pid, 18)
+    assert done.returncode == 3 and "superviserd does not answer" in done.stderr
+    assert MORE not in lab.kernel_addresses(lab.active, "outside")
+    lab.wait_for(lambda: lab.duet(lab.active, "reload", "--check").returncode == 0, 10, "it answers again")
+    assert MORE not in lab.kernel_addresses(lab.active, "outside")

@@ -259,17 +259,6 @@ void loop_remove(struct loop_source *source)
     free(source);
 }
 
-void loop_forget(struct loop *loop, const void *userdata)
-{
-    struct loop_source *next;
-
-    for (struct loop_source *source = loop->sources; source; source = next) {
-        next = source->next;
-        if (source->userdata == userdata)
-            loop_remove(source);
-    }
-}
-
 struct sd_event *loop_event(struct loop *loop)
 {
     return loop->event;

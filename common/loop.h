@@ -52,9 +52,6 @@ int loop_add_zmq(struct loop *loop, void *socket, loop_zmq_handler *handler, voi
 
 void loop_remove(struct loop_source *source); /* NULL is ignored */
 
-/* Removes every source with this userdata: before what it points to is freed while the loop turns. */
-void loop_forget(struct loop *loop, const void *userdata);
-
 /* The sd_event beneath, for sd-bus to be attached to; nothing else. */
 struct sd_event *loop_event(struct loop *loop);
 

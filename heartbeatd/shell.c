@@ -155,7 +155,7 @@ static int open_discovery(struct shell *shell, size_t i, unsigned index)
     return r;
 }
 
-int shell_open_channel(struct shell *shell, size_t i, unsigned index)
+static int open_channel(struct shell *shell, size_t i, unsigned index)
 {
     int fd;
 
@@ -174,12 +174,35 @@ int shell_open_channel(struct shell *shell, size_t i, unsigned index)
     return r < 0 || !uses_ipv6(&shell->daemon->config->channels[i]) ? r : open_discovery(shell, i, index);
 }
 
-void shell_close_channel(struct shell *shell, size_t i)
+static void close_channel(struct shell *shell, size_t i)
 {
     close_ear(&shell->paths[PATH_CHANNEL + i]);
     close_ear(&shell->arps[i]);
     close_ear(&shell->discoveries[i]);
     shell->device_index[i] = 0;
+}
+
+static void keep(struct ear *ear, int fd, loop_fd_handler *handler, const char *device)
+{
+    const int r = fd < 0 ? 0 : open_ear(ear, fd, handler);
+
+    if (r < 0)
+        log_error("cannot go on listening on %s: %s", device, strerror(-r));
+}
+
+void shell_keep_channel(struct shell *shell, size_t i, unsigned index, int path, int arp, int discovery)
+{
+    const struct config_channel *channel = &shell->daemon->config->channels[i];
+    int r = arp < 0 ? 0 : filter_arp(channel, arp);
+
+    keep(&shell->paths[PATH_CHANNEL + i], path, on_path, channel->device);
+    keep(&shell->arps[i], arp, on_neighbours, channel->device);
+    keep(&shell->discoveries[i], discovery, on_neighbours, channel->device);
+    shell->device_index[i] = index;
+    if (r == 0 && index != 0 && discovery < 0 && uses_ipv6(channel))
+        r = open_discovery(shell, i, index);
+    if (r < 0)
+        log_warning("cannot listen to what was added on %s: %s", channel->device, strerror(-r));
 }
 
 /* ------------------------------------------------------------------ devices */
@@ -190,14 +213,14 @@ static void take_link(struct shell *shell, size_t i, const struct links_event *e
     const bool present = event->present && strcmp(device, event->device) == 0;
 
     if (present && shell->device_index[i] != event->index) {
-        shell_close_channel(shell, i);
-        const int r = shell_open_channel(shell, i, event->index);
+        close_channel(shell, i);
+        const int r = open_channel(shell, i, event->index);
         if (r < 0)
             log_error("cannot open packet sockets on %s: %s; heartbeatd needs CAP_NET_RAW", device,
                       strerror(-r));
         shell->device_index[i] = event->index;
     } else if (!present && shell->device_index[i] == event->index) {
-        shell_close_channel(shell, i); /* removed, or it has another name now */
+        close_channel(shell, i); /* removed, or it has another name now */
     } else if (!present) {
         return; /* some other device */
     }

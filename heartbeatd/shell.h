@@ -52,8 +52,9 @@ int shell_reload(void *userdata, const struct config *before, char *text, size_t
 
 /* What shell.c and its parts share. */
 const char *shell_alike_channels(const struct config *config, const char **other);
-int shell_open_channel(struct shell *shell, size_t channel, unsigned device_index);
-void shell_close_channel(struct shell *shell, size_t channel);
+/* Goes on with the sockets (-1: there is none) that a channel had before the configuration was changed. */
+void shell_keep_channel(struct shell *shell, size_t channel, unsigned device_index, int path, int arp,
+                        int discovery);
 void shell_finish(struct shell *shell); /* after anything happened */
 void shell_apply(struct shell *shell);             /* empties the outbox (publish.c) */
 void shell_send(struct shell *shell);              /* heartbeats and requests of the outbox (wire.c) */

@@ -1,8 +1,12 @@
 /* A changed configuration on a working node: what is in both goes on, with its sockets; what is new is opened
  * as at the start; what is gone is closed, and its topics are told no more. */
+#include <errno.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/config_compare.h"
@@ -61,55 +65,105 @@ static void retire(struct shell *shell, const struct config *before)
 
 /* ----------------------------------------------------------------- sockets */
 
-/* The sockets of channel `i` hear what they are to hear by the new configuration, too. */
-static bool keeps_sockets(const struct config *before, const struct config *now, size_t i)
+/* What listened under the configuration before, by its place there. */
+struct ears {
+    struct ear paths[CONFIG_CHANNELS_MAX], arps[CONFIG_CHANNELS_MAX], discoveries[CONFIG_CHANNELS_MAX];
+    unsigned device_index[CONFIG_CHANNELS_MAX];
+};
+
+/* The kernel takes ten milliseconds and more to close a packet socket, and a heartbeat would be late by them:
+ * that is done beside. */
+struct closing {
+    size_t count;
+    int fds[3 * CONFIG_CHANNELS_MAX];
+};
+
+static void *close_all(void *userdata)
 {
-    if (i >= before->channel_count || i >= now->channel_count)
-        return false;
-    const struct config_channel *a = &before->channels[i], *b = &now->channels[i];
-    return strcmp(a->name, b->name) == 0 && strcmp(a->device, b->device) == 0 &&
-           config_addresses_equal(&a->active, &b->active) && config_addresses_equal(&a->routers, &b->routers);
+    struct closing *closing = userdata;
+
+    for (size_t i = 0; i < closing->count; i++)
+        close(closing->fds[i]);
+    free(closing);
+    return NULL;
 }
 
-/* The device's number, if it was known under the configuration before; else it is asked for. */
-static void open_anew(struct shell *shell, size_t i, unsigned known)
+static void close_beside(struct closing *closing)
 {
-    const char *device = shell->daemon->config->channels[i].device;
+    pthread_t thread;
 
-    if (known == 0) {
-        const unsigned index = if_nametoindex(device);
-        if (index != 0)
-            links_ask(shell->links, index);
-        return;
+    if (closing->count == 0 || pthread_create(&thread, NULL, close_all, closing) != 0)
+        close_all(closing);
+    else
+        pthread_detach(thread);
+}
+
+static void take_out(struct ear *ear, struct ear *to)
+{
+    loop_remove(ear->source);
+    *to = *ear;
+    ear->fd = -1;
+    ear->source = NULL;
+}
+
+static void take_all_out(struct shell *shell, struct ears *ears)
+{
+    for (size_t i = 0; i < CONFIG_CHANNELS_MAX; i++) {
+        take_out(&shell->paths[PATH_CHANNEL + i], &ears->paths[i]);
+        take_out(&shell->arps[i], &ears->arps[i]);
+        take_out(&shell->discoveries[i], &ears->discoveries[i]);
+        ears->device_index[i] = shell->device_index[i];
+        shell->device_index[i] = 0;
     }
-    const int r = shell_open_channel(shell, i, known);
-    if (r < 0)
-        log_error("cannot open packet sockets on %s: %s", device, strerror(-r));
-    shell->device_index[i] = known;
 }
 
-static unsigned index_before(const struct config *before, const unsigned indices[static CONFIG_CHANNELS_MAX],
-                             const struct config_channel *channel)
+static void drop(struct ear *ear, struct closing *closing)
+{
+    if (ear->fd >= 0)
+        closing->fds[closing->count++] = ear->fd;
+}
+
+static int place_before(const struct config *before, const struct config_channel *channel)
 {
     for (size_t i = 0; i < before->channel_count; i++)
         if (strcmp(before->channels[i].name, channel->name) == 0 &&
             strcmp(before->channels[i].device, channel->device) == 0)
-            return indices[i];
-    return 0;
+            return (int)i;
+    return -1;
 }
 
-static void exchange_sockets(struct shell *shell, const struct config *before)
+/* A new channel: its device tells of itself, and is opened then. */
+static void call_device(struct shell *shell, const struct config_channel *channel)
+{
+    const unsigned index = if_nametoindex(channel->device);
+
+    if (index != 0)
+        links_ask(shell->links, index);
+}
+
+static void exchange_sockets(struct shell *shell, const struct config *before, struct closing *closing)
 {
     const struct config *now = shell->daemon->config;
-    unsigned indices[CONFIG_CHANNELS_MAX];
+    bool kept[CONFIG_CHANNELS_MAX] = {0};
+    struct ears ears;
 
-    memcpy(indices, shell->device_index, sizeof indices);
-    for (size_t i = 0; i < CONFIG_CHANNELS_MAX; i++)
-        if (!keeps_sockets(before, now, i))
-            shell_close_channel(shell, i);
-    for (size_t i = 0; i < now->channel_count; i++)
-        if (!keeps_sockets(before, now, i))
-            open_anew(shell, i, index_before(before, indices, &now->channels[i]));
+    take_all_out(shell, &ears);
+    for (size_t i = 0; i < now->channel_count; i++) {
+        const int from = place_before(before, &now->channels[i]);
+        if (from < 0) {
+            call_device(shell, &now->channels[i]);
+            continue;
+        }
+        kept[from] = true;
+        shell_keep_channel(shell, i, ears.device_index[from], ears.paths[from].fd, ears.arps[from].fd,
+                           ears.discoveries[from].fd);
+    }
+    for (size_t i = 0; i < before->channel_count; i++)
+        if (!kept[i]) {
+            drop(&ears.paths[i], closing);
+            drop(&ears.arps[i], closing);
+            drop(&ears.discoveries[i], closing);
+        }
 }
 
 int shell_reload(void *userdata, const struct config *before, char *text, size_t size)
@@ -117,9 +171,16 @@ int shell_reload(void *userdata, const struct config *before, char *text, size_t
     struct shell *shell = userdata;
     const struct config *now = shell->daemon->config;
 
+    struct closing *closing = calloc(1, sizeof *closing);
+
+    if (!closing) {
+        snprintf(text, size, "out of memory");
+        return -ENOMEM;
+    }
     retire(shell, before);
     detector_configure(&shell->detector, now, clock_now_ns());
-    exchange_sockets(shell, before);
+    exchange_sockets(shell, before, closing);
+    close_beside(closing);
     detector_tick(&shell->detector, clock_now_ns(), &shell->outbox);
     shell_finish(shell);
     if (!config_channels_equal(before, now))

@@ -9,21 +9,28 @@
 #include "takeoverd/holder_inside.h"
 #include "takeoverd/wanted.h"
 
-static int open_plan(struct holder *h)
+int holder_open_kernel(const struct config *config, struct holder_kernel *kernel)
 {
-    const struct config *config = h->daemon->config;
-    int r = wanted_plan(config, &h->plan);
+    int r = wanted_plan(config, &kernel->plan);
 
     if (r < 0)
         return r;
-    h->operations_max = 2 * h->plan.address_count + h->plan.route_count + 1;
-    h->operations = calloc(h->operations_max, sizeof *h->operations);
-    if (!h->operations)
+    kernel->operations_max = 2 * kernel->plan.address_count + kernel->plan.route_count + 1;
+    kernel->operations = calloc(kernel->operations_max, sizeof *kernel->operations);
+    if (!kernel->operations)
         return -ENOMEM;
-    r = adapters_open(config->channels, config->channel_count, lifetime_seconds(config), &h->adapters);
+    r = adapters_open(config->channels, config->channel_count, lifetime_seconds(config), &kernel->adapters);
     if (r == 0)
-        r = adapters_refresh(h->adapters, &h->plan);
+        r = adapters_refresh(kernel->adapters, &kernel->plan);
     return r;
+}
+
+void holder_close_kernel(struct holder_kernel *kernel)
+{
+    loop_remove(kernel->source);
+    adapters_free(kernel->adapters);
+    wanted_free(&kernel->plan);
+    free(kernel->operations);
 }
 
 static int open_timers(struct holder *h)
@@ -42,12 +49,26 @@ static int open_timers(struct holder *h)
     return r;
 }
 
-int holder_open_parts(struct holder *h)
+static int open_plan(struct holder *h)
+{
+    struct holder_kernel kernel = {0};
+    const int r = holder_open_kernel(h->daemon->config, &kernel);
+
+    h->plan = kernel.plan;
+    h->operations = kernel.operations;
+    h->operations_max = kernel.operations_max;
+    h->adapters = kernel.adapters;
+    return r;
+}
+
+static int open_all(struct holder *h)
 {
     const struct asker_handlers handlers = {holder_on_asker_news, holder_on_conflict, h};
     struct daemon *d = h->daemon;
     int r = open_plan(h);
 
+    if (r == 0)
+        r = open_timers(h);
     if (r == 0)
         r = lifetime_open(d->loop, d->config, &h->plan, h->adapters, &h->lifetime);
     if (r == 0)
@@ -59,26 +80,17 @@ int holder_open_parts(struct holder *h)
     if (r < 0)
         log_error("cannot open the network interfaces of the kernel (rtnetlink, packet socket): %s",
                   strerror(-r));
-    return r;
-}
-
-static int open_all(struct holder *h)
-{
-    int r = open_timers(h);
-
-    if (r == 0)
-        r = holder_open_parts(h);
-    return r == 0 ? lease_file_open(&h->file, h->daemon->run_dir) : r;
+    return r == 0 ? lease_file_open(&h->file, d->run_dir) : r;
 }
 
 /* Makes the gate before anything else is done: what the run before left is leased from then on. */
-int holder_open_gate(struct holder *h, int64_t lease_ns)
+static int open_gate(struct holder *h, int64_t lease_ns)
 {
     if (!h->daemon->config->lease_gate)
         return 0;
     int r = gate_open(h->daemon->config, &h->plan, h->adapters, lease_ns, &h->gate);
     if (r == 0)
-        r = loop_add_fd(h->daemon->loop, gate_fd(h->gate), EPOLLIN, holder_on_gate, h, &h->gate_source);
+        r = loop_add_fd(h->daemon->loop, gate_fd(h->gate), EPOLLIN, holder_on_gate, h, NULL);
     if (r < 0)
         log_error("cannot make the gate of the active addresses: %s", strerror(-r));
     return r;
@@ -88,7 +100,7 @@ static int begin(struct holder *h)
 {
     const int64_t lease_ns = lease_file_recall(&h->file, &h->state.epoch);
     holder_begin_term(h);
-    int r = holder_open_gate(h, lease_ns);
+    int r = open_gate(h, lease_ns);
 
     if (r < 0)
         return r;
@@ -115,15 +127,6 @@ int holder_hear_hooks(struct holder *h)
     return r;
 }
 
-int holder_listen(struct holder *h)
-{
-    struct daemon *daemon = h->daemon;
-    int r = loop_add_fd(daemon->loop, adapters_fd(h->adapters), EPOLLIN, holder_on_events, h,
-                        &h->adapters_source);
-
-    return r < 0 ? r : holder_hear_hooks(h);
-}
-
 int holder_open(struct daemon *daemon, struct holder **holder)
 {
     struct holder *h = calloc(1, sizeof *h);
@@ -144,7 +147,9 @@ int holder_open(struct daemon *daemon, struct holder **holder)
     daemon->on_stop = holder_on_stop;
     daemon->stop_userdata = h;
     daemon->reload = (struct daemon_reload){holder_check, holder_reload, h};
-    r = holder_listen(h);
+    r = loop_add_fd(daemon->loop, adapters_fd(h->adapters), EPOLLIN, holder_on_events, h, &h->adapters_source);
+    if (r == 0)
+        r = holder_hear_hooks(h);
     if (r == 0)
         r = bus_subscribe(daemon->bus, &role_type, "arbiterd", holder_on_role, h);
     if (r < 0)
@@ -152,23 +157,18 @@ int holder_open(struct daemon *daemon, struct holder **holder)
     return r;
 }
 
-void holder_free_parts(struct holder *h, bool remove_gate)
+void holder_free(struct holder *h)
 {
+    if (!h)
+        return;
     report_free(h->report);
-    gate_free(h->gate, remove_gate);
+    gate_free(h->gate, h->state.state == HOLD_STATE_RELEASED);
     lifetime_free(h->lifetime);
     asker_free(h->asker);
     announcer_free(h->announcer);
     adapters_free(h->adapters);
     wanted_free(&h->plan);
     free(h->operations);
-}
-
-void holder_free(struct holder *h)
-{
-    if (!h)
-        return;
-    holder_free_parts(h, h->state.state == HOLD_STATE_RELEASED);
     if (h->file.fd >= 0)
         close(h->file.fd);
     free(h);

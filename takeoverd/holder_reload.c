@@ -1,5 +1,5 @@
-/* A changed configuration on a working node. What is wanted becomes another plan; everything that hangs on the
- * plan is opened anew beside the old, and takes its place. The kernel keeps what both plans want, untouched.
+/* A changed configuration on a working node. What is wanted becomes another plan, with adapters of its own;
+ * what hangs on the plan is told. The kernel keeps what both plans want, untouched.
  *
  * First the gate of the new plan takes the place of the old one, in one transaction; then what is new goes up
  * under it, and is announced; last what is not wanted any more goes. */
@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "common/config_compare.h"
 #include "takeoverd/holder_inside.h"
@@ -48,7 +49,7 @@ static bool names_route(const struct plan *plan, int link, const struct plan_rou
     return false;
 }
 
-static void apply(struct holder *old, const struct plan_operation *operations, size_t count, const char *what)
+static void apply(struct holder_kernel *old, const struct plan_operation *operations, size_t count, const char *what)
 {
     struct adapters_failure failure;
 
@@ -58,7 +59,7 @@ static void apply(struct holder *old, const struct plan_operation *operations, s
 }
 
 /* Before the new ones go up: two routes to one destination would stand in each other's way. */
-static size_t drop_routes(struct holder *old, const struct plan *now)
+static size_t drop_routes(struct holder_kernel *old, const struct plan *now)
 {
     size_t count = 0;
 
@@ -73,7 +74,7 @@ static size_t drop_routes(struct holder *old, const struct plan *now)
 }
 
 /* Secondaries before their primary, or the kernel moves the routes of all. */
-static size_t drop_addresses(struct holder *old, const struct plan *now)
+static size_t drop_addresses(struct holder_kernel *old, const struct plan *now)
 {
     size_t count = 0;
 
@@ -92,34 +93,6 @@ static size_t drop_addresses(struct holder *old, const struct plan *now)
 }
 
 /* ----------------------------------------------------------------- exchange */
-
-static void clear_parts(struct holder *h)
-{
-    h->report = NULL;
-    h->gate = NULL;
-    h->lifetime = NULL;
-    h->asker = NULL;
-    h->announcer = NULL;
-    h->adapters = NULL;
-    h->plan = (struct plan){0};
-    h->operations = NULL;
-    h->adapters_source = h->gate_source = NULL;
-}
-
-static void drop_parts(struct holder *old)
-{
-    struct loop *loop = old->daemon->loop;
-
-    loop_remove(old->adapters_source);
-    loop_remove(old->gate_source);
-    if (old->announcer)
-        loop_forget(loop, old->announcer);
-    if (old->asker)
-        loop_forget(loop, old->asker);
-    if (old->lifetime)
-        loop_forget(loop, old->lifetime);
-    holder_free_parts(old, false);
-}
 
 static size_t count_active(const struct plan *plan)
 {
@@ -143,24 +116,50 @@ static void retire(struct holder *h, const struct config *before)
     }
 }
 
-static int exchange(struct holder *h, struct holder *old)
+/* `next` takes the place of what the holder has, which is handed out in it. */
+static void exchange(struct holder *h, struct holder_kernel *next)
 {
-    *old = *h;
-    clear_parts(h);
-    int r = holder_open_parts(h);
+    const struct holder_kernel old = {h->plan, h->operations, h->operations_max, h->adapters,
+                                      h->adapters_source};
+
+    h->plan = next->plan;
+    h->operations = next->operations;
+    h->operations_max = next->operations_max;
+    h->adapters = next->adapters;
+    h->adapters_source = next->source;
+    *next = old;
+}
+
+static int open_next(struct holder *h, struct holder_kernel *next, struct report **report)
+{
+    struct daemon *d = h->daemon;
+    int r = holder_open_kernel(d->config, next);
+
     if (r == 0)
-        r = holder_open_gate(h, h->active ? h->lease_ns : 0);
+        r = report_open(d->config, &h->plan, h->announcer, h->asker, d->bus, report);
     if (r == 0)
-        r = holder_listen(h);
-    if (r == 0)
-        return 0;
-    drop_parts(h);
-    *h = *old;
-    gate_build(h->gate); /* its table may be gone by now */
+        r = loop_add_fd(d->loop, adapters_fd(next->adapters), EPOLLIN, holder_on_events, h, &next->source);
+    if (r < 0)
+        report_free(*report);
     return r;
 }
 
-static void tell_result(const struct holder *h, const struct holder *old, size_t addresses, size_t routes,
+/* What hangs on the plan follows it; the gate first. */
+static void follow(struct holder *h, struct report *report)
+{
+    const struct config *now = h->daemon->config;
+
+    gate_configure(h->gate, now, h->adapters);
+    announcer_configure(h->announcer, h->adapters);
+    lifetime_configure(h->lifetime, now, h->adapters);
+    const int r = asker_configure(h->asker, now, h->adapters);
+    if (r < 0)
+        log_warning("cannot listen to all who ask for the active addresses: %s", strerror(-r));
+    report_free(h->report);
+    h->report = report;
+}
+
+static void tell_result(const struct holder *h, const struct holder_kernel *old, size_t addresses, size_t routes,
                         char *text, size_t size)
 {
     if (h->active && h->state.state != HOLD_STATE_HOLDING)
@@ -174,23 +173,25 @@ static void tell_result(const struct holder *h, const struct holder *old, size_t
 /* Other adapters, addresses, routes, or another lease. */
 static int rebuild(struct holder *h, const struct config *before, char *text, size_t size)
 {
-    struct holder old;
-    int r = exchange(h, &old);
+    struct holder_kernel other = {0};
+    struct report *report = NULL;
+    const bool announcing = h->active && clock_now_ns() - h->state.announced_ns < announcing_ns;
+    int r = open_next(h, &other, &report);
 
     if (r < 0) {
-        snprintf(text, size, "cannot prepare for it: %s", strerror(-r));
+        snprintf(text, size, "cannot read the kernel's addresses and routes: %s", strerror(-r));
+        holder_close_kernel(&other);
         return r;
     }
-    const bool announcing = h->active && clock_now_ns() - h->state.announced_ns < announcing_ns;
-    h->risen = announcing ? (1u << h->plan.channel_count) - 1 : 0; /* goes on with the new announcer */
-    if (h->active)
-        lifetime_start(h->lifetime);
-    const size_t routes = drop_routes(&old, &h->plan);
+    exchange(h, &other);
+    follow(h, report);
+    h->risen = announcing ? (1u << h->plan.channel_count) - 1 : 0; /* what was under way begins anew */
+    const size_t routes = drop_routes(&other, &h->plan);
     holder_settle(h, "the configuration was changed");
-    const size_t addresses = h->active ? drop_addresses(&old, &h->plan) : 0;
+    const size_t addresses = h->active ? drop_addresses(&other, &h->plan) : 0;
     retire(h, before);
-    tell_result(h, &old, addresses, routes, text, size);
-    drop_parts(&old);
+    tell_result(h, &other, addresses, routes, text, size);
+    holder_close_kernel(&other);
     return 0;
 }
 

@@ -155,14 +155,15 @@ def test_times_change_in_safe_steps_only(pair):
     for node in NODES:
         done = lab.duet(node, "reload")
         assert done.returncode == 1 and "in two steps" in done.stderr and "nothing was changed" in done.stderr
-    lab.write_config(profile="fast", timers={"takeover-after": "300ms"})
+    between = {"takeover-after": "300ms", "search-time": "600ms", "address-lease": "200ms"}
+    lab.write_config(profile="fast", timers=between)
     reload_pair(lab, lab.active)
     lab.write_config(profile="fast")
     reload_pair(lab, lab.active)
     first = lab.bus.last(other(lab.active), "path/inside")["received"]
     lab.wait_for(lambda: lab.bus.last(other(lab.active), "path/inside")["received"] - first > 150, 10,
                  "a heartbeat each 10 ms")
-    lab.write_config(timers={"takeover-after": "300ms"}, profile="fast")
+    lab.write_config(profile="fast", timers=between)
     reload_pair(lab, lab.active)
     lab.write_config()
     reload_pair(lab, lab.active)

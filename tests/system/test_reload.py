@@ -203,3 +203,87 @@ def test_nothing_is_changed_while_a_daemon_does_not_answer(pair):
     assert MORE not in lab.kernel_addresses(lab.active, "outside")
     lab.wait_for(lambda: lab.duet(lab.active, "reload", "--check").returncode == 0, 10, "it answers again")
     assert MORE not in lab.kernel_addresses(lab.active, "outside")
+
+
+SLEEPER = """service "%s" {
+    command = {"/bin/sleep", "%d"}
+    when = %s
+%s}
+"""
+
+
+def service(name, seconds=1000, when="active", more=""):
+    return SLEEPER % (name, seconds, when, more)
+
+
+def state(lab, node, name):
+    told = lab.bus.last(node, "service/" + name)
+    return told and (told["state"], told["pid"])
+
+
+def test_L11_services_come_go_and_change_and_others_run_on(pair):
+    lab = pair
+    active, passive = lab.active, other(lab.active)
+    kept = service("kept", 1001) + service("always", 1002, "always")
+    lab.write_config(extra=kept + service("leaves", 1003))
+    reload_pair(lab, active)
+    for node, names in ((active, ("kept", "always", "leaves")), (passive, ("always",))):
+        for name in names:
+            lab.wait_for(lambda: (state(lab, node, name) or [""])[0] == "running", 10, "%s runs on %s" % (name, node))
+    assert state(lab, passive, "kept")[0] == "stopped"
+    before = [state(lab, active, "kept"), state(lab, active, "always"), state(lab, passive, "always")]
+    left = state(lab, active, "leaves")[1]
+
+    changed = kept.replace("when = active\n", "when = active\n    check-interval = 3s\n    start-retries = 7\n    on-failure = ignore\n")
+    lab.write_config(extra=changed + service("comes", 1004, more='    after = {"kept"}\n'))
+    reload_pair(lab, active)
+    lab.wait_for(lambda: (state(lab, active, "comes") or [""])[0] == "running", 10, "the added service runs")
+    lab.wait_for(lambda: lab.bus.last(active, "service/leaves") is None and not os.path.exists("/proc/%d" % left), 10,
+                 "the removed one has ended, and nobody tells of it")
+    assert [state(lab, active, "kept"), state(lab, active, "always"), state(lab, passive, "always")] == before
+    assert lab.bus.last(active, "service/kept")["on_failure"] == "ignore"
+
+    was = state(lab, active, "comes")[1]
+    lab.write_config(extra=changed + service("comes", 1005))
+    reload_pair(lab, active)
+    lab.wait_for(lambda: (state(lab, active, "comes") or [""])[0] == "running" and state(lab, active, "comes")[1] != was, 10,
+                 "the one with another command is started anew")
+    assert open("/proc/%d/cmdline" % state(lab, active, "comes")[1]).read().split("\0")[1] == "1005"
+    assert not os.path.exists("/proc/%d" % was)
+    assert [state(lab, active, "kept"), state(lab, active, "always"), state(lab, passive, "always")] == before
+    lab.write_config()
+    reload_pair(lab, active)
+    lab.wait_for(lambda: not any(lab.bus.topics(node, "service") for node in NODES), 10, "no service is told of")
+
+
+def test_R7_a_failed_service_that_is_taken_out_fails_nobody(pair):
+    """Under a hold, or the role would go to the node that is not known to fail yet."""
+    lab = pair
+    assert lab.duet(lab.active, "hold").returncode == 0
+    lab.wait_for(lambda: all(lab.role(node)["held"] for node in NODES), 10, "held")
+    lab.write_config(extra='service "bad" {\n command = {"/bin/false"}\n start-retries = 0\n on-failure = demote\n}\n')
+    list(reload_on(lab, lab.active, other(lab.active)))
+    lab.wait_for(lambda: "service-failed" in lab.bus.alarms(lab.active), 15, "the alarm")
+    lab.write_config()
+    list(reload_on(lab, lab.active, other(lab.active)))
+    lab.wait_for(lambda: "service-failed" not in lab.bus.alarms(lab.active), 10, "the alarm ends")
+    assert lab.duet(lab.active, "resume").returncode == 0
+    lab.wait_for(lambda: not any(lab.role(node)["held"] for node in NODES), 10, "the hold is over")
+    lab.stays(lambda: lab.serves(lab.active), 1, "it serves on")
+
+
+def test_hooks_come_and_run_at_the_next_change_of_role_only(lab):
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    out = os.path.join(lab.dir, "hooks")
+    lab.script("note", '#!/bin/sh\necho "$DUET_NODE $DUET_HOOK" >>%s\n' % out)
+    lab.write_config(extra="".join('hook "%s" { on = %s  command = {"%s/note"} }\n' % (name, event, lab.dir) for name, event in
+                                   (("before", "before-active"), ("up", "active"), ("down", "passive"))))
+    reload_pair(lab, active)
+    time.sleep(0.5)
+    assert not os.path.exists(out)
+    assert lab.duet(active, "switch").returncode == 0
+    lab.wait_ready(other(active))
+    lab.wait_for(lambda: os.path.exists(out) and len(open(out).read().splitlines()) == 3, 10, "the hooks of the change ran")
+    said = open(out).read().splitlines()
+    assert sorted(said) == sorted(["%s before-active" % other(active), "%s active" % other(active), "%s passive" % active])

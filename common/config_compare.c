@@ -103,6 +103,16 @@ bool config_routes_equal(const struct config *a, const struct config *b)
     return true;
 }
 
+bool config_services_equal(const struct config *a, const struct config *b)
+{
+    if (a->service_count != b->service_count)
+        return false;
+    for (size_t i = 0; i < a->service_count; i++)
+        if (!config_service_equal(&a->services[i], &b->services[i]))
+            return false;
+    return true;
+}
+
 bool config_hooks_equal(const struct config *a, const struct config *b)
 {
     if (a->hook_count != b->hook_count)
@@ -130,6 +140,21 @@ bool config_timers_equal(const struct config *a, const struct config *b)
             config_timer_ns(&b->timers, &config_timer_table[i]))
             return false;
     return a->timers.router_retries == b->timers.router_retries;
+}
+
+bool config_snmp_equal(const struct config *a, const struct config *b)
+{
+    return strcmp(a->snmp_config, b->snmp_config) == 0 && strcmp(a->snmp_agentx, b->snmp_agentx) == 0 &&
+           a->snmp_base.count == b->snmp_base.count &&
+           memcmp(a->snmp_base.arcs, b->snmp_base.arcs, a->snmp_base.count * sizeof a->snmp_base.arcs[0]) == 0;
+}
+
+bool config_monitor_equal(const struct config *a, const struct config *b)
+{
+    return strcmp(a->monitor.listen, b->monitor.listen) == 0 &&
+           strcmp(a->monitor.metrics, b->monitor.metrics) == 0 &&
+           strcmp(a->monitor.key_file, b->monitor.key_file) == 0 &&
+           strcmp(a->monitor.clients, b->monitor.clients) == 0;
 }
 
 /* ---- what needs a restart */
@@ -324,21 +349,6 @@ static int list_timers(const struct config *now, const struct config *next, FILE
     return count;
 }
 
-static bool snmp_equal(const struct config *a, const struct config *b)
-{
-    return strcmp(a->snmp_config, b->snmp_config) == 0 && strcmp(a->snmp_agentx, b->snmp_agentx) == 0 &&
-           a->snmp_base.count == b->snmp_base.count &&
-           memcmp(a->snmp_base.arcs, b->snmp_base.arcs, a->snmp_base.count * sizeof a->snmp_base.arcs[0]) == 0;
-}
-
-static bool monitor_equal(const struct config *a, const struct config *b)
-{
-    return strcmp(a->monitor.listen, b->monitor.listen) == 0 &&
-           strcmp(a->monitor.metrics, b->monitor.metrics) == 0 &&
-           strcmp(a->monitor.key_file, b->monitor.key_file) == 0 &&
-           strcmp(a->monitor.clients, b->monitor.clients) == 0;
-}
-
 static bool reboot_equal(const struct config *a, const struct config *b)
 {
     return a->on_network_fault == b->on_network_fault && a->reboot_force == b->reboot_force &&
@@ -362,9 +372,9 @@ int config_list_changes(const struct config *now, const struct config *next, FIL
         count += list_named(&kinds[i], now, next, out);
     if (now->watchdog.required != next->watchdog.required)
         count += fprintf(out, "watchdog: %srequired\n", next->watchdog.required ? "" : "not ") > 0;
-    if (!snmp_equal(now, next))
+    if (!config_snmp_equal(now, next))
         count += fprintf(out, "snmp: changed\n") > 0;
-    if (!monitor_equal(now, next))
+    if (!config_monitor_equal(now, next))
         count += fprintf(out, "monitor: changed\n") > 0;
     return count;
 }

@@ -18,9 +18,12 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 
 /* The same, for all of a kind, also in their order. */
 bool config_channels_equal(const struct config *a, const struct config *b);
+bool config_services_equal(const struct config *a, const struct config *b);
 bool config_routes_equal(const struct config *a, const struct config *b);
 bool config_hooks_equal(const struct config *a, const struct config *b);
 bool config_syncs_equal(const struct config *a, const struct config *b);
+bool config_snmp_equal(const struct config *a, const struct config *b);
+bool config_monitor_equal(const struct config *a, const struct config *b);
 bool config_timers_equal(const struct config *a, const struct config *b);
 
 enum { CONFIG_REFUSAL_MAX = 256 };

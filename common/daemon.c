@@ -201,6 +201,14 @@ int daemon_start_again(struct daemon *daemon)
     return r;
 }
 
+int daemon_reload_again(struct daemon *daemon, bool same, char *text, size_t size)
+{
+    if (same)
+        return 0;
+    snprintf(text, size, "starts anew by it");
+    return daemon_start_again(daemon);
+}
+
 /* Returns only if that failed: then whoever started this process starts it again. */
 static void run_again(const struct daemon *daemon)
 {

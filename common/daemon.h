@@ -48,6 +48,10 @@ struct daemon {
  * then: for a daemon that loses nothing by it. Same process id, same options. 0 or a negative errno. */
 int daemon_start_again(struct daemon *daemon);
 
+/* The whole answer to a changed configuration of a daemon that starts again if `same` is false: for
+ * daemon_reload.apply. */
+int daemon_reload_again(struct daemon *daemon, bool same, char *text, size_t size);
+
 /* The options that all of duet's programs share. Strings point into argv or are constants. */
 struct options {
     const char *config, *node, *run_dir, *state_dir;

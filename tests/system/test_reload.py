@@ -2,12 +2,14 @@
 and a file that cannot be applied changes nothing."""
 
 import os
+import subprocess
 import time
 
 import pytest
 from lab import network
 from lab.network import ACTIVE, CHANNELS, NODES, PASSIVE, ROUTER
 from lab.pair import other
+from lab.sync import SyncLab
 
 MORE = "203.0.113.77"
 
@@ -287,3 +289,62 @@ def test_hooks_come_and_run_at_the_next_change_of_role_only(lab):
     lab.wait_for(lambda: os.path.exists(out) and len(open(out).read().splitlines()) == 3, 10, "the hooks of the change ran")
     said = open(out).read().splitlines()
     assert sorted(said) == sorted(["%s before-active" % other(active), "%s active" % other(active), "%s passive" % active])
+
+
+def write(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as out:
+        out.write(text)
+
+
+def test_L13_sync_sets_come_and_go(request):
+    """The first one starts syncd, a further one has its first sync while the others stay, the last one ends it."""
+    with SyncLab() as lab:
+        request.node.lab = lab
+        active = lab.start_pair()
+        lab.wait_ready(active)
+        before = facts(lab), pids(lab)
+        for i in range(50):
+            write(lab.data(active, "files", "file-%d" % i), "%d\n" % i)
+        write(lab.data(active, "more", "one"), "1\n")
+        assert lab.daemon_pid(active, "syncd") is None
+        lab.write_config(extra=lab.sync_set("files"))
+        said = reload_pair(lab, active)
+        assert "syncd       is started" in said[0]
+        lab.wait_current()
+        lab.wait_same("files")
+        lab.write_config(extra=lab.sync_set("more") + lab.sync_set("files"))
+        said = reload_pair(lab, active)
+        assert "syncd       starts anew by it" in said[0]
+        lab.wait_for(lambda: all(lab.sync(node, "more") and lab.sync(node, "more")["state"] == "current" for node in NODES), 20,
+                     "the added set is current")
+        lab.wait_current()
+        for name in ("files", "more"):
+            write(lab.data(active, name, "later"), "later\n")
+            lab.wait_same(name)
+        lab.write_config()
+        said = reload_pair(lab, active)
+        assert "syncd       is stopped" in said[0]
+        lab.wait_for(lambda: not any(lab.daemon_pid(node, "syncd") for node in NODES), 10, "syncd has ended")
+        write(lab.data(active, "files", "last"), "last\n")
+        lab.stays(lambda: not os.path.exists(lab.data(other(active), "files", "last")), 1, "nothing is sent any more")
+        assert (facts(lab), pids(lab)) == before
+
+
+def test_C9_the_monitor_comes_and_goes(pair):
+    lab = pair
+
+    def metrics(node):
+        done = subprocess.run(lab.network.exec(node, "curl", "-s", "-m", "2", "http://127.0.0.1:9572/metrics"), capture_output=True,
+                              text=True, timeout=10)
+        return done.stdout
+
+    lab.write_config(extra='monitor { metrics = "127.0.0.1:9572" }\n')
+    assert "monitord    is started" in reload_pair(lab, lab.active)[0]
+    lab.wait_for(lambda: "duet_active" in metrics(lab.active), 10, "metrics are served")
+    lab.write_config(extra='monitor { metrics = "127.0.0.1:9572" }\n' + service("kept"))
+    reload_pair(lab, lab.active)
+    lab.wait_for(lambda: 'service="kept"' in metrics(lab.active), 10, "the added service is among them")
+    lab.write_config()
+    reload_pair(lab, lab.active)
+    lab.wait_for(lambda: metrics(lab.active) == "", 10, "nobody serves them")

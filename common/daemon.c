@@ -217,7 +217,10 @@ static void run_again(const struct daemon *daemon)
                           (char *)daemon->run_dir, (char *)"--state-dir", (char *)daemon->state_root,
                           NULL};
 
-    execv("/proc/self/exe", argv);
+    char program[PATH_MAX] = "";
+    if (readlink("/proc/self/exe", program, sizeof program - 1) > 0)
+        execv(program, argv); /* by its name, which people see in a list of processes */
+    execv("/proc/self/exe", argv); /* it was replaced on the disk */
     log_error("cannot start anew: %s", strerror(errno));
 }
 

@@ -341,10 +341,33 @@ def test_C9_the_monitor_comes_and_goes(pair):
 
     lab.write_config(extra='monitor { metrics = "127.0.0.1:9572" }\n')
     assert "monitord    is started" in reload_pair(lab, lab.active)[0]
-    lab.wait_for(lambda: "duet_active" in metrics(lab.active), 10, "metrics are served")
+    lab.wait_for(lambda: "duet_role" in metrics(lab.active), 10, "metrics are served")
     lab.write_config(extra='monitor { metrics = "127.0.0.1:9572" }\n' + service("kept"))
     reload_pair(lab, lab.active)
     lab.wait_for(lambda: 'service="kept"' in metrics(lab.active), 10, "the added service is among them")
     lab.write_config()
     reload_pair(lab, lab.active)
     lab.wait_for(lambda: metrics(lab.active) == "", 10, "nobody serves them")
+
+
+def test_L16_another_snmp_configuration(pair):
+    lab = pair
+
+    def snmp(name, port):
+        write(os.path.join(lab.dir, name), "trap2sink 192.0.2.50:%d public\n" % port)
+        os.chmod(os.path.join(lab.dir, name), 0o644)
+        return 'snmp { config = "%s" }\n' % os.path.join(lab.dir, name)
+
+    def sinks(node):
+        return [sink["address"] for sink in lab.bus.topics(node, "trap").values()]
+
+    lab.write_config(extra=snmp("one", 1162))
+    assert "trapd       is started" in reload_pair(lab, lab.active)[0]
+    lab.wait_for(lambda: [sink.endswith(":1162") for sink in sinks(lab.active)] == [True], 10, "trapd has its sink")
+    pid = lab.daemon_pid(lab.active, "trapd")
+    lab.write_config(extra=snmp("one", 1162) + service("kept"))
+    assert "trapd       nothing of it concerns this daemon" in reload_pair(lab, lab.active)[0]
+    lab.write_config(extra=snmp("two", 1163) + service("kept"))
+    assert "trapd       starts anew by it" in reload_pair(lab, lab.active)[0]
+    lab.wait_for(lambda: [sink.endswith(":1163") for sink in sinks(lab.active)] == [True], 15, "trapd has the other sink")
+    assert lab.daemon_pid(lab.active, "trapd") == pid

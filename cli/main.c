@@ -5,8 +5,8 @@
 #include "cli/check_config.h"
 #include "cli/command.h"
 #include "cli/events.h"
-#include "cli/import.h"
 #include "cli/handover.h"
+#include "cli/import.h"
 #include "cli/keygen.h"
 #include "cli/orders.h"
 #include "cli/reload.h"
@@ -57,7 +57,8 @@ static const struct {
     {"setup", "nodes ... channel ...", "a first configuration and its key, checked; nothing is started",
      setup_command},
     {"run", "", "all daemons of this node in the foreground", run_command},
-    {"status", "[--json|--check] [--watch]", "both nodes, and everything that the role rests on", status_command},
+    {"status", "[--json|--check] [--watch]", "both nodes, and everything that the role rests on",
+     status_command},
     {"why", "[N] [--json]", "the last (N-th last) change of role, from first sign to last packet",
      why_command},
     {"events", "[TOPIC...] [--json]", "what passes on the bus, as it passes", events_command},

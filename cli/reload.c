@@ -44,7 +44,8 @@ static bool is_running(const char *run_dir, const char *daemon)
     return connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno == EACCES;
 }
 
-static int send_order(const struct reload *reload, const char *daemon, bool check, struct reply_message *reply)
+static int send_order(const struct reload *reload, const char *daemon, bool check,
+                      struct reply_message *reply)
 {
     struct command_message command = {.command = "reload", .check = check};
 
@@ -146,7 +147,8 @@ static bool start_or_stop(struct reload *reload, size_t i, bool wanted)
     const int r = run_systemctl(wanted ? "start" : "stop", model_daemons[i]);
 
     if (r == 0) {
-        printf("%-11s is %s\n", model_daemons[i], wanted ? "started" : "stopped: it has nothing to do any more");
+        printf("%-11s is %s\n", model_daemons[i],
+               wanted ? "started" : "stopped: it has nothing to do any more");
         return true;
     }
     command_error(reload->invocation, "%s has to be %s: systemctl %s duet-%s", model_daemons[i],

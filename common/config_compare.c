@@ -146,7 +146,8 @@ bool config_snmp_equal(const struct config *a, const struct config *b)
 {
     return strcmp(a->snmp_config, b->snmp_config) == 0 && strcmp(a->snmp_agentx, b->snmp_agentx) == 0 &&
            a->snmp_base.count == b->snmp_base.count &&
-           memcmp(a->snmp_base.arcs, b->snmp_base.arcs, a->snmp_base.count * sizeof a->snmp_base.arcs[0]) == 0;
+           memcmp(a->snmp_base.arcs, b->snmp_base.arcs, a->snmp_base.count * sizeof a->snmp_base.arcs[0]) ==
+               0;
 }
 
 bool config_monitor_equal(const struct config *a, const struct config *b)
@@ -161,10 +162,11 @@ bool config_monitor_equal(const struct config *a, const struct config *b)
 
 static bool refuse(char why[static CONFIG_REFUSAL_MAX], const char *what)
 {
-    snprintf(why, CONFIG_REFUSAL_MAX,
-             "%s cannot be changed while duet runs: take it back, or restart duet on one node after the other "
-             "(docs: operations)",
-             what);
+    snprintf(
+        why, CONFIG_REFUSAL_MAX,
+        "%s cannot be changed while duet runs: take it back, or restart duet on one node after the other "
+        "(docs: operations)",
+        what);
     return false;
 }
 
@@ -185,8 +187,8 @@ static bool search_everywhere(const struct config *config)
     return true;
 }
 
-static bool refuse_times(char why[static CONFIG_REFUSAL_MAX], const char *key, int64_t span_ns, const char *fault,
-                         const char *other, int64_t other_ns)
+static bool refuse_times(char why[static CONFIG_REFUSAL_MAX], const char *key, int64_t span_ns,
+                         const char *fault, const char *other, int64_t other_ns)
 {
     char x[DURATION_TEXT_MAX], y[DURATION_TEXT_MAX];
 
@@ -201,7 +203,8 @@ static bool refuse_times(char why[static CONFIG_REFUSAL_MAX], const char *key, i
 
 /* For a while one node goes by the times before, and the other by the new ones: each alone must be safe
  * beside the other. */
-static bool times_meet(const struct config *now, const struct config *next, char why[static CONFIG_REFUSAL_MAX])
+static bool times_meet(const struct config *now, const struct config *next,
+                       char why[static CONFIG_REFUSAL_MAX])
 {
     const struct config_timers *a = &now->timers, *b = &next->timers;
     const int64_t interval = MAX(a->heartbeat_interval, b->heartbeat_interval),

@@ -212,14 +212,15 @@ int daemon_reload_again(struct daemon *daemon, bool same, char *text, size_t siz
 /* Returns only if that failed: then whoever started this process starts it again. */
 static void run_again(const struct daemon *daemon)
 {
-    char *const argv[] = {(char *)daemon->name,    (char *)"--config",    (char *)daemon->config_file,
-                          (char *)"--node",        (char *)daemon->node,  (char *)"--run-dir",
-                          (char *)daemon->run_dir, (char *)"--state-dir", (char *)daemon->state_root,
-                          NULL};
+    char *const argv[] = {(char *)daemon->name,        (char *)"--config",
+                          (char *)daemon->config_file, (char *)"--node",
+                          (char *)daemon->node,        (char *)"--run-dir",
+                          (char *)daemon->run_dir,     (char *)"--state-dir",
+                          (char *)daemon->state_root,  NULL};
 
     char program[PATH_MAX] = "";
     if (readlink("/proc/self/exe", program, sizeof program - 1) > 0)
-        execv(program, argv); /* by its name, which people see in a list of processes */
+        execv(program, argv);      /* by its name, which people see in a list of processes */
     execv("/proc/self/exe", argv); /* it was replaced on the disk */
     log_error("cannot start anew: %s", strerror(errno));
 }

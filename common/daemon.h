@@ -31,12 +31,12 @@ struct daemon {
     char state_dir[PATH_MAX - 64]; /* this daemon's own, below the common one */
     const char *config_file;       /* as it was named */
     struct config *config;
-    struct config *staged; /* checked, and to be applied; or NULL */
+    struct config *staged;   /* checked, and to be applied; or NULL */
     struct config **earlier; /* what daemon->config was before: things may still point into it */
     size_t earlier_count;
     struct daemon_reload reload;
     const char *state_root; /* the common state directory, as it was named */
-    bool again; /* after the loop this process starts its program anew */
+    bool again;             /* after the loop this process starts its program anew */
     struct loop *loop;
     struct bus *bus;
     void (*on_stop)(void *userdata); /* SIGTERM or SIGINT; NULL: loop_exit(0) */

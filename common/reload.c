@@ -50,8 +50,7 @@ static bool can_apply(struct daemon *daemon, char *text, size_t size)
         text_copy(text, size, why);
         return false;
     }
-    return !daemon->reload.check ||
-           daemon->reload.check(daemon->reload.userdata, daemon->staged, text, size);
+    return !daemon->reload.check || daemon->reload.check(daemon->reload.userdata, daemon->staged, text, size);
 }
 
 /* daemon->staged is what is meant, and can be applied; else says why not. */
@@ -62,8 +61,9 @@ static bool prepare(struct daemon *daemon, const char *hash, char *text, size_t 
     if (!known && !stage(daemon, text, size))
         return false;
     if (hash[0] && strcmp(daemon->staged->hash, hash) != 0) {
-        snprintf(text, size, "%.120s has another text than the one that was checked: it was written to meanwhile, "
-                             "or this daemon reads another file; try again",
+        snprintf(text, size,
+                 "%.120s has another text than the one that was checked: it was written to meanwhile, "
+                 "or this daemon reads another file; try again",
                  daemon->config_file);
         return false;
     }
@@ -94,9 +94,8 @@ static void apply(struct daemon *daemon, struct reply_message *reply)
     }
     const struct config *before = daemon->earlier[daemon->earlier_count - 1];
     char text[sizeof reply->text] = "";
-    const int r = daemon->reload.apply
-                      ? daemon->reload.apply(daemon->reload.userdata, before, text, sizeof text)
-                      : 0;
+    const int r =
+        daemon->reload.apply ? daemon->reload.apply(daemon->reload.userdata, before, text, sizeof text) : 0;
     reply->ok = r == 0;
     if (text[0] == '\0')
         snprintf(text, sizeof text, "%s", r < 0 ? strerror(-r) : "nothing of it concerns this daemon");

@@ -55,7 +55,7 @@ const char *shell_alike_channels(const struct config *config, const char **other
 /* Goes on with the sockets (-1: there is none) that a channel had before the configuration was changed. */
 void shell_keep_channel(struct shell *shell, size_t channel, unsigned device_index, int path, int arp,
                         int discovery);
-void shell_finish(struct shell *shell); /* after anything happened */
+void shell_finish(struct shell *shell);            /* after anything happened */
 void shell_apply(struct shell *shell);             /* empties the outbox (publish.c) */
 void shell_send(struct shell *shell);              /* heartbeats and requests of the outbox (wire.c) */
 void shell_read_path(struct ear *ear, int budget); /* takes datagrams in (wire.c) */

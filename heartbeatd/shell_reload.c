@@ -187,6 +187,7 @@ int shell_reload(void *userdata, const struct config *before, char *text, size_t
         snprintf(text, size, "listens on %zu channel%s", now->channel_count,
                  now->channel_count == 1 ? "" : "s");
     else
-        snprintf(text, size, "%s", config_timers_equal(before, now) ? "shows it to the peer" : "keeps the new times");
+        snprintf(text, size, "%s",
+                 config_timers_equal(before, now) ? "shows it to the peer" : "keeps the new times");
     return 0;
 }

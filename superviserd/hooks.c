@@ -217,7 +217,8 @@ static void feed(struct hooks *hooks, const struct agenda_event *event)
         loop_set_timer(hooks->timer, effects.timer_ns);
     else
         loop_stop_timer(hooks->timer);
-    if (effects.keep && hooks->agenda.count > 0) /* first: what was told to have ended is not to run again after a kill */
+    if (effects.keep &&
+        hooks->agenda.count > 0) /* first: what was told to have ended is not to run again after a kill */
         keep(hooks);
     tell(hooks, &effects);
     if (effects.start >= 0) /* it may fail at once, and what follows must not be undone by the above */

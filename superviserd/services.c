@@ -233,10 +233,10 @@ static void fill_item(const struct service *service, struct order_item *item)
     const bool failed = guard->state == GUARD_FAILED;
 
     *item = (struct order_item){
-        .role_wants = !all->stopping && !service->leaving &&
-                      (service->config->when == WHEN_ALWAYS ||
-                       (all->role.role == ROLE_ACTIVE && !all->lapsed &&
-                        !(all->yielding && service->yields))),
+        .role_wants =
+            !all->stopping && !service->leaving &&
+            (service->config->when == WHEN_ALWAYS ||
+             (all->role.role == ROLE_ACTIVE && !all->lapsed && !(all->yielding && service->yields))),
         .wanted = guard->wanted,
         .up = guard->state == GUARD_RUNNING,
         .over = failed && service->config->on_failure == FAULT_IGNORE,

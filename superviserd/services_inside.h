@@ -20,8 +20,8 @@ struct service {
     struct log_limit output_log, check_log;
     size_t after[CONFIG_SERVICES_MAX]; /* indices */
     size_t after_count;
-    bool leaving; /* not configured any more, or in another way: ended, and then gone */
-    bool gone;    /* what is still told of it is of no interest */
+    bool leaving;          /* not configured any more, or in another way: ended, and then gone */
+    bool gone;             /* what is still told of it is of no interest */
     bool yields;           /* exclusive, or it waits for one that is: it ends before the role is given away */
     char cause[CAUSE_MAX]; /* the message about the role that the present state goes back to; empty: none */
 };

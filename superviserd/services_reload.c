@@ -1,6 +1,6 @@
-/* A changed configuration: services that are in both go on, whatever of their keys changed, as long as they are
- * started in the same way. The others are told to end, in the order that `after` gives them; a new one of the
- * same name waits until nothing is left of the one before. */
+/* A changed configuration: services that are in both go on, whatever of their keys changed, as long as they
+ * are started in the same way. The others are told to end, in the order that `after` gives them; a new one of
+ * the same name waits until nothing is left of the one before. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

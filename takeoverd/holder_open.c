@@ -147,7 +147,8 @@ int holder_open(struct daemon *daemon, struct holder **holder)
     daemon->on_stop = holder_on_stop;
     daemon->stop_userdata = h;
     daemon->reload = (struct daemon_reload){holder_check, holder_reload, h};
-    r = loop_add_fd(daemon->loop, adapters_fd(h->adapters), EPOLLIN, holder_on_events, h, &h->adapters_source);
+    r = loop_add_fd(daemon->loop, adapters_fd(h->adapters), EPOLLIN, holder_on_events, h,
+                    &h->adapters_source);
     if (r == 0)
         r = holder_hear_hooks(h);
     if (r == 0)

@@ -41,15 +41,15 @@ static bool names_address(const struct plan *plan, int link, const struct net_ad
 static bool names_route(const struct plan *plan, int link, const struct plan_route *route)
 {
     for (size_t i = 0; i < plan->route_count; i++)
-        if (plan->links[plan->routes[i].channel] == link &&
-            plan->routes[i].to.prefix == route->to.prefix &&
+        if (plan->links[plan->routes[i].channel] == link && plan->routes[i].to.prefix == route->to.prefix &&
             net_address_equal(&plan->routes[i].to, &route->to) &&
             net_address_equal(&plan->routes[i].via, &route->via))
             return true;
     return false;
 }
 
-static void apply(struct holder_kernel *old, const struct plan_operation *operations, size_t count, const char *what)
+static void apply(struct holder_kernel *old, const struct plan_operation *operations, size_t count,
+                  const char *what)
 {
     struct adapters_failure failure;
 
@@ -159,8 +159,8 @@ static void follow(struct holder *h, struct report *report)
     h->report = report;
 }
 
-static void tell_result(const struct holder *h, const struct holder_kernel *old, size_t addresses, size_t routes,
-                        char *text, size_t size)
+static void tell_result(const struct holder *h, const struct holder_kernel *old, size_t addresses,
+                        size_t routes, char *text, size_t size)
 {
     if (h->active && h->state.state != HOLD_STATE_HOLDING)
         snprintf(text, size, "not all addresses and routes could be put up: %.160s", h->state.error);

@@ -358,8 +358,9 @@ static int reload(void *userdata, const struct config *before, char *text, size_
 {
     struct server *s = userdata;
     const struct config *now = s->daemon->config;
-    const bool lists_same = !s->tables || (config_channels_equal(before, now) && config_services_equal(before, now) &&
-                                           config_syncs_equal(before, now));
+    const bool lists_same =
+        !s->tables || (config_channels_equal(before, now) && config_services_equal(before, now) &&
+                       config_syncs_equal(before, now));
 
     return daemon_reload_again(s->daemon, lists_same && config_snmp_equal(before, now), text, size);
 }

@@ -82,19 +82,24 @@ def labels(text):
     return re.findall(r"(?m)^  ([a-z]+)", text)
 
 
+def shape(text):
+    """The page without what changes from moment to moment."""
+    return re.sub(r"[\d.:-]+( (ms|s|min|h|UTC)\b)?", "#", re.sub(r"\bno: .*", "no", text)).replace("# #", "#").split("\n")
+
+
 def test_it_is_drawn_over_itself(pair):
     lab = pair
     terminal = Terminal(lab.duet_words(lab.active, "status", "--watch"))
     lab.wait_for(lambda: "daemons" in terminal.text(), 10, "a page")
     assert terminal.bytes.startswith(b"\x1b[?1049h\x1b[?25l")
     plain = lab.duet(lab.active, "status").stdout
-    assert labels(terminal.text()) == labels(plain) and len(labels(plain)) > 5
+    assert shape(terminal.text()) == shape(plain.rstrip()) and len(labels(plain)) > 5
     assert "\x1b[1m" in terminal.bytes.decode()  # in colour
 
     assert lab.duet(lab.active, "hold").returncode == 0
     lab.wait_for(lambda: "hold" in labels(terminal.text()), 10, "the hold is shown")
     assert lab.duet(lab.active, "resume").returncode == 0
-    lab.wait_for(lambda: "hold" not in labels(terminal.text()) and labels(terminal.text()) == labels(lab.duet(lab.active, "status").stdout),
+    lab.wait_for(lambda: shape(terminal.text()) == shape(lab.duet(lab.active, "status").stdout.rstrip()),
                  15, "its line is gone, and nothing of a longer page is left")
     lab.wait_for(lambda: terminal.text() and terminal.frames > 5, 10, "it is drawn again and again")
     assert b"\x1b[2J" not in terminal.bytes and b"\x1b[J\x1b[H" in terminal.bytes

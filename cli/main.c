@@ -4,6 +4,7 @@
 #include "cli/blackbox.h"
 #include "cli/check_config.h"
 #include "cli/command.h"
+#include "cli/drill.h"
 #include "cli/events.h"
 #include "cli/handover.h"
 #include "cli/import.h"
@@ -65,6 +66,8 @@ static const struct {
     {"blackbox", "[--boot -N] [--json]",
      "what passed on the bus before the end of this boot, or an earlier one", blackbox_command},
     {"switch", "[--force]", "give the active role to the peer", switch_command},
+    {"drill", "[--one-way] [--wait TIME]", "a planned failover and back, measured; refused when it would hurt",
+     drill_command},
     {"hold", "[--for TIME]", "no change of role by itself: maintenance, for the pair", hold_command},
     {"resume", "", "end the hold", resume_command},
     {"clear", "", "a fault of this node is mended", clear_command},

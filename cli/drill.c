@@ -18,7 +18,8 @@ struct leg {
     int64_t began_ns;   /* the order, or the peer's offer */
     int64_t silent_ns;  /* who gives answers no more */
     int64_t served_ns;  /* who takes serves */
-    int64_t free_ns;    /* who gives holds nothing any more */
+    bool released;      /* who gives holds nothing any more … */
+    bool passive;       /* … and its arbiter is at rest */
     bool failed;        /* the role stayed, or came back at once */
 };
 
@@ -112,45 +113,67 @@ static int check(struct drill *drill)
 
 /* ---------------------------------------------------------------- the way there */
 
-static const struct address_message *address_of(const struct follow *follow)
-{
-    return model_get(&follow->model, &address_type, NULL, clock_now_ns());
-}
-
-static void note(int64_t *at_ns, bool seen)
+static void note(int64_t *at_ns, bool seen, int64_t when_ns)
 {
     if (seen && *at_ns == 0)
-        *at_ns = clock_now_ns();
+        *at_ns = when_ns;
 }
 
-static bool watch_there(const struct follow *follow, void *userdata)
+static void see_there(void *userdata, const struct message_type *type, const struct envelope *envelope,
+                      const void *body)
 {
     struct leg *leg = userdata;
-    const struct role_message *role = follow_role(follow);
-    const struct peer_message *peer = follow_peer(follow);
-    const struct address_message *address = address_of(follow);
+    const struct address_message *address = body;
+    const struct role_message *role = body;
+    const struct peer_message *peer = body;
 
-    note(&leg->silent_ns, address && (address->silent || address->state == HOLD_STATE_RELEASED));
-    if (peer && peer->alive && peer->phase == PHASE_ACTIVE && leg->served_ns == 0)
-        leg->served_ns = MAX(peer->phase_since_ns, leg->began_ns + 1);
-    note(&leg->free_ns,
-         leg->served_ns && address && address->state == HOLD_STATE_RELEASED && role && role->phase == PHASE_PASSIVE);
-    leg->failed = role && role->phase == PHASE_ACTIVE && role->since_ns > leg->began_ns;
-    return leg->free_ns || leg->failed;
+    if (type == &address_type) {
+        note(&leg->silent_ns, address->silent || address->state == HOLD_STATE_RELEASED, envelope->mono_ns);
+        leg->released = address->state == HOLD_STATE_RELEASED;
+    } else if (type == &peer_type) {
+        note(&leg->served_ns, peer->alive && peer->phase == PHASE_ACTIVE,
+             MAX(peer->phase_since_ns, leg->began_ns + 1));
+    } else if (type == &role_type) {
+        leg->failed = role->phase == PHASE_ACTIVE && role->since_ns > leg->began_ns;
+        leg->passive = role->phase == PHASE_PASSIVE;
+    }
 }
 
-static bool watch_back(const struct follow *follow, void *userdata)
+static void see_back(void *userdata, const struct message_type *type, const struct envelope *envelope,
+                     const void *body)
 {
     struct leg *leg = userdata;
-    const struct role_message *role = follow_role(follow);
-    const struct peer_message *peer = follow_peer(follow);
+    const struct role_message *role = body;
+    const struct peer_message *peer = body;
 
-    note(&leg->began_ns, peer && peer->alive && peer->offer != OFFER_NONE);
-    note(&leg->silent_ns, leg->began_ns && peer && (peer->silent || peer->released));
-    if (role && role->phase == PHASE_ACTIVE && leg->served_ns == 0)
-        leg->served_ns = role->since_ns;
-    note(&leg->free_ns, leg->served_ns && peer && peer->released && peer->phase == PHASE_PASSIVE);
-    return leg->free_ns;
+    if (type == &peer_type) {
+        note(&leg->began_ns, peer->alive && peer->offer != OFFER_NONE, envelope->mono_ns);
+        note(&leg->silent_ns, leg->began_ns && (peer->silent || peer->released), envelope->mono_ns);
+        leg->released = peer->released;
+        leg->passive = peer->phase == PHASE_PASSIVE;
+    } else if (type == &role_type) {
+        note(&leg->served_ns, role->phase == PHASE_ACTIVE, role->since_ns);
+    }
+}
+
+/* Who gave holds nothing any more, or it came to nothing. */
+static bool is_over(const struct follow *follow, void *userdata)
+{
+    const struct leg *leg = userdata;
+
+    (void)follow;
+    return leg->failed || (leg->served_ns && leg->released && leg->passive);
+}
+
+static bool walk(struct drill *drill, struct leg *leg, follow_handler *see, int64_t limit_ns)
+{
+    struct follow *follow = &drill->follow;
+
+    follow->handler = see;
+    follow->userdata = leg;
+    const bool over = follow_until(follow, is_over, leg, limit_ns);
+    follow->handler = NULL;
+    return over;
 }
 
 static void say_leg(const char *way, const char *node, const struct leg *leg)
@@ -159,7 +182,9 @@ static void say_leg(const char *way, const char *node, const struct leg *leg)
 
     span_print(MAX(leg->served_ns - leg->began_ns, 0), took);
     span_print(MAX(leg->served_ns - leg->silent_ns, 0), gap);
-    printf("%-8s%s serves after %s", way, node, took);
+    printf("%-8s%s serves", way, node);
+    if (leg->began_ns)
+        printf(" after %s", took);
     if (leg->silent_ns)
         printf("; nobody answered for about %s", gap);
     putchar('\n');
@@ -192,7 +217,7 @@ static int go_there(struct drill *drill, const char *peer)
 
     if (code != COMMAND_DONE)
         return code;
-    follow_until(&drill->follow, watch_there, &drill->there, limit_ns);
+    walk(drill, &drill->there, see_there, limit_ns);
     if (drill->there.failed || !drill->there.served_ns) {
         command_error(drill->invocation, "%s did not take the role; `duet status` tells how it stands", peer);
         return COMMAND_REFUSED;
@@ -225,13 +250,14 @@ static void say_routers(const struct follow *follow)
 static void say_services(const struct drill *drill)
 {
     const struct model_topic *topic;
+    const int64_t began_ns = drill->back.began_ns ? drill->back.began_ns : drill->back.served_ns;
     char took[SPAN_TEXT_MAX];
 
     for (size_t at = 0;
          (topic = model_next(&drill->follow.model, &service_type, false, clock_now_ns(), &at));) {
         const struct service_message *service = topic->body;
-        span_print(service->since_ns - drill->back.began_ns, took);
-        if (service->state == SERVICE_STATE_RUNNING && service->since_ns > drill->back.began_ns)
+        span_print(MAX(service->since_ns - began_ns, 0), took);
+        if (service->state == SERVICE_STATE_RUNNING && service->since_ns > began_ns)
             printf("        service %s runs after %s\n", topic->name, took);
         else if (service->state != SERVICE_STATE_RUNNING)
             printf("        service %s: %s\n", topic->name, service_state_names[service->state]);
@@ -245,7 +271,7 @@ static int come_back(struct drill *drill, const char *peer, int64_t patience_ns)
     duration_print(patience_ns, patience);
     printf("now on %s: duet switch (waiting for at most %s)\n", peer, patience);
     fflush(stdout);
-    if (!follow_until(&drill->follow, watch_back, &drill->back, patience_ns)) {
+    if (!walk(drill, &drill->back, see_back, patience_ns)) {
         command_error(drill->invocation, "the role did not come back within %s: it is on %s, which serves",
                       patience, peer);
         return COMMAND_REFUSED;

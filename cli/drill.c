@@ -15,12 +15,12 @@
 
 /* What one of the two ways showed. Points in time, 0 = not seen. */
 struct leg {
-    int64_t began_ns;   /* the order, or the peer's offer */
-    int64_t silent_ns;  /* who gives answers no more */
-    int64_t served_ns;  /* who takes serves */
-    bool released;      /* who gives holds nothing any more … */
-    bool passive;       /* … and its arbiter is at rest */
-    bool failed;        /* the role stayed, or came back at once */
+    int64_t began_ns;  /* the order, or the peer's offer */
+    int64_t silent_ns; /* who gives answers no more */
+    int64_t served_ns; /* who takes serves */
+    bool released;     /* who gives holds nothing any more … */
+    bool passive;      /* … and its arbiter is at rest */
+    bool failed;       /* the role stayed, or came back at once */
 };
 
 struct drill {
@@ -296,7 +296,8 @@ static int run(struct drill *drill, bool one_way, int64_t patience_ns)
     if (code == COMMAND_DONE && !one_way)
         code = come_back(drill, peer, patience_ns);
     if (code == COMMAND_DONE)
-        printf("after   %s serves, the other could at once; no alarm\n", one_way ? peer : drill->follow.model.node);
+        printf("after   %s serves, the other could at once; no alarm\n",
+               one_way ? peer : drill->follow.model.node);
     return code;
 }
 
@@ -310,7 +311,8 @@ int drill_command(struct invocation *invocation)
     if (command_take_value(invocation, "--wait", &text) < 0 || !command_all_taken(invocation))
         return COMMAND_USAGE;
     if (duration_parse(text, &patience_ns) < 0 || patience_ns <= 0) {
-        command_error(invocation, "--wait \"%s\" is no duration; write a number and its unit, such as 10m", text);
+        command_error(invocation, "--wait \"%s\" is no duration; write a number and its unit, such as 10m",
+                      text);
         return COMMAND_USAGE;
     }
     int code = COMMAND_REFUSED;

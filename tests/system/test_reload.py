@@ -2,12 +2,13 @@
 and a file that cannot be applied changes nothing."""
 
 import os
+import random
 import subprocess
 import time
 
 import pytest
 from lab import network
-from lab.network import ACTIVE, CHANNELS, NODES, PASSIVE, ROUTER
+from lab.network import ACTIVE, NODES, PASSIVE, ROUTER
 from lab.pair import other
 from lab.sync import SyncLab
 
@@ -371,3 +372,32 @@ def test_L16_another_snmp_configuration(pair):
     assert "trapd       starts anew by it" in reload_pair(lab, lab.active)[0]
     lab.wait_for(lambda: [sink.endswith(":1163") for sink in sinks(lab.active)] == [True], 15, "trapd has the other sink")
     assert lab.daemon_pid(lab.active, "trapd") == pid
+
+
+RELOADS = int(os.environ.get("RELOADS", "12"))
+
+
+def test_any_change_after_any_other(pair):
+    """Changes of all kinds together, in whatever order the nodes get them."""
+    lab = pair
+    wire_dmz(lab)
+    rng = random.Random(int(os.environ.get("RELOADS_SEED", "1")))
+    for turn in range(RELOADS):
+        more = ["203.0.113.%d/24" % last for last in rng.sample(range(70, 90), rng.randrange(4))]
+        parts = [part for part in (DMZ, service("one"), service("two", 1000 + rng.randrange(3), "always"), service("three")) if rng.random() < 0.6]
+        rng.shuffle(parts)
+        addresses = [ACTIVE["outside"] + "/24"] + more
+        rng.shuffle(addresses)
+        lab.write_config(active={"outside": addresses}, extra="".join(parts), timers={"settle-time": "%ds" % rng.randrange(3, 9)})
+        nodes = list(NODES)
+        rng.shuffle(nodes)
+        for node in nodes:
+            list(reload_on(lab, node))
+            time.sleep(rng.random() * 0.3)
+        lab.wait_for(lambda: all(lab.role(node)["ready"] for node in NODES), 15, "ready, turn %d" % turn)
+        wanted = {address.split("/")[0] for address in addresses}
+        assert set(lab.kernel_addresses(lab.active, "outside")) == wanted, turn
+        assert not wanted & set(lab.kernel_addresses(other(lab.active), "outside")), turn
+        assert set(lab.kernel_addresses(lab.active, "dmz")) & {"198.18.7.10"} == ({"198.18.7.10"} if DMZ in parts else set()), turn
+    for address in sorted(wanted):
+        assert answers(lab, address) == [lab.active], address

@@ -264,6 +264,10 @@ extern const struct arbiter_row arbiter_rows[];
 
 void arbiter_init(struct arbiter *arbiter, const struct arbiter_settings *settings);
 
+/* The configuration was changed while this node works: from the next step on it goes by these settings. What
+ * was observed, the phase, and every promise stay as they are. */
+void arbiter_configure(struct arbiter *arbiter, const struct arbiter_settings *next);
+
 /* One step. `effects` is filled anew. */
 void arbiter_step(struct arbiter *arbiter, const struct arbiter_event *event,
                   struct arbiter_effects *effects);

@@ -24,7 +24,7 @@ static const struct {
     {"not-released", "takeoverd has not confirmed that no active address is left here: look at its log"},
     {"nobody-active", "no node serves: see `duet status` on both"},
     {"config-differs",
-     "the configurations of the two nodes differ: copy the right one, and restart duet on that node"},
+     "the configurations of the two nodes differ: copy the right one, and run `duet reload` on that node"},
     {"reboot-failed", "the reboot command failed: restart this node by hand"},
     {"reboot-delayed",
      "this node restarted for the same fault before, and waits: mend it, then `duet clear`"},

@@ -163,6 +163,17 @@ static bool is_heard(const struct server *s, const char *service)
     return false;
 }
 
+/* superviserd goes on for a moment about one that was taken out of the configuration. */
+static bool is_configured(const struct server *s, const char *service)
+{
+    const struct config *config = s->daemon->config;
+
+    for (size_t i = 0; i < config->service_count; i++)
+        if (strcmp(config->services[i].name, service) == 0)
+            return true;
+    return false;
+}
+
 static int64_t count_unheard(const struct server *s)
 {
     const struct config *config = s->daemon->config;
@@ -192,7 +203,7 @@ static bool exclusive_up(const struct server *s)
     return false;
 }
 
-static void count_services(struct server *s, const char *cause)
+void server_count_services(struct server *s, const char *cause)
 {
     struct arbiter_event event = {
         .kind = EVENT_SERVICES, .services_unheard = count_unheard(s), .exclusive_up = exclusive_up(s)};
@@ -218,7 +229,7 @@ static void on_service(void *userdata, const struct bus_message *m)
 
     while (i < s->service_count && strcmp(s->services[i].name, m->name) != 0)
         i++;
-    if (i == SERVICES_SEEN_MAX)
+    if (i == SERVICES_SEEN_MAX || !is_configured(s, m->name))
         return;
     if (i == s->service_count)
         text_copy(s->services[s->service_count++].name, sizeof s->services[i].name, m->name);
@@ -226,7 +237,7 @@ static void on_service(void *userdata, const struct bus_message *m)
         history_note(&s->history, m->envelope->mono_ns, m->cause, "service %s: %s%s%.96s", m->name,
                      service_state_names[now->state], now->text[0] ? ": " : "", now->text);
     s->services[i].message = *now;
-    count_services(s, m->cause);
+    server_count_services(s, m->cause);
 }
 
 static void on_reboot(void *userdata, const struct bus_message *m)

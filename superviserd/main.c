@@ -62,6 +62,20 @@ static void on_command(void *userdata, const struct command_message *command, st
              hooks > 0 ? ", and the failed hooks" : "");
 }
 
+static bool check(void *userdata, const struct config *next, char *text, size_t size)
+{
+    (void)userdata;
+    return services_check(self.services, next, text, size) && hooks_check(self.hooks, next, text, size);
+}
+
+static int reload(void *userdata, const struct config *before, char *text, size_t size)
+{
+    (void)userdata;
+    watchdog_reload(self.watchdog);
+    hooks_reload(self.hooks, before);
+    return services_reload(self.services, text, size);
+}
+
 static void stop_services(void *userdata)
 {
     services_stop(userdata);
@@ -114,6 +128,7 @@ static int open_own(void)
         return r;
     }
     bus_on_command(self.daemon.bus, on_command, NULL);
+    self.daemon.reload = (struct daemon_reload){check, reload, NULL};
     self.daemon.on_stop = on_stop;
     self.daemon.on_end = on_end;
     services_start(self.services);

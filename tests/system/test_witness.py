@@ -30,10 +30,10 @@ def state(lab, node):
     return (lab.bus.last(node, "witness") or {}).get("state")
 
 
-def wait_witness(lab):
+def wait_witness(lab, timeout=20):
     """Both have read the record."""
     for node in ("alpha", "beta"):
-        lab.wait_for(lambda: (lab.bus.last(node, "witness") or {}).get("answered_ns", 0) > 0, 20, "%s has asked the witness" % node)
+        lab.wait_for(lambda: (lab.bus.last(node, "witness") or {}).get("answered_ns", 0) > 0, timeout, "%s has asked the witness" % node)
 
 
 def test_partition_the_active_node_keeps_the_role(lab, etcd):
@@ -144,12 +144,14 @@ def test_tls_and_a_password(lab):
         out.write("wrong\n")
     lab.write_config(timers=TIMERS, extra=witness.section('user = "duet"', 'password-file = "%s"' % password))
     active = lab.start_pair()
-    lab.wait_for(lambda: state(lab, active) == "unreachable", 10, "the wrong password is refused")
-    assert "authentication failed" in lab.bus.last(active, "witness")["text"]
+    # etcd takes its time for a password, on a busy machine seconds.
+    lab.wait_for(lambda: "authentication failed" in (lab.bus.last(active, "witness") or {}).get("text", ""), 60,
+                 "the wrong password is refused")
+    assert state(lab, active) == "unreachable"
     assert "wrong" not in lab.log(active)
     with open(password, "w") as out:
         out.write("right horse\n")
-    wait_witness(lab)
+    wait_witness(lab, 60)
     lab.wait_ready(active)
     lab.power_off(active)
     lab.wait_for(lambda: lab.serves(other(active)), 10, "the other one takes over")

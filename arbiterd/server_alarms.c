@@ -46,6 +46,11 @@ static const struct {
     {"gate-lost",
      "the active addresses were or are here without the gate that ends them with their lease: look at "
      "takeoverd's log"},
+    {"witness-lost",
+     "the witness is not reached: no takeover, and no renewal, while the nodes do not hear each other"},
+    {"fence-failed",
+     "the fencing command failed, so this node does not take over: look at superviserd's log, "
+     "or `duet claim --force`"},
 };
 
 /* How long a removal that was put right is shown: long enough for a person, or a check once a minute. */

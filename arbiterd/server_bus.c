@@ -361,6 +361,50 @@ static void on_data(void *userdata, const struct bus_message *m)
     server_step(s, &event, m->cause);
 }
 
+static void note_witness(struct server *s, const struct bus_message *m)
+{
+    const struct witness_message *now = m->body, *before = &s->arbiter.witness;
+    const int64_t at = m->envelope->mono_ns;
+
+    if (now->state == before->state || s->arbiter.witness_heard == 0)
+        return;
+    if (now->state == WITNESS_STATE_GRANTED)
+        history_note(&s->history, at, m->cause,
+                     "the witness grants epoch %" PRId64 " to this node (asked %.1f ms before)",
+                     now->granted_epoch, ms_since(now->granted_ns, at));
+    else if (now->state == WITNESS_STATE_DENIED)
+        history_note(&s->history, at, m->cause, "the witness says no: %s holds epoch %" PRId64, now->holder,
+                     now->epoch);
+    else if (now->state == WITNESS_STATE_UNREACHABLE)
+        history_note(&s->history, at, m->cause, "the witness is not reached: %.100s", now->text);
+    else if (now->state == WITNESS_STATE_ASKING)
+        history_note(&s->history, at, m->cause, "the witness is asked");
+}
+
+static void on_witness(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    struct arbiter_event event = {.kind = EVENT_WITNESS, .witness = m->body};
+
+    note_witness(s, m);
+    server_step(s, &event, m->cause);
+}
+
+static void on_fence(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    const struct fence_message *now = m->body;
+    struct arbiter_event event = {.kind = EVENT_FENCE, .fence = now};
+
+    if (now->state != s->arbiter.fence.state && now->state == FENCE_STATE_RUNNING)
+        history_note(&s->history, m->envelope->mono_ns, m->cause, "the fencing command runs");
+    else if (now->state != s->arbiter.fence.state && now->state != FENCE_STATE_IDLE)
+        history_note(&s->history, m->envelope->mono_ns, m->cause,
+                     "the fencing command %s after %" PRId64 " ms: %.100s",
+                     now->state == FENCE_STATE_DONE ? "succeeded" : "failed", now->took_ms, now->text);
+    server_step(s, &event, m->cause);
+}
+
 int server_subscribe(struct server *s)
 {
     const struct {
@@ -379,11 +423,14 @@ int server_subscribe(struct server *s)
         {&watchdog_type, "superviserd", on_watchdog},
         {&hook_type, "superviserd", on_hook},
         {&data_type, "syncd", on_data},
+        {&fence_type, "superviserd", on_fence},
         {&hook_command_type, "superviserd", on_hook_command},
     };
     int r = 0;
 
     for (size_t i = 0; i < ARRAY_LENGTH(wanted) && r == 0; i++)
         r = bus_subscribe(s->daemon->bus, wanted[i].type, wanted[i].daemon, wanted[i].handler, s);
+    if (r == 0 && s->arbiter.set.witness)
+        r = bus_subscribe(s->daemon->bus, &witness_type, "witnessd", on_witness, s);
     return r;
 }

@@ -22,6 +22,15 @@ static void fill_exclusive(const struct config *config, struct arbiter_settings 
         }
 }
 
+static bool has_routers(const struct config *config)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < config->channel_count; i++)
+        any = any || config->channels[i].routers.count > 0;
+    return any;
+}
+
 void server_fill_settings(const struct config *config, struct arbiter_settings *set)
 {
     const struct config_timers *t = &config->timers;
@@ -34,11 +43,16 @@ void server_fill_settings(const struct config *config, struct arbiter_settings *
         .services_guarded = count_guarded(config),
         .watchdog_required = config->watchdog.required,
         .sync_sets = (int64_t)config->sync_count,
+        .witness = config_has_witness(config),
+        .fence = config->fence.command.count > 0,
+        .routers = has_routers(config),
         .channel_count = config->channel_count,
         .evidence_wait = 4 * t->router_interval_quick,
         .heartbeat_interval = t->heartbeat_interval,
         .takeover_after = t->takeover_after,
         .address_lease = t->address_lease,
+        .isolation_after = t->isolation_after,
+        .router_interval = t->router_interval,
         .search_time = t->search_time,
         .claim_time = t->claim_time,
         .handover_time = t->handover_time,

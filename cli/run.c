@@ -47,13 +47,15 @@ struct run {
     enum stage stage;
     size_t stopping; /* index into stop_order */
     int64_t handover_limit_ns, hooks_ns, services_stop_ns;
-    bool without_sync, without_snmp, without_monitor; /* not configured: the daemon has nothing to do */
+    bool without_sync, without_snmp, without_monitor,
+        without_witness; /* not configured: the daemon has nothing to do */
 };
 
 /* Indices into model_daemons: services end while the addresses are still up; their last changes are sent
  * while the peer is still heard; addresses go while the arbiter still renews nothing behind their back; the
  * peer hears of it until the last, and the sinks and monitoring tools of all of it. */
-static const size_t stop_order[MODEL_DAEMONS] = {3, MODEL_SYNCD, 2, 1, 0, MODEL_TRAPD, MODEL_MONITORD};
+static const size_t stop_order[MODEL_DAEMONS] = {3, MODEL_SYNCD,    2,           1,
+                                                 0, MODEL_WITNESSD, MODEL_TRAPD, MODEL_MONITORD};
 
 static void end_handover(struct run *run);
 static void stop_next(struct run *run);
@@ -160,7 +162,8 @@ static int reap(struct child *child)
 static bool is_wanted(const struct run *run, size_t daemon)
 {
     return (daemon != MODEL_SYNCD || !run->without_sync) && (daemon != MODEL_TRAPD || !run->without_snmp) &&
-           (daemon != MODEL_MONITORD || !run->without_monitor);
+           (daemon != MODEL_MONITORD || !run->without_monitor) &&
+           (daemon != MODEL_WITNESSD || !run->without_witness);
 }
 
 static void on_child_end(void *userdata, int fd, unsigned events)
@@ -320,6 +323,7 @@ static int read_config(struct run *run)
     run->without_sync = config->sync_count == 0;
     run->without_snmp = config->snmp_config[0] == '\0';
     run->without_monitor = !config_has_monitor(config);
+    run->without_witness = !config_has_witness(config);
     for (size_t i = 0; i < config->service_count; i++)
         run->services_stop_ns += config->services[i].stop_timeout; /* one after the other, if they say so */
     for (size_t event = 0; event < HOOK_EVENT_COUNT; event++)

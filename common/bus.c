@@ -14,7 +14,7 @@
 #include "common/log.h"
 #include "common/statefile.h"
 
-enum { PUBLISHERS_MAX = 8, HANDLERS_MAX = 32, RECONNECT_MS = 5, JSON_MAX = 1 << 20 };
+enum { PUBLISHERS_MAX = 12, HANDLERS_MAX = 32, RECONNECT_MS = 5, JSON_MAX = 1 << 20 };
 
 struct retained {
     const struct message_type *type;

@@ -192,6 +192,8 @@ static bool judge_alive(struct detector *d, int64_t now_ns, struct outbox *out)
 void detector_fill_peer(struct detector *d, int64_t now_ns, struct peer_message *message)
 {
     peer_fill(&d->peer, d->config, message);
+    for (size_t i = 0; i < d->path_count; i++)
+        message->acked_ns = MAX(message->acked_ns, d->paths[i].echoed_ns);
     message->alive = d->peer.heard && now_ns - d->peer.heard_ns <= d->config->timers.takeover_after;
     message->counting_since_ns = d->counting_since_ns;
     d->told = d->peer;

@@ -6,6 +6,7 @@
 #include "common/daemon.h"
 #include "common/log.h"
 #include "common/sys.h"
+#include "superviserd/fence.h"
 #include "superviserd/hooks.h"
 #include "superviserd/reboot.h"
 #include "superviserd/recorder.h"
@@ -16,6 +17,7 @@ static struct {
     struct daemon daemon;
     struct services *services;
     struct hooks *hooks;
+    struct fence *fence;
     struct reboot *reboot;
     struct watchdog *watchdog;
     struct recorder *recorder;
@@ -26,6 +28,7 @@ static void on_role(void *userdata, const struct bus_message *message)
     (void)userdata;
     watchdog_role(self.watchdog, message->body);
     hooks_role(self.hooks, message->body, message->cause); /* first: addresses may wait for them */
+    fence_role(self.fence, message->body);
     reboot_role(self.reboot, message->body, message->cause);
     services_role(self.services, message->body, message->cause);
 }
@@ -110,6 +113,8 @@ static int open_own(void)
         r = services_new(&self.daemon, &self.services);
     if (r == 0)
         r = hooks_new(&self.daemon, &self.hooks);
+    if (r == 0)
+        r = fence_new(&self.daemon, &self.fence);
     if (r == 0)
         r = reboot_new(&self.daemon, self.watchdog, self.recorder, &self.reboot);
     if (r == 0)

@@ -14,10 +14,10 @@ import re
 import subprocess
 import sys
 
-DAEMONS = {"arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd", "trapd", "monitord", "client"}
+DAEMONS = {"arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd", "trapd", "monitord", "witnessd", "client"}
 CORES = {"arbiterd/libdecide.a", "heartbeatd/libheartbeat_core.a", "takeoverd/libtakeoverd_core.a",
          "superviserd/libsuperviserd_core.a", "cli/libcli_setup.a", "trapd/libtrapd_core.a", "trapd/libtrapd_view.a",
-         "monitord/libmonitord_core.a", "client/libroam_core.a"}
+         "monitord/libmonitord_core.a", "client/libroam_core.a", "witnessd/libballot.a"}
 ALLOCATING_CORES = {"syncd/libsyncd_index.a"}
 
 # What a core may call: nothing that knows a clock, the kernel or an allocator.
@@ -35,8 +35,9 @@ PURE_OWN = re.compile(r"^(text_copy|backoff_ns|heartbeat_\w+|field_is_measure|nd
 # Header -> the only places that may include it.
 DOORS = {
     "zmq.h": {"common/bus.c", "common/curve.c", "common/loop.c", "common/zap.c", "monitord/outlet.c", "syncd/link.c", "syncd/plug.c"},
+    "curl/curl.h": {"witnessd/http.c", "witnessd/main.c"},
     "microhttpd.h": {"monitord/web.c", "client/page.c"},
-    "jansson.h": {"proto/codec.c", "cli/", "client/show.c"},
+    "jansson.h": {"proto/codec.c", "cli/", "client/show.c", "witnessd/etcd_text.c"},
     "sqlite3.h": {"syncd/sqlite.c", "syncd/sqlite_settle.c", "trapd/backlog.c"},
     "confuse.h": {"common/config"},
     "netlink/": {"heartbeatd/linux_", "takeoverd/linux_"},

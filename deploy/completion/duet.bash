@@ -7,7 +7,7 @@ _duet()
 
     local commands="setup run status why events blackbox switch drill hold resume clear claim reload sync check-config import keygen
         handover wants help"
-    local daemons="heartbeatd arbiterd takeoverd superviserd syncd trapd monitord"
+    local daemons="heartbeatd arbiterd takeoverd superviserd syncd trapd monitord witnessd"
     local common="--config --node --run-dir --state-dir"
     local command="" i
 

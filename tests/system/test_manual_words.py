@@ -1,4 +1,4 @@
-"""C8, C9: what the manuals say beside that which tests/manuals.py compares: the keys of client.conf(5), the command line of
+"""C8, C9: what the manuals say beside that which tests/manuals.py compares: the keys of duet-client.conf(5), the command line of
 duet-client(1), the defaults of the timers, and the alarms, in the manual and in the journal's catalog."""
 
 import os
@@ -62,7 +62,7 @@ def test_C9_duet_conf_has_every_default_of_the_timers():
 
 def test_C9_client_conf_has_every_key_and_no_other():
     tables = key_tables("client/config.c")
-    parts = sections(manual("client.conf.5"))
+    parts = sections(manual("duet-client.conf.5"))
     assert set(tables) == {"root", "client", "gateway", "profile", "route"}
     for name in ("client", "gateway", "profile"):
         said = parts["SECTION " + name]

@@ -23,7 +23,8 @@ static const int64_t answer_timeout_ns = 5 * NS_PER_S;
 
 /* In the order in which they are told: addresses are there before what needs them is started, and a channel
  * is heard of before it is counted on. Indices into model_daemons. */
-static const size_t tell_order[MODEL_DAEMONS] = {2, 0, 1, 3, MODEL_SYNCD, MODEL_TRAPD, MODEL_MONITORD};
+static const size_t tell_order[MODEL_DAEMONS] = {
+    2, 0, 1, 3, MODEL_SYNCD, MODEL_TRAPD, MODEL_MONITORD, MODEL_WITNESSD};
 
 struct reload {
     struct invocation *invocation;

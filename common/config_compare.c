@@ -158,20 +158,6 @@ bool config_monitor_equal(const struct config *a, const struct config *b)
            strcmp(a->monitor.clients, b->monitor.clients) == 0;
 }
 
-static bool witness_equal(const struct config *a, const struct config *b)
-{
-    return config_strings_equal(&a->witness.endpoints, &b->witness.endpoints) &&
-           strcmp(a->witness.key, b->witness.key) == 0 &&
-           strcmp(a->witness.ca_file, b->witness.ca_file) == 0 &&
-           strcmp(a->witness.user, b->witness.user) == 0 &&
-           strcmp(a->witness.password_file, b->witness.password_file) == 0;
-}
-
-static bool fence_equal(const struct config *a, const struct config *b)
-{
-    return config_strings_equal(&a->fence.command, &b->fence.command) && a->fence.timeout == b->fence.timeout;
-}
-
 /* ---- what needs a restart */
 
 static bool refuse(char why[static CONFIG_REFUSAL_MAX], const char *what)
@@ -225,15 +211,36 @@ static bool times_meet(const struct config *now, const struct config *next,
                   takeover = MIN(a->takeover_after, b->takeover_after),
                   lease_least = MIN(a->address_lease, b->address_lease),
                   lease_most = MAX(a->address_lease, b->address_lease);
+    const int64_t isolation = MAX(a->isolation_after, b->isolation_after);
     const bool searched = search_everywhere(now) && search_everywhere(next);
 
     if (takeover < 2 * interval)
         return refuse_times(why, "takeover-after", takeover, "short", "heartbeat-interval", interval);
     if (lease_least < 2 * interval)
         return refuse_times(why, "address-lease", lease_least, "short", "heartbeat-interval", interval);
+    if (takeover <= isolation)
+        return refuse_times(why, "takeover-after", takeover, "short", "isolation-after", isolation);
     if (!searched && lease_most > takeover - interval - 3 * NS_PER_MS)
         return refuse_times(why, "address-lease", lease_most, "long", "takeover-after", takeover);
     return true;
+}
+
+/* What a witness grants rests on the times of both nodes. */
+static bool deadlines_same(const struct config_timers *a, const struct config_timers *b)
+{
+    return a->heartbeat_interval == b->heartbeat_interval && a->takeover_after == b->takeover_after &&
+           a->address_lease == b->address_lease && a->isolation_after == b->isolation_after;
+}
+
+static bool third_same(const struct config *now, const struct config *next)
+{
+    return config_strings_equal(&now->witness.endpoints, &next->witness.endpoints) &&
+           strcmp(now->witness.key, next->witness.key) == 0 &&
+           strcmp(now->witness.ca_file, next->witness.ca_file) == 0 &&
+           strcmp(now->witness.user, next->witness.user) == 0 &&
+           strcmp(now->witness.password_file, next->witness.password_file) == 0 &&
+           config_strings_equal(&now->fence.command, &next->fence.command) &&
+           now->fence.timeout == next->fence.timeout;
 }
 
 bool config_can_reload(const struct config *now, const struct config *next,
@@ -251,13 +258,11 @@ bool config_can_reload(const struct config *now, const struct config *next,
     if (strcmp(now->watchdog.device, next->watchdog.device) != 0 ||
         now->watchdog.timeout != next->watchdog.timeout)
         return refuse(why, "the watchdog's device or timeout");
-    if (!witness_equal(now, next))
-        return refuse(why, "the witness");
-    /* A grant that one node counts on must be as long as the other one's wait. */
-    if (config_has_witness(now) && now->timers.isolation_after != next->timers.isolation_after)
-        return refuse(why, "isolation-after, while there is a witness,");
-    if (!fence_equal(now, next))
-        return refuse(why, "the fence");
+    if (!third_same(now, next))
+        return refuse(why, "the witness or the fence");
+    if (config_has_witness(now) && !deadlines_same(&now->timers, &next->timers))
+        return refuse(why, "heartbeat-interval, takeover-after, address-lease or isolation-after, with a "
+                           "witness,");
     return times_meet(now, next, why);
 }
 

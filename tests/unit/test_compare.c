@@ -149,6 +149,7 @@ static void test_what_needs_a_restart_is_refused(void **state)
     refused(read_text(base), changed(CLUSTER, CLUSTER "    lease-gate = off\n    address-lease = 2s\n    takeover-after = 3s\n"
                                      "    search-time = 6s\n"), "lease-gate");
     refused(read_text(base), changed("sync \"config\"", "watchdog { device = \"/dev/watchdog\" }\nsync \"config\""), "the watchdog");
+    refused(read_text(base), changed("sync \"config\"", "fence { command = {\"/bin/true\"} }\nsync \"config\""), "the fence");
     refused(read_text(base), changed("sync \"config\"", "service \"x\" { unit = \"x.service\" }\nsync \"config\""), NULL);
 }
 
@@ -159,7 +160,9 @@ static void test_times_must_fit_to_those_of_the_other_node(void **state)
     refused(changed(CLUSTER, "    profile = fast\n"), read_text(base), "takeover-after (25ms on one node) is too short");
     refused(read_text(base), changed(CLUSTER, "    profile = fast\n    takeover-after = 300ms\n    search-time = 600ms\n"),
             "address-lease (60ms on one node) is too short");
-    refused(read_text(base), changed(CLUSTER, CLUSTER "    takeover-after = 100ms\n    isolation-after = 50ms\n"), NULL);
+    refused(read_text(base), changed(CLUSTER, CLUSTER "    takeover-after = 100ms\n    isolation-after = 50ms\n"),
+            "takeover-after (100ms on one node) is too short for isolation-after (200ms on the other)");
+    refused(read_text(base), changed(CLUSTER, CLUSTER "    takeover-after = 250ms\n"), NULL);
     refused(read_text(base), changed(CLUSTER, CLUSTER "    heartbeat-interval = 100ms\n"), NULL);
 }
 

@@ -15,7 +15,7 @@
 #include "common/statefile.h"
 
 enum {
-    PUBLISHERS_MAX = 8,
+    PUBLISHERS_MAX = 12,
     HANDLERS_MAX = 32,
     RECONNECT_MS = 5,
     RECONNECT_SELDOM_MS = 100,
@@ -51,6 +51,8 @@ struct bus {
     size_t publisher_count;
     bus_command_handler *command;
     void *command_userdata;
+    bus_command_handler *reload;
+    void *reload_userdata;
     struct loop_source *resend_timer, *pulse_timer;
     struct daemon_message pulse;
     int64_t late_us[10]; /* by second, a ring */
@@ -78,7 +80,7 @@ static void set_option(void *socket, int option, int value)
  * two hundred attempts a second for each cost more than all else. */
 static int reconnect_ms(const char *daemon)
 {
-    static const char *const seldom[] = {"syncd", "trapd", "monitord"};
+    static const char *const seldom[] = {"syncd", "trapd", "monitord", "witnessd"};
 
     for (size_t i = 0; i < ARRAY_LENGTH(seldom); i++)
         if (strcmp(daemon, seldom[i]) == 0)
@@ -385,6 +387,8 @@ static void run_command(struct bus *bus, const char *json, size_t size, struct b
 
     if (message_parse(&command_type, json, size, NULL, &command, error) < 0)
         snprintf(answer->reply.error, sizeof answer->reply.error, "this command cannot be read: %s", error);
+    else if (bus->reload && strcmp(command.command, "reload") == 0)
+        bus->reload(bus->reload_userdata, &command, answer);
     else if (!bus->command)
         snprintf(answer->reply.error, sizeof answer->reply.error, "%s takes no commands", bus->daemon);
     else
@@ -428,6 +432,12 @@ void bus_on_command(struct bus *bus, bus_command_handler *handler, void *userdat
 {
     bus->command = handler;
     bus->command_userdata = userdata;
+}
+
+void bus_on_reload(struct bus *bus, bus_command_handler *handler, void *userdata)
+{
+    bus->reload = handler;
+    bus->reload_userdata = userdata;
 }
 
 static int receive_answer(void *socket, const struct message_type *type, void *body)

@@ -131,6 +131,9 @@ bool config_take_name(struct reader *reader, cfg_t *section, char name[static CO
 size_t config_section_count(struct reader *reader, cfg_t *in, const char *kind, size_t most);
 /* `count` and one more, all zero; NULL: reader->out_of_memory. */
 void *config_take_memory(struct reader *reader, size_t count, size_t size);
+/* The only section of a kind; NULL if there is none. */
+cfg_t *config_single_section(struct reader *reader, const char *kind);
+void config_build_third_parties(struct reader *reader);
 void config_take_timers(struct reader *reader, cfg_t *cluster);
 void config_check_timers(struct reader *reader, cfg_t *cluster);
 void config_check_addresses(struct reader *reader);

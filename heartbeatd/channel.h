@@ -57,6 +57,11 @@ void channel_init(struct channel *channel, const struct config_channel *config, 
 /* The order of `sorted`, for qsort(): with thousands of addresses each frame would be compared with all. */
 int channel_compare(const void *a, const void *b);
 
+/* The configuration was changed: `channel`, just initialised by the new one (`sorted`, too, is the caller's
+ * to give anew), goes on with what `before`, of the same name and device, knew. A new router is asked at
+ * once. */
+void channel_take_over(struct channel *channel, const struct channel *before, int64_t now_ns);
+
 void channel_link(struct channel *channel, const struct link_event *event, int64_t now_ns,
                   struct outbox *out);
 

@@ -37,7 +37,7 @@ static void own_up_to_a_stall(struct shell *shell)
     detector_tick(&shell->detector, clock_now_ns(), &shell->outbox);
 }
 
-static void finish(struct shell *shell)
+void shell_finish(struct shell *shell)
 {
     own_up_to_a_stall(shell);
     shell_apply(shell);
@@ -58,7 +58,7 @@ static void on_path(void *userdata, int fd, unsigned events)
     (void)fd;
     (void)events;
     shell_read_path(ear, BUDGET);
-    finish(ear->shell);
+    shell_finish(ear->shell);
 }
 
 static void on_neighbours(void *userdata, int fd, unsigned events)
@@ -68,7 +68,7 @@ static void on_neighbours(void *userdata, int fd, unsigned events)
     (void)fd;
     (void)events;
     shell_read_neighbours(ear, BUDGET);
-    finish(ear->shell);
+    shell_finish(ear->shell);
 }
 
 static void close_ear(struct ear *ear)
@@ -231,6 +231,46 @@ static void close_channel(struct shell *shell, size_t i)
     shell->device_index[i] = 0;
 }
 
+static void keep(struct ear *ear, int fd, loop_fd_handler *handler, const char *device)
+{
+    const int r = fd < 0 ? 0 : open_ear(ear, fd, handler);
+
+    if (r < 0)
+        log_error("cannot go on listening on %s: %s", device, strerror(-r));
+}
+
+/* What a channel did not need before. */
+static int open_more(struct shell *shell, size_t i, const struct shell_sockets *sockets)
+{
+    const unsigned index = sockets->device_index;
+    int r = 0;
+
+    if (sockets->idle < 0)
+        open_idle(shell, i, index);
+    if (sockets->path < 0)
+        r = open_heartbeats(shell, i, index);
+    if (r == 0 && sockets->discovery < 0 && uses_ipv6(&shell->daemon->config->channels[i]))
+        r = open_discovery(shell, i, index);
+    return r;
+}
+
+void shell_keep_channel(struct shell *shell, size_t i, const struct shell_sockets *sockets)
+{
+    const struct config_channel *channel = &shell->daemon->config->channels[i];
+    int r = sockets->arp < 0 ? 0 : filter_arp(channel, sockets->arp);
+
+    keep(&shell->paths[PATH_CHANNEL + i], sockets->path, on_path, channel->device);
+    keep(&shell->arps[i], sockets->arp, on_neighbours, channel->device);
+    keep(&shell->discoveries[i], sockets->discovery, on_neighbours, channel->device);
+    shell->idles[i] = sockets->idle;
+    memcpy(shell->idle_macs[i], sockets->idle_macs, sizeof shell->idle_macs[i]);
+    shell->device_index[i] = sockets->device_index;
+    if (r == 0 && sockets->device_index != 0)
+        r = open_more(shell, i, sockets);
+    if (r < 0)
+        log_warning("cannot listen to what was added on %s: %s", channel->device, strerror(-r));
+}
+
 /* ------------------------------------------------------------------ devices */
 
 static void take_link(struct shell *shell, size_t i, const struct links_event *event)
@@ -292,7 +332,7 @@ static void on_links(void *userdata, int fd, unsigned events)
     (void)fd;
     (void)events;
     links_read(shell->links);
-    finish(shell);
+    shell_finish(shell);
 }
 
 /* --------------------------------------------------------------------- time */
@@ -306,7 +346,7 @@ static void on_time(void *userdata, int64_t now_ns)
     open_lines(shell, now_ns);
     drain(shell, late ? BUDGET_AFTER_STALL : BUDGET);
     detector_tick(&shell->detector, clock_now_ns(), &shell->outbox);
-    finish(shell);
+    shell_finish(shell);
 }
 
 /* ---------------------------------------------------------------------- bus */
@@ -317,7 +357,7 @@ static void on_role(void *userdata, const struct bus_message *message)
 
     detector_role(&shell->detector, message->body, message->envelope->mono_ns, clock_now_ns(),
                   &shell->outbox);
-    finish(shell);
+    shell_finish(shell);
 }
 
 static void on_address(void *userdata, const struct bus_message *message)
@@ -327,7 +367,7 @@ static void on_address(void *userdata, const struct bus_message *message)
     if (message->name)
         return; /* of one channel */
     detector_address(&shell->detector, message->body, &shell->outbox);
-    finish(shell);
+    shell_finish(shell);
 }
 
 /* ----------------------------------------------------------------- lifetime */
@@ -361,18 +401,27 @@ static int open_keys(struct shell *shell)
     return r;
 }
 
-/* Channels go by four bytes of their name's hash on the wire. */
-static int check_names(const struct config *config)
+/* Channels go by four bytes of their name's hash on the wire. The first one that cannot be told from another;
+ * NULL: all can. */
+const char *shell_alike_channels(const struct config *config, const char **other)
 {
-    for (size_t i = 0; i < config->channel_count; i++) {
+    for (size_t i = 0; i < config->channel_count; i++)
         for (size_t k = 0; k < i; k++)
             if (heartbeat_hash(config->channels[i].name) == heartbeat_hash(config->channels[k].name)) {
-                log_error("the channels %s and %s cannot be told apart in heartbeats: rename one of them",
-                          config->channels[i].name, config->channels[k].name);
-                return -EINVAL;
+                *other = config->channels[k].name;
+                return config->channels[i].name;
             }
-    }
-    return 0;
+    return NULL;
+}
+
+static int check_names(const struct config *config)
+{
+    const char *other, *name = shell_alike_channels(config, &other);
+
+    if (!name)
+        return 0;
+    log_error("the channels %s and %s cannot be told apart in heartbeats: rename one of them", name, other);
+    return -EINVAL;
 }
 
 static int open_bus(struct shell *shell)
@@ -387,19 +436,28 @@ static int open_bus(struct shell *shell)
     return r;
 }
 
-static int sort_addresses(struct shell *shell)
+int shell_sort(const struct config *config, struct net_address *sorted[static CONFIG_CHANNELS_MAX])
 {
-    for (size_t i = 0; i < shell->daemon->config->channel_count; i++) {
-        const struct config_addresses *active = &shell->daemon->config->channels[i].active;
-        shell->sorted[i] = calloc(active->count + 1, sizeof *active->items);
-        if (!shell->sorted[i])
+    memset(sorted, 0, CONFIG_CHANNELS_MAX * sizeof *sorted);
+    for (size_t i = 0; i < config->channel_count; i++) {
+        const struct config_addresses *active = &config->channels[i].active;
+        sorted[i] = calloc(active->count + 1, sizeof *active->items);
+        if (!sorted[i])
             return -ENOMEM;
         if (active->count > 0)
-            memcpy(shell->sorted[i], active->items, active->count * sizeof *active->items);
-        qsort(shell->sorted[i], active->count, sizeof *active->items, channel_compare);
-        shell->detector.channels[i].sorted = shell->sorted[i];
+            memcpy(sorted[i], active->items, active->count * sizeof *active->items);
+        qsort(sorted[i], active->count, sizeof *active->items, channel_compare);
     }
     return 0;
+}
+
+void shell_use_sorted(struct shell *shell, struct net_address *const sorted[static CONFIG_CHANNELS_MAX])
+{
+    for (size_t i = 0; i < CONFIG_CHANNELS_MAX; i++) {
+        free(shell->sorted[i]);
+        shell->sorted[i] = sorted[i];
+        shell->detector.channels[i].sorted = sorted[i];
+    }
 }
 
 static int open_links(struct shell *shell)
@@ -439,15 +497,18 @@ int shell_open(struct shell *shell, struct daemon *daemon)
         return r;
     sessions_begin(shell->sessions_path, &shell->sessions);
     detector_init(&shell->detector, config, &shell->sessions.own, &shell->sessions.peer, clock_now_ns());
-    r = sort_addresses(shell);
+    r = shell_sort(config, shell->sorted);
+    for (size_t i = 0; i < CONFIG_CHANNELS_MAX; i++)
+        shell->detector.channels[i].sorted = shell->sorted[i];
     if (r == 0)
         r = open_bus(shell);
     if (r == 0)
         r = loop_add_timer(daemon->loop, on_time, shell, &shell->timer);
     if (r == 0)
         r = open_links(shell);
+    daemon->reload = (struct daemon_reload){shell_check, shell_reload, shell};
     if (r == 0)
-        finish(shell);
+        shell_finish(shell);
     return r;
 }
 

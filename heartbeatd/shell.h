@@ -21,6 +21,13 @@ struct ear {
     struct loop_source *source;
 };
 
+/* A channel's sockets; -1: there is none. */
+struct shell_sockets {
+    unsigned device_index; /* 0: the device is absent */
+    int path, arp, discovery, idle;
+    struct mac idle_macs[CONFIG_ROUTERS_MAX];
+};
+
 struct shell {
     struct daemon *daemon;
     struct detector detector;
@@ -49,7 +56,20 @@ int shell_open(struct shell *shell, struct daemon *daemon);
 /* Wipes the keys, and waits for the disk. Call after the loop has ended. */
 void shell_close(struct shell *shell);
 
+/* shell_reload.c: a changed configuration. */
+bool shell_check(void *userdata, const struct config *next, char *text, size_t size);
+int shell_reload(void *userdata, const struct config *before, char *text, size_t size);
+
 /* What shell.c and its parts share. */
+const char *shell_alike_channels(const struct config *config, const char **other);
+/* Goes on with the sockets that a channel had before the configuration was changed, and opens what else it
+ * needs by now. */
+void shell_keep_channel(struct shell *shell, size_t channel, const struct shell_sockets *sockets);
+/* Each channel's active addresses in the order of channel_compare(). 0 or -ENOMEM; either way the caller
+ * frees them, or gives them to shell_use_sorted(), which frees those before. */
+int shell_sort(const struct config *config, struct net_address *sorted[static CONFIG_CHANNELS_MAX]);
+void shell_use_sorted(struct shell *shell, struct net_address *const sorted[static CONFIG_CHANNELS_MAX]);
+void shell_finish(struct shell *shell);            /* after anything happened */
 void shell_apply(struct shell *shell);             /* empties the outbox (publish.c) */
 void shell_send(struct shell *shell);              /* heartbeats and requests of the outbox (wire.c) */
 void shell_read_path(struct ear *ear, int budget); /* takes datagrams in (wire.c) */

@@ -34,6 +34,9 @@ struct clerk {
     struct plan_operation operations[CLERK_SLICE];
     size_t count;
     int error;
+
+    struct adapters *next_adapters; /* the loop's: what takes its place when it is not busy; NULL: nothing */
+    struct plan next_plan;
 };
 
 /* -------------------------------------------------------------- the thread */
@@ -75,6 +78,16 @@ static void give(struct clerk *c, enum job job)
     pthread_mutex_unlock(&c->lock);
 }
 
+static void take_next(struct clerk *c)
+{
+    adapters_free(c->adapters);
+    wanted_free(&c->plan);
+    c->adapters = c->next_adapters;
+    c->plan = c->next_plan;
+    c->next_adapters = NULL;
+    c->next_plan = (struct plan){0};
+}
+
 static void on_done(void *userdata, int fd, unsigned events)
 {
     struct clerk *c = userdata;
@@ -84,7 +97,11 @@ static void on_done(void *userdata, int fd, unsigned events)
     if (eventfd_read(fd, &job) < 0)
         return;
     c->busy = false;
-    c->handler(c->userdata, job == JOB_AUDIT ? &c->plan : NULL, c->error);
+    const bool behind = c->next_adapters != NULL;
+    if (behind)
+        take_next(c);
+    if (!behind || job != JOB_AUDIT) /* of what an audit found by another plan nothing can be said */
+        c->handler(c->userdata, job == JOB_AUDIT ? &c->plan : NULL, c->error);
 }
 
 bool clerk_apply(struct clerk *c, const struct plan *plan, const struct plan_operation *operations,
@@ -124,6 +141,39 @@ static int start_thread(struct clerk *c)
     return r;
 }
 
+static int open_kernel(const struct config *config, struct adapters **adapters, struct plan *plan)
+{
+    int r = wanted_plan(config, plan);
+
+    if (r == 0)
+        r = adapters_open(config->channels, config->channel_count, lifetime_seconds(config), false, adapters);
+    if (r < 0)
+        wanted_free(plan);
+    return r;
+}
+
+int clerk_configure(struct clerk *c, const struct config *config)
+{
+    struct adapters *adapters = NULL;
+    struct plan plan;
+
+    int r = open_kernel(config, &adapters, &plan);
+    if (r < 0)
+        return r;
+    adapters_free(c->next_adapters);
+    wanted_free(&c->next_plan);
+    c->next_adapters = adapters;
+    c->next_plan = plan;
+    if (!c->busy)
+        take_next(c);
+    return 0;
+}
+
+bool clerk_is_behind(const struct clerk *c)
+{
+    return c->next_adapters != NULL;
+}
+
 int clerk_open(struct loop *loop, const struct config *config, clerk_handler *handler, void *userdata,
                struct clerk **clerk)
 {
@@ -136,10 +186,7 @@ int clerk_open(struct loop *loop, const struct config *config, clerk_handler *ha
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->changed, NULL);
     c->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int r = c->done < 0 ? -errno : wanted_plan(config, &c->plan);
-    if (r == 0)
-        r = adapters_open(config->channels, config->channel_count, lifetime_seconds(config), false,
-                          &c->adapters);
+    int r = c->done < 0 ? -errno : open_kernel(config, &c->adapters, &c->plan);
     if (r == 0)
         r = loop_add_fd(loop, c->done, EPOLLIN, on_done, c, NULL);
     if (r == 0)
@@ -167,5 +214,7 @@ void clerk_free(struct clerk *c)
     close(c->done);
     adapters_free(c->adapters);
     wanted_free(&c->plan);
+    adapters_free(c->next_adapters);
+    wanted_free(&c->next_plan);
     free(c);
 }

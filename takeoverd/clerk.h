@@ -23,6 +23,11 @@ int clerk_open(struct loop *loop, const struct config *config, clerk_handler *ha
                struct clerk **clerk);
 void clerk_free(struct clerk *clerk);
 
+/* The plan is another one by now. What is under way is done by the one before; clerk_is_behind() until then.
+ * 0 or a negative errno, and nothing was changed. */
+int clerk_configure(struct clerk *clerk, const struct config *config);
+bool clerk_is_behind(const struct clerk *clerk);
+
 /* Begins to do at most CLERK_SLICE operations on the adapters of `plan`, or to read all that the kernel has.
  * False: it is not done with what it began before. */
 bool clerk_apply(struct clerk *clerk, const struct plan *plan, const struct plan_operation *operations,

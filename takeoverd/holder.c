@@ -125,6 +125,20 @@ static bool carry_out(struct holder *h)
     return true;
 }
 
+/* What the configuration before had goes last. What is missing then is what it stood in the way of. */
+static bool bring_about(struct holder *h)
+{
+    if (!carry_out(h))
+        return false;
+    if (!h->leaving.adapters)
+        return true;
+    if (!holder_leave(h))
+        return false;
+    if (h->left > 0)
+        look(h, adapters_refresh(h->adapters, &h->plan));
+    return carry_out(h);
+}
+
 /* "active: 2 addresses on outside, 1 on inside up in 0.8 ms, announced (epoch 17)" */
 static void log_change(const struct holder *h, const size_t changed[], int64_t took_ns, const char *more)
 {
@@ -230,7 +244,7 @@ static void say_underway(struct holder *h)
     h->state.changed_ns = clock_now_ns();
     text_copy(h->state.error, sizeof h->state.error,
               h->active ? "the addresses are being put up" : "the addresses are being taken away");
-    loop_set_timer(h->more_timer, h->state.changed_ns);
+    loop_set_timer(h->more_timer, h->state.changed_ns + (clerk_is_behind(h->clerk) ? NS_PER_MS : 0));
 }
 
 /* The next slice; and when that was the last one, everything else that belongs to the change. */
@@ -238,7 +252,7 @@ static void proceed(struct holder *h)
 {
     size_t after[PLAN_CHANNELS_MAX];
 
-    if (!carry_out(h)) {
+    if (!bring_about(h)) {
         say_underway(h);
         return;
     }
@@ -280,6 +294,11 @@ void holder_on_more(void *userdata, int64_t now_ns)
         return;
     look(h, adapters_catch_up(h->adapters, &h->plan, &h->risen));
     proceed(h);
+}
+
+void holder_settle(struct holder *h, const char *why)
+{
+    settle(h, why, true);
 }
 
 /* -------------------------------------------------------------- repairing */

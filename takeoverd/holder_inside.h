@@ -19,6 +19,15 @@
 
 enum { HOLDER_SLICE = 256 }; /* operations before the loop has its turn, and with it the lease */
 
+/* A plan, and the kernel's side of it. */
+struct holder_kernel {
+    struct plan plan;
+    struct plan_operation *operations;
+    size_t operations_max;
+    struct adapters *adapters;
+    struct loop_source *source; /* their events */
+};
+
 struct holder {
     struct daemon *daemon;
     struct adapters *adapters;
@@ -31,6 +40,10 @@ struct holder {
     struct plan plan;
     struct plan_operation *operations;
     size_t operations_max; /* that a change can need; there is room for a slice of them */
+    struct loop_source *adapters_source;
+    struct holder_kernel leaving; /* as the configuration before had it, until it is gone; zero: nothing */
+    size_t left;                  /* active addresses of it that were removed */
+    bool hears_hooks;
     struct loop_source *lease_timer, *retry_timer, *audit_timer, *claim_timer, *more_timer;
 
     bool active;     /* the active addresses are wanted */
@@ -80,3 +93,16 @@ void holder_on_hook(void *userdata, const struct bus_message *message);
 void holder_on_stop(void *userdata);
 void holder_become(struct holder *h, bool active, const char *why);
 void holder_begin_term(struct holder *h);
+void holder_settle(struct holder *h, const char *why);
+
+/* holder_open.c: the plan of a configuration with all that the kernel has of it. 0 or a negative errno; the
+ * caller closes it, also what an error leaves behind. */
+int holder_open_kernel(const struct config *config, struct holder_kernel *kernel);
+void holder_close_kernel(struct holder_kernel *kernel);
+int holder_hear_hooks(struct holder *h); /* where the configuration has any that addresses wait for */
+
+/* holder_reload.c */
+/* Removes a slice of what the configuration before had. True: nothing of it is left. */
+bool holder_leave(struct holder *h);
+bool holder_check(void *userdata, const struct config *next, char *text, size_t size);
+int holder_reload(void *userdata, const struct config *before, char *text, size_t size);

@@ -3,6 +3,7 @@
 The older programs are built from the commit that tests/mixed/previous names (lab/previous.py). Between the two only that
 is promised what the older one can: before it, a handover lets the addresses go first (R13)."""
 import os
+import signal
 
 import pytest
 from lab import previous
@@ -16,10 +17,13 @@ LEASE_CHAIN = ("heartbeatd", "arbiterd", "takeoverd")
 @pytest.fixture(scope="module")
 def older():
     """The folder of the previous version's programs."""
+    left = signal.alarm(0)  # a build has limits of its own
     try:
         return previous.build()
     except previous.Missing as missing:
         pytest.skip(str(missing))
+    finally:
+        signal.alarm(left)
 
 
 def accepts(lab, node):

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HISTORY = os.environ.get("DUET_HISTORY", ROOT)  # a clone; another one for a copy without history (tests/mutate)
 NAMED = os.path.join(ROOT, "tests/mixed/previous")
 DAEMONS = ("arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd")
 PROGRAMS = ["cli/duet"] + ["%s/%s" % (daemon, daemon) for daemon in DAEMONS]
@@ -29,8 +30,8 @@ def name():
 
 
 def _git(*words, repository=None, **keys):
-    """git, in the clone that ROOT lies in, or in another repository."""
-    where = ["--git-dir", repository] if repository else ["-C", ROOT]
+    """git, in the clone that HISTORY lies in, or in another repository."""
+    where = ["--git-dir", repository] if repository else ["-C", HISTORY]
     # Who runs the tests as root need not own the tree; and nobody is there to be asked for a password.
     return subprocess.run(["git", "-c", "safe.directory=*", *where, *words], stdin=subprocess.DEVNULL, capture_output=True,
                           timeout=120, env={**os.environ, "GIT_TERMINAL_PROMPT": "0"}, **keys)

@@ -95,7 +95,10 @@ static void update_release(struct arbiter *a)
 static void update_giving(struct arbiter *a)
 {
     if (a->phase != PHASE_OFFERING) {
-        a->yielding = a->exclusive_at_rest = a->quiet = 0;
+        /* After a recall the peer may serve: until that is known, what may not run twice stays down. */
+        if (a->phase != PHASE_ACTIVE || a->lapsed == 0)
+            a->yielding = 0;
+        a->exclusive_at_rest = a->quiet = 0;
         a->silent = false;
         return;
     }

@@ -135,6 +135,8 @@ static void fault(struct event *e)
         kill_process(e->node, ARBITERD, during(5 * ms, 900 * ms));
     else if (e->incarnation == -4 && w.nodes[e->node].power)
         power_off(e->node);
+    else if (e->incarnation == -5) /* until the offer was taken back, or about */
+        stop_process(e->node, ARBITERD, between(w.set->handover_time / 2, w.set->handover_time * 3 / 2));
     else
         inject();
 }

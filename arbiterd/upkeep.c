@@ -16,7 +16,7 @@ static void update_preference(struct arbiter *a)
         a->prefers = PREFERS_SELF;
     else if (a->offer != OFFER_NONE)
         a->prefers = PREFERS_PEER;
-    else if (!peer_linked(a) || !channels_known(a) || is_awaiting(a))
+    else if (!peer_linked(a) || !channels_known(a) || is_awaiting(a) || patience_is_out(a))
         a->prefers = PREFERS_NONE;
     else
         a->prefers = self_preferred(a) ? PREFERS_SELF : PREFERS_PEER;

@@ -342,11 +342,23 @@ static void begin(uint64_t seed)
     draw_start();
 }
 
+/* Claims that failed bar the next one for a time that doubles each time: a pair that had many of them serves
+ * again only then. */
+static int64_t bars_end(void)
+{
+    int64_t end = 0;
+
+    for (int n = 0; n < 2; n++)
+        end = MAX(end, w.now + w.nodes[n].arbiter.no_claim_before - clock_of(n));
+    return end + 5 * NS_PER_S * w.profile->scale;
+}
+
 static void run_seed(uint64_t seed)
 {
     begin(seed);
     const int64_t end_of_faults = (chance(60) ? 12 : 26) * NS_PER_S * w.profile->scale;
-    const int64_t settled = end_of_faults + w.profile->settled;
+    int64_t settled = end_of_faults + w.profile->settled;
+    const int64_t latest = settled + 16 * w.set->settle_time;
 
     for (int64_t i = between(0, 8); i > 0; i--)
         push(
@@ -361,6 +373,8 @@ static void run_seed(uint64_t seed)
             dispatch(&e);
         free(e.payload);
         judge();
+        if (w.healed)
+            settled = MAX(settled, MIN(bars_end(), latest));
     }
     if (!w.ended_badly)
         settle_and_judge(settled);

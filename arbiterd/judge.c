@@ -335,11 +335,6 @@ bool reports_are_fresh(const struct arbiter *a)
     return a->observed >= a->woke && a->now - a->observed < a->set.heartbeat_interval / 2;
 }
 
-bool may_claim(const struct arbiter *a)
-{
-    return can_claim(a) && reports_are_fresh(a);
-}
-
 bool hold_bars_claim(const struct arbiter *a)
 {
     /* Who was active last, and nobody after it, may serve again: after a power cut of both, or a lapse (R15).

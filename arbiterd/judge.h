@@ -65,7 +65,6 @@ bool claim_barred(const struct arbiter *a); /* a failed claim bars the next one 
                                                takeoverd that is not there */
 bool can_claim(const struct arbiter *a);    /* nothing of this node's own bars it */
 bool reports_are_fresh(const struct arbiter *a);
-bool may_claim(const struct arbiter *a); /* what every claim needs: also a fresh report */
 bool hold_bars_claim(
     const struct arbiter *a); /* the operator's hold; an offer is an order and overrides it (R15) */
 bool vacancy_due(const struct arbiter *a);

@@ -180,6 +180,25 @@ static void test_R13_exclusive_services_end_before_anything_else(void **state)
     assert_rules("R13-ordered R13-exclusive R13-quiet ");
 }
 
+static void test_R13_after_a_recall_exclusive_services_wait_for_the_renewal(void **state)
+{
+    (void)state;
+    begin_exclusive();
+    w.arbiter.set.exclusive_stop = 0;
+    beta_considers();
+    services(false);
+    pass(MS(20), true);
+    assert_rules("R13-ordered R13-exclusive R13-quiet ");
+    pass(MS(3100), true);
+    assert_rules("R13-ordered R13-exclusive R13-quiet R13-recalled ");
+    assert_true(w.role.searching);
+    assert_true(w.role.yielding); /* the peer may just be starting them */
+    w.peer.considered = w.role.change;
+    pass(MS(20), true);
+    assert_rules("R13-ordered R13-exclusive R13-quiet R13-recalled R12-renewed ");
+    assert_false(w.role.yielding);
+}
+
 static void test_R13_an_exclusive_service_that_does_not_end_keeps_the_role_here(void **state)
 {
     (void)state;
@@ -324,6 +343,7 @@ int main(void)
         TEST(test_R13_before_a_peer_of_an_older_version_the_addresses_go_first),
         TEST(test_R13_a_takeoverd_that_does_not_confirm_holds_it_up_for_a_lease_at_most),
         TEST(test_R13_exclusive_services_end_before_anything_else),
+        TEST(test_R13_after_a_recall_exclusive_services_wait_for_the_renewal),
         TEST(test_R13_an_exclusive_service_that_does_not_end_keeps_the_role_here),
         TEST(test_R13_what_they_wrote_last_is_waited_for),
         TEST(test_R13_they_end_first_before_a_peer_of_an_older_version_too),

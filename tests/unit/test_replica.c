@@ -148,6 +148,7 @@ static void kill_a_child_that_gives(int longest_us)
 static void test_killed_at_any_moment_it_has_a_whole_generation(void **state)
 {
     size_t old = 0, new = 0;
+    struct sync_log_entry last;
 
     (void)state;
     srandom(11);
@@ -171,6 +172,8 @@ static void test_killed_at_any_moment_it_has_a_whole_generation(void **state)
             show_operations();
             fail_msg("after kill %d it is neither the one nor the other", i);
         }
+        if (replica_log(w.replica, &last, 1) == 1 && !same_as(&last.tree))
+            fail_msg("after kill %d the generation is not what the log says of it", i);
         old += same_as(&before);
         new += same_as(&after);
         if (same_as(&after))

@@ -14,6 +14,8 @@ from lab.lab import Lab
 from lab.network import ACTIVE, NODES
 from lab.pair import other
 from lab.tools import Tool, tool_path
+from lab.story import Story
+from lab.sync import SyncLab
 from roam import bench_client
 from sync import CASES, bench_sync
 from traps import bench_traps
@@ -170,16 +172,30 @@ def bench_service(times):
         daemon.wait(5)
 
 
+def bench_story(seconds, seed):
+    os.environ["DUET_DEBUG"] = "1"
+    with SyncLab() as lab:
+        lab.write_config(extra=lab.sync_set())
+        happened = Story(lab, seed).run(seconds)
+    print("\n%d s of everything, seed %d: each look found one whole generation that was sent, and in the end both had the same\n  %s"
+          % (seconds, seed, ", ".join("%d %s" % (number, what) for what, number in happened.items())), flush=True)
+
+
 BENCHES = {"failover": bench_failover, "service": bench_service, "sync": bench_sync, "traps": bench_traps, "client": bench_client}
 
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/bench/run")
-    parser.add_argument("names", nargs="*", choices=[[], *BENCHES], metavar="NAME", help=", ".join(BENCHES))
+    parser.add_argument("names", nargs="*", choices=[[], *BENCHES, "story"], metavar="NAME", help=", ".join([*BENCHES, "story"]))
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--case", action="append", choices=CASES, help="only these cases of sync (may be repeated)")
+    parser.add_argument("--seconds", type=int, default=600, help="of the story")
+    parser.add_argument("--seed", type=int, default=1, help="of the story")
     options = parser.parse_args()
     for name in options.names or BENCHES:
+        if name == "story":
+            bench_story(options.seconds, options.seed)
+            continue
         BENCHES[name](options.times, *([options.case] if name == "sync" else []))
 
 

@@ -4,6 +4,7 @@
 
 #include "arbiterd/handover.h"
 #include "arbiterd/judge.h"
+#include "arbiterd/right.h"
 #include "arbiterd/upkeep.h"
 
 /* ------------------------------------------------- conditions of single rows */
@@ -34,11 +35,13 @@ static bool lapsed_for_good(const struct arbiter *a)
 
 static bool lapsed_but_alone(const struct arbiter *a)
 {
-    if (a->lapsed == 0 || a->observed <= a->lapsed || a->now < a->no_renewal_before || peer_serves(a))
+    if (a->lapsed == 0 || a->observed <= a->lapsed || a->now < a->no_renewal_before || peer_serves(a) ||
+        right_over(a))
         return false;
     const int64_t listened = a->observed - MAX(a->lapsed, a->peer.counting_since_ns);
     /* A peer that knows that the lease ran out waits all of takeover-after again from then on. One that never
-     * says so does not hear this node any more (a path that works in one direction), and did not take over. */
+     * says so does not hear this node any more (a path that works in one direction), and did not take over.
+     */
     if (peer_linked(a) && peer_arbiter_alive(a))
         return a->peer.considered == a->change ||
                (search_unanswered_since(a, a->lapsed) && listened >= 2 * a->set.search_time);
@@ -180,6 +183,7 @@ static void use_next_epoch(struct arbiter *a)
 
 static void begin_claim(struct arbiter *a)
 {
+    a->vouched = fence_vouches(a);
     use_next_epoch(a);
     a->order = ORDER_NONE;
     a->offer = OFFER_NONE;
@@ -187,6 +191,12 @@ static void begin_claim(struct arbiter *a)
     a->renewed = a->now;
     a->released = false;
     a->reboot = a->reboot_wanted = false; /* who serves now is needed */
+}
+
+static void claim_by_hand(struct arbiter *a)
+{
+    begin_claim(a);
+    a->vouched = true;
 }
 
 static void resume(struct arbiter *a)
@@ -348,6 +358,10 @@ const struct arbiter_row arbiter_rows[] = {
      "after a stall, the addresses answer from elsewhere"},
     {"R12-lapsed",           SERVING, lapsed_for_good, PHASE_RELEASING, yield,
      "the lease ran out and could not be renewed"},
+    {"R8-denied",            SERVING, witness_denies, PHASE_RELEASING, yield,
+     "the peer is not heard, and the witness gave it the role"},
+    {"R8-isolated",          IN(ACTIVE) | IN(OFFERING), is_cut_off, PHASE_RELEASING, yield,
+     "the peer and every channel fell silent together: this node is cut off"},
     {"R2-unconfirmed",       IN(CLAIMING), claim_time_over, PHASE_RELEASING, give_up_claim,
      "takeoverd could not bring up the addresses in time"},
     {"R13-stop",             IN(CLAIMING) | IN(ACTIVE), stop_ordered_alone, PHASE_RELEASING, forget_order,
@@ -400,14 +414,14 @@ const struct arbiter_row arbiter_rows[] = {
      "the peer serves, so this node restarts to cure its fault"},
 
     /* into service */
-    {"claim-ordered",        IN(SEARCHING) | IN(PASSIVE), claim_ordered, PHASE_CLAIMING, begin_claim,
+    {"claim-ordered",        IN(SEARCHING) | IN(PASSIVE), claim_ordered, PHASE_CLAIMING, claim_by_hand,
      "the operator ordered the claim"},
     {"R2-offered",           IN(SEARCHING) | IN(PASSIVE), offer_due, PHASE_CLAIMING, begin_claim,
      "the peer gave the role to this node"},
-    {"R2-vacancy",           IN(SEARCHING) | IN(PASSIVE), vacancy_due, PHASE_CLAIMING, begin_claim,
-     "nobody serves, and this node is the better one"},
     {"R3-takeover",          IN(PASSIVE), takeover_due, PHASE_CLAIMING, begin_claim,
      "the active node fell silent on every path, and its addresses do not answer"},
+    {"R2-vacancy",           IN(SEARCHING) | IN(PASSIVE), vacancy_due, PHASE_CLAIMING, begin_claim,
+     "nobody serves, and this node is the better one"},
     {0},
 };
 /* clang-format on */
@@ -468,7 +482,7 @@ static void take_start(struct arbiter *a, const struct arbiter_event *e)
     const struct arbiter_durable *d = e->durable;
 
     a->started = a->phase_since = e->now_ns;
-    a->change = e->change;
+    a->change = a->ask_number = e->change;
     a->disk = *d;
     a->disk.next_epoch = 0;
     a->spent_epoch = d->next_epoch;
@@ -538,8 +552,12 @@ static void take_clear(struct arbiter *a)
     a->state_lost = false;
 }
 
-static void take_order(struct arbiter *a, const struct arbiter_event *e, enum order order)
+static void take_order(struct arbiter *a, const struct arbiter_event *e)
 {
+    const enum order order = e->kind == EVENT_SWITCH  ? ORDER_SWITCH
+                             : e->kind == EVENT_CLAIM ? ORDER_CLAIM
+                                                      : ORDER_STOP;
+
     if (arbiter_refusal(a, e->kind, e->force))
         return;
     a->order = order;
@@ -585,8 +603,17 @@ static void take_event(struct arbiter *a, const struct arbiter_event *e)
     case EVENT_DATA:
         take_data(a, e);
         break;
+    case EVENT_WITNESS:
+        right_take_witness(a, e->witness);
+        a->witness_heard = e->now_ns;
+        break;
+    case EVENT_FENCE:
+        right_take_fence(a, e->fence);
+        break;
     case EVENT_SWITCH:
-        take_order(a, e, ORDER_SWITCH);
+    case EVENT_CLAIM:
+    case EVENT_STOP:
+        take_order(a, e);
         break;
     case EVENT_HOLD:
         take_hold(a, true, e->hold_until_ns);
@@ -596,12 +623,6 @@ static void take_event(struct arbiter *a, const struct arbiter_event *e)
         break;
     case EVENT_CLEAR:
         take_clear(a);
-        break;
-    case EVENT_CLAIM:
-        take_order(a, e, ORDER_CLAIM);
-        break;
-    case EVENT_STOP:
-        take_order(a, e, ORDER_STOP);
         break;
     }
 }
@@ -657,5 +678,7 @@ void arbiter_step(struct arbiter *a, const struct arbiter_event *event, struct a
         number_change(a);
     }
     upkeep_lease(a);
+    right_burn(a);
+    right_ask(a);
     upkeep_save(a, effects);
 }

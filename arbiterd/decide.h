@@ -33,12 +33,15 @@ struct arbiter_settings {
     int64_t exclusive_stop;   /* the longest stop-timeout of those */
     bool watchdog_required;   /* without an armed one this node is unfit */
     int64_t sync_sets;        /* 0: there is no data to be whole */
+    bool witness;             /* a third party is asked while the nodes do not hear each other (right.h) */
+    bool fence;               /* a command can end the peer before a claim in the dark */
+    bool routers;             /* some channel has a router whose silence tells of isolation (R8) */
     size_t channel_count;
     char channels[ARBITER_CHANNELS_MAX][32]; /* names, in the order of the configuration */
     bool searched[ARBITER_CHANNELS_MAX];     /* the search can ask there */
     int64_t evidence_wait;                   /* what a few quick probes of a router take */
-    int64_t heartbeat_interval, takeover_after, address_lease, search_time, claim_time, handover_time,
-        settle_time, stale_start_wait, linger;
+    int64_t heartbeat_interval, takeover_after, address_lease, isolation_after, router_interval, search_time,
+        claim_time, handover_time, settle_time, stale_start_wait, linger;
 };
 
 /* What must survive a power cut. */
@@ -64,6 +67,8 @@ enum arbiter_event_kind {
     EVENT_SERVICES, /* services_failed, services_unheard, services_reboot, exclusive_up */
     EVENT_WATCHDOG, /* watchdog_armed */
     EVENT_DATA,     /* data, data_lagging */
+    EVENT_WITNESS,  /* witness */
+    EVENT_FENCE,    /* fence */
     EVENT_SWITCH,   /* force: even if the peer is not fit */
     EVENT_HOLD,     /* hold_until_ns */
     EVENT_RESUME,
@@ -94,6 +99,8 @@ struct arbiter_event {
         const struct search_message *search;
         const struct address_message *address;
         const struct data_message *data;
+        const struct witness_message *witness;
+        const struct fence_message *fence;
     };
 };
 
@@ -134,7 +141,9 @@ enum arbiter_alarm {
     ALARM_SYNC_TROUBLE = 1 << 21,  /* raised by the shell */
     ALARM_SYNC_CONFLICT = 1 << 22, /* raised by the shell */
     ALARM_GATE_LOST = 1 << 23,     /* raised by the shell */
-    ALARM_COUNT = 24,
+    ALARM_WITNESS_LOST = 1 << 24,
+    ALARM_FENCE_FAILED = 1 << 25,
+    ALARM_COUNT = 26,
 };
 
 struct arbiter {
@@ -158,6 +167,9 @@ struct arbiter {
     bool data_current, data_connected, data_lagging;
     int64_t data_looked, data_behind_since; /* syncd has looked for changes; the oldest that waits, 0: none */
     int64_t data_epoch, data_generation;
+    struct witness_message witness;
+    struct fence_message fence;
+    int64_t witness_heard;    /* when witnessd last spoke; 0 = not yet */
     int64_t peer_ahead_since; /* since when the peer has more usable channels, because of a fault here; 0 = it
                                  has not */
     int64_t vacant_since; /* since when this node could do something about a vacancy; 0 = there is none, or it
@@ -203,6 +215,14 @@ struct arbiter {
     int64_t quiet_change;      /* the change with which that was told */
     bool silent;               /* takeoverd confirmed that */
     int64_t no_offer_before, no_claim_before;
+    int64_t heard_since; /* since when the peer is heard without a break; 0 = it is not */
+    bool vouched;      /* an operator, or the fence, answers for it that nobody else serves: until the peer is
+                          heard */
+    enum question ask; /* what the witness is asked for */
+    int64_t ask_number, ask_epoch;
+    int64_t fence_number; /* the peer is to be fenced; 0 = it is not */
+    int64_t fence_last;
+    int64_t fence_failed; /* when that was last tried in vain */
     enum prefers prefers;
     bool held;
     int64_t hold_version, hold_until; /* hold_until 0 = unlimited */
@@ -243,6 +263,10 @@ struct arbiter_row {
 extern const struct arbiter_row arbiter_rows[];
 
 void arbiter_init(struct arbiter *arbiter, const struct arbiter_settings *settings);
+
+/* The configuration was changed while this node works: from the next step on it goes by these settings. What
+ * was observed, the phase, and every promise stay as they are. */
+void arbiter_configure(struct arbiter *arbiter, const struct arbiter_settings *next);
 
 /* One step. `effects` is filled anew. */
 void arbiter_step(struct arbiter *arbiter, const struct arbiter_event *event,

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "arbiterd/right.h"
+
 bool phase_serves(enum phase phase)
 {
     return phase == PHASE_CLAIMING || phase == PHASE_ACTIVE || phase == PHASE_OFFERING;
@@ -373,17 +375,23 @@ static bool peer_holds_nothing(const struct arbiter *a)
             a->observed - since >= a->set.takeover_after);
 }
 
-bool vacancy_due(const struct arbiter *a)
+static bool vacancy_bars_claim(const struct arbiter *a)
+{
+    return !data_whole(a) || !can_claim(a) || hold_bars_claim(a) || peer_serves(a);
+}
+
+/* The two agree: no wait is needed. */
+static bool vacancy_agreed(const struct arbiter *a)
+{
+    return !vacancy_bars_claim(a) && peer_linked(a) && peer_holds_nothing(a) && peer_agrees(a);
+}
+
+/* Nobody served for so long that the other one would have. */
+static bool vacancy_lasts(const struct arbiter *a)
 {
     const int64_t vacant_for = a->vacant_since > 0 ? a->observed - a->vacant_since : 0;
 
-    if (!data_whole(a))
-        return false;
-    if (!may_claim(a) || hold_bars_claim(a) || peer_serves(a))
-        return false;
-    if (peer_linked(a) && peer_holds_nothing(a) && peer_agrees(a))
-        return true; /* at once */
-    if (!role_vacant(a) || !search_clear(a))
+    if (vacancy_bars_claim(a) || !role_vacant(a) || !search_clear(a))
         return false;
     if (peer_alive(a))
         return vacant_for >= patience(a);
@@ -395,9 +403,16 @@ bool vacancy_due(const struct arbiter *a)
     return own_usable(a) > 0 && vacant_for >= a->set.search_time + apart;
 }
 
+bool vacancy_due(const struct arbiter *a)
+{
+    return reports_are_fresh(a) && ((vacancy_agreed(a) && third_party_agrees(a, 0)) ||
+                                    (vacancy_lasts(a) && third_party_agrees(a, patience(a))));
+}
+
 /* ------------------------------------------------------------ takeover (R3) */
 
-bool takeover_due(const struct arbiter *a)
+/* All of takeover_due() but fresh reports, and the word of a third party. */
+static bool takeover_ripe(const struct arbiter *a)
 {
     const bool peer_is_claiming = peer_alive(a) && a->peer.phase == PHASE_CLAIMING &&
                                   a->observed - a->peer.phase_since_ns < a->set.claim_time;
@@ -409,6 +424,39 @@ bool takeover_due(const struct arbiter *a)
     since = MAX(since, a->peer_changed); /* it counts on that when it renews a lapsed lease (R12) */
     if (!data_whole(a))
         return false;
-    return may_claim(a) && !a->held && !peer_is_claiming && !peer_has_none && search_clear(a) &&
+    return can_claim(a) && !a->held && !peer_is_claiming && !peer_has_none && search_clear(a) &&
            own_usable(a) > 0 && a->observed - since >= a->set.takeover_after;
+}
+
+bool takeover_due(const struct arbiter *a)
+{
+    return reports_are_fresh(a) && takeover_ripe(a) && third_party_agrees(a, a->set.takeover_after);
+}
+
+bool claim_is_ripe(const struct arbiter *a)
+{
+    return vacancy_agreed(a) || vacancy_lasts(a) || (a->phase == PHASE_PASSIVE && takeover_ripe(a));
+}
+
+/* ----------------------------------------------------------- isolation (R8) */
+
+/* When something besides the peer was last heard on a channel. */
+static int64_t network_heard(const struct arbiter *a)
+{
+    int64_t heard = 0;
+
+    for (size_t i = 0; i < a->set.channel_count; i++)
+        heard = MAX(heard, a->links[i].evidence_ns);
+    return heard;
+}
+
+bool is_cut_off(const struct arbiter *a)
+{
+    const int64_t apart = network_heard(a) - a->peer.heard_ns;
+    const int64_t most = a->set.isolation_after + a->set.router_interval; /* a router speaks when asked */
+
+    /* Where there is a witness, it tells who is cut off. */
+    if (a->set.witness || !a->set.routers || a->peer.heard_ns == 0 || peer_alive(a) || own_sound(a) > 0)
+        return false;
+    return apart <= most && apart >= -most;
 }

@@ -68,6 +68,11 @@ bool may_claim(const struct arbiter *a); /* what every claim needs: also a fresh
 bool hold_bars_claim(
     const struct arbiter *a); /* the operator's hold; an offer is an order and overrides it (R15) */
 bool vacancy_due(const struct arbiter *a);
+/* Nothing but the word of a third party is missing for a claim. */
+bool claim_is_ripe(const struct arbiter *a);
 
 /* Takeover (R3). */
 bool takeover_due(const struct arbiter *a);
+
+/* The peer and all of the network fell silent together: the fault is here (R8). */
+bool is_cut_off(const struct arbiter *a);

@@ -5,6 +5,7 @@
 
 #include "arbiterd/decide.h"
 #include "arbiterd/judge.h"
+#include "arbiterd/right.h"
 
 const char *trouble_text(enum trouble trouble)
 {
@@ -82,6 +83,8 @@ static void list_not_ready(const struct arbiter *a, struct role_message *role)
         add_reason(list, size, "takeoverd does not answer");
     if (a->trouble_sticky)
         add_reason(list, size, "that fault shows only while active: `duet clear` when it is mended");
+    if (witness_lost(a))
+        add_reason(list, size, "the witness is not reached");
     if (!phase_serves(a->phase) && a->disk.next_epoch <= highest_epoch(a))
         add_reason(list, size, "no epoch is durable for the next claim");
     if (phase_serves(a->phase) && peer_linked(a) && !peer_eligible(a))
@@ -121,6 +124,10 @@ bool arbiter_role(const struct arbiter *a, struct role_message *role)
         .silent = a->silent,
         .term = a->address.term,
         .services_failed = services_doubtful(a),
+        .ask = a->ask,
+        .ask_number = a->ask_number,
+        .ask_epoch = a->ask_epoch,
+        .fence = a->fence_number,
         .reboot = a->reboot && a->phase == PHASE_PASSIVE && !a->held,
     };
     text_copy(role->rule, sizeof role->rule, a->rule);
@@ -165,6 +172,8 @@ unsigned arbiter_alarms(const struct arbiter *a)
         {ALARM_NOT_RELEASED, a->unreleased_since > 0 && a->now - a->unreleased_since >= a->set.claim_time},
         {ALARM_DATA_NOT_WHOLE, warmed_up && !data_whole(a)},
         {ALARM_DATA_STALE, a->unserved_since > 0 && warmed_up && data_stale(a)},
+        {ALARM_FENCE_FAILED, a->fence.state == FENCE_STATE_FAILED && !serves && !peer_alive(a)},
+        {ALARM_WITNESS_LOST, warmed_up && witness_lost(a)},
         {ALARM_NOBODY_ACTIVE,
          a->unserved_since > 0 && a->now - a->unserved_since >= a->set.search_time + a->set.handover_time},
     };

@@ -150,56 +150,6 @@ static void on_written(void *userdata, const struct arbiter_durable *durable)
     server_step(userdata, &event, NULL);
 }
 
-static int64_t count_guarded(const struct config *config)
-{
-    int64_t count = 0;
-
-    for (size_t i = 0; i < config->service_count; i++)
-        count += config->services[i].on_failure != FAULT_IGNORE;
-    return count;
-}
-
-static void fill_exclusive(const struct config *config, struct arbiter_settings *set)
-{
-    for (size_t i = 0; i < config->service_count; i++)
-        if (config->services[i].exclusive) {
-            set->exclusive = true;
-            set->exclusive_stop = MAX(set->exclusive_stop, config->services[i].stop_timeout);
-        }
-}
-
-static void fill_settings(const struct config *config, struct arbiter_settings *set)
-{
-    const struct config_timers *t = &config->timers;
-    const int self = config->self;
-
-    *set = (struct arbiter_settings){
-        .first_named = self == 0,
-        .sorts_first = strcmp(config->nodes[self].name, config->nodes[!self].name) < 0,
-        .reboot_on_network_fault = config->on_network_fault == FAULT_REBOOT,
-        .services_guarded = count_guarded(config),
-        .watchdog_required = config->watchdog.required,
-        .sync_sets = (int64_t)config->sync_count,
-        .channel_count = config->channel_count,
-        .evidence_wait = 4 * t->router_interval_quick,
-        .heartbeat_interval = t->heartbeat_interval,
-        .takeover_after = t->takeover_after,
-        .address_lease = t->address_lease,
-        .search_time = t->search_time,
-        .claim_time = t->claim_time,
-        .handover_time = t->handover_time,
-        .settle_time = t->settle_time,
-        .stale_start_wait = t->stale_start_wait,
-        .linger = t->linger,
-    };
-    fill_exclusive(config, set);
-    for (size_t i = 0; i < config->channel_count; i++) {
-        const struct config_channel *channel = &config->channels[i];
-        text_copy(set->channels[i], sizeof set->channels[i], channel->name);
-        set->searched[i] = channel->search && channel->active.count > 0;
-    }
-}
-
 /* A state file that is gone although a record of earlier changes is there was lost, not never written (R11).
  */
 static void load_state(struct server *s, struct arbiter_durable *durable, bool *lost)
@@ -242,7 +192,7 @@ int server_open(struct server *s, struct daemon *daemon)
     snprintf(s->history_path, sizeof s->history_path, "%s/changes.jsonl", daemon->state_dir);
     history_load(&s->history, s->history_path);
     load_state(s, &durable, &start.lost);
-    fill_settings(daemon->config, &settings);
+    server_fill_settings(daemon->config, &settings);
     arbiter_init(&s->arbiter, &settings);
 
     int r = state_writer_start(daemon->loop, s->state_path, on_written, s, &s->writer);
@@ -253,6 +203,7 @@ int server_open(struct server *s, struct daemon *daemon)
     if (r < 0)
         return r;
     bus_on_command(daemon->bus, server_command, s);
+    daemon->reload = (struct daemon_reload){.apply = server_reload, .userdata = s};
     server_step(s, &start, NULL);
     return 0;
 }

@@ -64,6 +64,13 @@ int server_subscribe(struct server *server);
 /* The passive node's data is behind for longer than a moment: notices, and tells the core. */
 void server_check_lag(struct server *server, int64_t now_ns);
 
+/* Services of which superviserd has told something else than the core knows: tells it. */
+void server_count_services(struct server *server, const char *cause);
+
+/* server_reload.c: a changed configuration. */
+void server_fill_settings(const struct config *config, struct arbiter_settings *settings);
+int server_reload(void *userdata, const struct config *before, char *text, size_t size);
+
 /* server_orders.c: what people command. */
 void server_command(void *userdata, const struct command_message *command, struct bus_answer *answer);
 

@@ -24,7 +24,7 @@ static const struct {
     {"not-released", "takeoverd has not confirmed that no active address is left here: look at its log"},
     {"nobody-active", "no node serves: see `duet status` on both"},
     {"config-differs",
-     "the configurations of the two nodes differ: copy the right one, and restart duet on that node"},
+     "the configurations of the two nodes differ: copy the right one, and run `duet reload` on that node"},
     {"reboot-failed", "the reboot command failed: restart this node by hand"},
     {"reboot-delayed",
      "this node restarted for the same fault before, and waits: mend it, then `duet clear`"},
@@ -46,6 +46,11 @@ static const struct {
     {"gate-lost",
      "the active addresses were or are here without the gate that ends them with their lease: look at "
      "takeoverd's log"},
+    {"witness-lost",
+     "the witness is not reached: no takeover, and no renewal, while the nodes do not hear each other"},
+    {"fence-failed",
+     "the fencing command failed, so this node does not take over: look at superviserd's log, "
+     "or `duet claim --force`"},
 };
 
 /* How long a removal that was put right is shown: long enough for a person, or a check once a minute. */

@@ -163,6 +163,17 @@ static bool is_heard(const struct server *s, const char *service)
     return false;
 }
 
+/* superviserd goes on for a moment about one that was taken out of the configuration. */
+static bool is_configured(const struct server *s, const char *service)
+{
+    const struct config *config = s->daemon->config;
+
+    for (size_t i = 0; i < config->service_count; i++)
+        if (strcmp(config->services[i].name, service) == 0)
+            return true;
+    return false;
+}
+
 static int64_t count_unheard(const struct server *s)
 {
     const struct config *config = s->daemon->config;
@@ -192,7 +203,7 @@ static bool exclusive_up(const struct server *s)
     return false;
 }
 
-static void count_services(struct server *s, const char *cause)
+void server_count_services(struct server *s, const char *cause)
 {
     struct arbiter_event event = {
         .kind = EVENT_SERVICES, .services_unheard = count_unheard(s), .exclusive_up = exclusive_up(s)};
@@ -218,7 +229,7 @@ static void on_service(void *userdata, const struct bus_message *m)
 
     while (i < s->service_count && strcmp(s->services[i].name, m->name) != 0)
         i++;
-    if (i == SERVICES_SEEN_MAX)
+    if (i == SERVICES_SEEN_MAX || !is_configured(s, m->name))
         return;
     if (i == s->service_count)
         text_copy(s->services[s->service_count++].name, sizeof s->services[i].name, m->name);
@@ -226,7 +237,7 @@ static void on_service(void *userdata, const struct bus_message *m)
         history_note(&s->history, m->envelope->mono_ns, m->cause, "service %s: %s%s%.96s", m->name,
                      service_state_names[now->state], now->text[0] ? ": " : "", now->text);
     s->services[i].message = *now;
-    count_services(s, m->cause);
+    server_count_services(s, m->cause);
 }
 
 static void on_reboot(void *userdata, const struct bus_message *m)
@@ -350,6 +361,50 @@ static void on_data(void *userdata, const struct bus_message *m)
     server_step(s, &event, m->cause);
 }
 
+static void note_witness(struct server *s, const struct bus_message *m)
+{
+    const struct witness_message *now = m->body, *before = &s->arbiter.witness;
+    const int64_t at = m->envelope->mono_ns;
+
+    if (now->state == before->state || s->arbiter.witness_heard == 0)
+        return;
+    if (now->state == WITNESS_STATE_GRANTED)
+        history_note(&s->history, at, m->cause,
+                     "the witness grants epoch %" PRId64 " to this node (asked %.1f ms before)",
+                     now->granted_epoch, ms_since(now->granted_ns, at));
+    else if (now->state == WITNESS_STATE_DENIED)
+        history_note(&s->history, at, m->cause, "the witness says no: %s holds epoch %" PRId64, now->holder,
+                     now->epoch);
+    else if (now->state == WITNESS_STATE_UNREACHABLE)
+        history_note(&s->history, at, m->cause, "the witness is not reached: %.100s", now->text);
+    else if (now->state == WITNESS_STATE_ASKING)
+        history_note(&s->history, at, m->cause, "the witness is asked");
+}
+
+static void on_witness(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    struct arbiter_event event = {.kind = EVENT_WITNESS, .witness = m->body};
+
+    note_witness(s, m);
+    server_step(s, &event, m->cause);
+}
+
+static void on_fence(void *userdata, const struct bus_message *m)
+{
+    struct server *s = userdata;
+    const struct fence_message *now = m->body;
+    struct arbiter_event event = {.kind = EVENT_FENCE, .fence = now};
+
+    if (now->state != s->arbiter.fence.state && now->state == FENCE_STATE_RUNNING)
+        history_note(&s->history, m->envelope->mono_ns, m->cause, "the fencing command runs");
+    else if (now->state != s->arbiter.fence.state && now->state != FENCE_STATE_IDLE)
+        history_note(&s->history, m->envelope->mono_ns, m->cause,
+                     "the fencing command %s after %" PRId64 " ms: %.100s",
+                     now->state == FENCE_STATE_DONE ? "succeeded" : "failed", now->took_ms, now->text);
+    server_step(s, &event, m->cause);
+}
+
 int server_subscribe(struct server *s)
 {
     const struct {
@@ -368,11 +423,14 @@ int server_subscribe(struct server *s)
         {&watchdog_type, "superviserd", on_watchdog},
         {&hook_type, "superviserd", on_hook},
         {&data_type, "syncd", on_data},
+        {&fence_type, "superviserd", on_fence},
         {&hook_command_type, "superviserd", on_hook_command},
     };
     int r = 0;
 
     for (size_t i = 0; i < ARRAY_LENGTH(wanted) && r == 0; i++)
         r = bus_subscribe(s->daemon->bus, wanted[i].type, wanted[i].daemon, wanted[i].handler, s);
+    if (r == 0 && s->arbiter.set.witness)
+        r = bus_subscribe(s->daemon->bus, &witness_type, "witnessd", on_witness, s);
     return r;
 }

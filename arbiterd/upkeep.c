@@ -1,6 +1,7 @@
 #include "arbiterd/upkeep.h"
 
 #include "arbiterd/judge.h"
+#include "arbiterd/right.h"
 
 /* Just started: its own daemons will tell in a moment how fit it is. A word before that would decide the
  * contest without them. An offer is taken as it comes. */
@@ -126,6 +127,7 @@ static void update_hold(struct arbiter *a)
 
 void upkeep_all(struct arbiter *a)
 {
+    right_upkeep(a);
     update_release(a);
     update_giving(a);
     update_offer(a);
@@ -146,8 +148,10 @@ void upkeep_notice_lapse(struct arbiter *a)
 
 void upkeep_lease(struct arbiter *a)
 {
-    if (phase_serves(a->phase) && a->lapsed == 0 && a->observed + a->set.address_lease > a->now)
-        a->lease = MAX(a->lease, a->observed + a->set.address_lease);
+    const int64_t ends = MIN(a->observed + a->set.address_lease, right_ends(a));
+
+    if (phase_serves(a->phase) && a->lapsed == 0 && ends > a->now)
+        a->lease = MAX(a->lease, ends);
 }
 
 int64_t epoch_above(bool first_named, int64_t epoch)

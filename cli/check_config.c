@@ -96,18 +96,36 @@ static void print_unbounded(const char *fault, const char *why)
 
 /* ---- the faults */
 
-static void add_takeover(struct sum *sum, const struct config_timers *timers)
+/* The witness is asked when the silence is noticed, and its record has to stand unchanged. */
+static int64_t witness_ns(const struct config_timers *timers)
 {
-    add(sum, "takeover-after", timers->takeover_after);
+    return timers->heartbeat_interval * 3 / 2 + timers->isolation_after * 9 / 8;
+}
+
+static void add_takeover(struct sum *sum, const struct config *config)
+{
+    const struct config_timers *timers = &config->timers;
+    const bool witness = config_has_witness(config);
+
+    if (witness && witness_ns(timers) > timers->takeover_after) {
+        add(sum, "one and a half heartbeat-interval", timers->heartbeat_interval * 3 / 2);
+        add(sum, "nine eighths of isolation-after", timers->isolation_after * 9 / 8);
+    } else {
+        add(sum, "takeover-after", timers->takeover_after);
+    }
+    if (witness) /* each question is given up after that */
+        add_times(sum, 2, "the witness's answer", timers->isolation_after / 2);
+    if (config->fence.command.count > 0 && !witness)
+        add(sum, "timeout of the fence", config->fence.timeout);
     add(sum, "heartbeat-interval", timers->heartbeat_interval);
     add(sum, "search-interval-quick", timers->search_interval_quick);
 }
 
-static void print_power_off(const struct config_timers *timers)
+static void print_power_off(const struct config *config)
 {
     struct sum detection = {0};
 
-    add_takeover(&detection, timers);
+    add_takeover(&detection, config);
     print_fault("power off", &detection);
 }
 
@@ -144,13 +162,13 @@ static void print_router_silent(const struct config *config)
     print_fault("router silent on one side", &detection);
 }
 
-static void print_hung(const struct config_timers *timers)
+static void print_hung(const struct config *config)
 {
     struct sum detection = {0}, outage = {0};
 
-    add(&detection, "address-lease", timers->address_lease);
-    add_takeover(&detection, timers);
-    add_takeover(&outage, timers); /* it serves as long as its lease lasts */
+    add(&detection, "address-lease", config->timers.address_lease);
+    add_takeover(&detection, config);
+    add_takeover(&outage, config); /* it serves as long as its lease lasts */
     add(&outage, allowance, allowance_ns);
     print_row("arbiterd or heartbeatd hangs", &detection, &outage);
 }
@@ -192,8 +210,8 @@ static void print_killed(const struct config *config)
     struct sum detection = {0}, outage = {0};
 
     add_silence(&detection, config);
-    add_takeover(&detection, &config->timers);
-    add_takeover(&outage, &config->timers);
+    add_takeover(&detection, config);
+    add_takeover(&outage, config);
     add(&outage, allowance, allowance_ns);
     print_row("all of duet killed or stopped", &detection, &outage);
 }
@@ -205,11 +223,29 @@ static void print_takeoverd(const struct config *config)
 
     add_silence(&detection, config);
     add(&detection, "address-lease", config->timers.address_lease);
-    add_takeover(&detection, &config->timers);
+    add_takeover(&detection, config);
     add(&outage, "address-lease", config->timers.address_lease);
-    add_takeover(&outage, &config->timers);
+    add_takeover(&outage, config);
     add(&outage, allowance, allowance_ns);
     print_row("takeoverd hangs", &detection, &outage);
+}
+
+static void print_partition(const struct config *config)
+{
+    struct sum silence = {0};
+
+    if (!config_has_witness(config)) {
+        print_unbounded("a partition",
+                        config->fence.command.count > 0
+                            ? "one serves if the fence succeeds, else the one that did"
+                            : "both hold the addresses for as long as it lasts: no witness is configured");
+        return;
+    }
+    add(&silence, "isolation-after", config->timers.isolation_after);
+    printf("  %-*s never two; who does not win the witness\n", LABEL_WIDTH, "a partition");
+    printf("  %-*s ", LABEL_WIDTH, "");
+    print_sum("is silent", &silence);
+    print_unbounded("", "nobody serves while neither the peer nor the witness is reached");
 }
 
 static void print_healed(const struct config_timers *timers)
@@ -313,15 +349,17 @@ static void print_timers(const struct config *config)
 static void print_budget(const struct config *config)
 {
     printf("\nThe longest that each kind of fault can take:\n");
-    print_power_off(&config->timers);
+    print_power_off(config);
     print_carrier_lost(&config->timers);
     print_router_silent(config);
     print_services(config);
-    print_hung(&config->timers);
+    print_hung(config);
     print_watchdog(config);
     print_takeoverd(config);
     print_killed(config);
-    print_healed(&config->timers);
+    print_partition(config);
+    if (!config_has_witness(config))
+        print_healed(&config->timers);
     print_hooks(config);
 }
 

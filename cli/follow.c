@@ -23,6 +23,8 @@ static void on_message(void *userdata, const char *topic, const char *json, size
     if (strcmp(type->owner, "*") != 0 && strcmp(type->owner, envelope.from) != 0)
         return;
     follow->news += model_take(&follow->model, type, name, &envelope, body, clock_now_ns());
+    if (follow->handler)
+        follow->handler(follow->userdata, type, &envelope, body);
 }
 
 /* The configuration is a help here, not a need: only root may be able to read it. */

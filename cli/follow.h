@@ -4,10 +4,16 @@
 #include "common/bus.h"
 #include "common/daemon.h"
 
+/* Called for each message, after it was taken into the model: for what is there only for a moment. */
+typedef void follow_handler(void *userdata, const struct message_type *type, const struct envelope *envelope,
+                            const void *body);
+
 struct follow {
     struct loop *loop;
     struct bus *bus;
     struct model model;
+    follow_handler *handler; /* NULL: none */
+    void *userdata;
     size_t news;                   /* messages so far that were more than a renewal */
     char cluster[CONFIG_NAME_MAX]; /* of the configuration; empty if that cannot be read */
     struct config_timers timers;   /* of it, else the defaults that the waits below need */

@@ -10,7 +10,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { SOURCES_MAX = 8, LINE_MAX_BYTES = 2048, LEAD_MAX = 96 };
+enum { SOURCES_MAX = 12, LINE_MAX_BYTES = 2048, LEAD_MAX = 96 };
 
 struct source {
     struct lines *lines;

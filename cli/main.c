@@ -4,11 +4,13 @@
 #include "cli/blackbox.h"
 #include "cli/check_config.h"
 #include "cli/command.h"
+#include "cli/drill.h"
 #include "cli/events.h"
-#include "cli/import.h"
 #include "cli/handover.h"
+#include "cli/import.h"
 #include "cli/keygen.h"
 #include "cli/orders.h"
+#include "cli/reload.h"
 #include "cli/run.h"
 #include "cli/setup.h"
 #include "cli/status.h"
@@ -56,17 +58,22 @@ static const struct {
     {"setup", "nodes ... channel ...", "a first configuration and its key, checked; nothing is started",
      setup_command},
     {"run", "", "all daemons of this node in the foreground", run_command},
-    {"status", "[--json|--check] [--watch]", "both nodes, and everything that the role rests on", status_command},
+    {"status", "[--json|--check] [--watch]", "both nodes, and everything that the role rests on",
+     status_command},
     {"why", "[N] [--json]", "the last (N-th last) change of role, from first sign to last packet",
      why_command},
     {"events", "[TOPIC...] [--json]", "what passes on the bus, as it passes", events_command},
     {"blackbox", "[--boot -N] [--json]",
      "what passed on the bus before the end of this boot, or an earlier one", blackbox_command},
     {"switch", "[--force]", "give the active role to the peer", switch_command},
+    {"drill", "[--one-way] [--wait TIME]",
+     "a planned failover and back, measured; refused when it would hurt", drill_command},
     {"hold", "[--for TIME]", "no change of role by itself: maintenance, for the pair", hold_command},
     {"resume", "", "end the hold", resume_command},
     {"clear", "", "a fault of this node is mended", clear_command},
     {"claim", "--force", "become active in spite of unfinished data", claim_command},
+    {"reload", "[--check]", "apply a changed configuration, without touching what did not change",
+     reload_command},
     {"sync", "[status|now|verify|log|rollback]", "the data that travels from the active to the passive node",
      sync_command},
     {"check-config", "[FILE]", "what is wrong in a configuration, and the times that follow from it",

@@ -47,13 +47,15 @@ struct run {
     enum stage stage;
     size_t stopping; /* index into stop_order */
     int64_t handover_limit_ns, hooks_ns, services_stop_ns;
-    bool without_sync, without_snmp, without_monitor; /* not configured: the daemon has nothing to do */
+    bool without_sync, without_snmp, without_monitor,
+        without_witness; /* not configured: the daemon has nothing to do */
 };
 
 /* Indices into model_daemons: services end while the addresses are still up; their last changes are sent
  * while the peer is still heard; addresses go while the arbiter still renews nothing behind their back; the
  * peer hears of it until the last, and the sinks and monitoring tools of all of it. */
-static const size_t stop_order[MODEL_DAEMONS] = {3, MODEL_SYNCD, 2, 1, 0, MODEL_TRAPD, MODEL_MONITORD};
+static const size_t stop_order[MODEL_DAEMONS] = {3, MODEL_SYNCD,    2,           1,
+                                                 0, MODEL_WITNESSD, MODEL_TRAPD, MODEL_MONITORD};
 
 static void end_handover(struct run *run);
 static void stop_next(struct run *run);
@@ -157,6 +159,13 @@ static int reap(struct child *child)
     return status;
 }
 
+static bool is_wanted(const struct run *run, size_t daemon)
+{
+    return (daemon != MODEL_SYNCD || !run->without_sync) && (daemon != MODEL_TRAPD || !run->without_snmp) &&
+           (daemon != MODEL_MONITORD || !run->without_monitor) &&
+           (daemon != MODEL_WITNESSD || !run->without_witness);
+}
+
 static void on_child_end(void *userdata, int fd, unsigned events)
 {
     struct child *child = userdata;
@@ -168,6 +177,8 @@ static void on_child_end(void *userdata, int fd, unsigned events)
     describe_end(reap(child), how, sizeof how);
     if (child == &run->children[HELPER])
         end_handover(run);
+    else if (run->stage != STAGE_STOPPING && !is_wanted(run, (size_t)(child - run->children)))
+        lines_say(run->lines, "%s %s; it has nothing to do any more", child->name, how);
     else if (run->stage != STAGE_STOPPING)
         schedule_restart(child, child->started_ns, how);
     else if (child == &run->children[stop_order[run->stopping]])
@@ -274,12 +285,6 @@ static void on_signal(void *userdata, int signal)
 
 /* ---------------------------------------------------------------- starting */
 
-static bool is_wanted(const struct run *run, size_t daemon)
-{
-    return (daemon != MODEL_SYNCD || !run->without_sync) && (daemon != MODEL_TRAPD || !run->without_snmp) &&
-           (daemon != MODEL_MONITORD || !run->without_monitor);
-}
-
 static int find_programs(const struct invocation *invocation, struct run *run)
 {
     for (size_t i = 0; i < MODEL_DAEMONS; i++) {
@@ -295,6 +300,17 @@ static int find_programs(const struct invocation *invocation, struct run *run)
     return 0;
 }
 
+/* One that was not wanted when this process began. */
+static void start_found(struct run *run, size_t i)
+{
+    struct child *child = &run->children[i];
+
+    if (program_find(model_daemons[i], child->program) == 0)
+        start_daemon(child);
+    else
+        lines_say(run->lines, "error: cannot find the program %s", model_daemons[i]);
+}
+
 static int read_config(struct run *run)
 {
     struct config *config;
@@ -302,16 +318,41 @@ static int read_config(struct run *run)
 
     if (r < 0)
         return r;
+    run->hooks_ns = run->services_stop_ns = 0;
     run->handover_limit_ns = config->timers.handover_time + 2 * NS_PER_S;
     run->without_sync = config->sync_count == 0;
     run->without_snmp = config->snmp_config[0] == '\0';
     run->without_monitor = !config_has_monitor(config);
+    run->without_witness = !config_has_witness(config);
     for (size_t i = 0; i < config->service_count; i++)
         run->services_stop_ns += config->services[i].stop_timeout; /* one after the other, if they say so */
     for (size_t event = 0; event < HOOK_EVENT_COUNT; event++)
         run->hooks_ns += config_hooks_ns(config, (enum hook_event)event);
     config_free(config);
     return 0;
+}
+
+/* `duet reload` has checked the changed file: what it gives something to do now is started, what it does not
+ * any more is ended. */
+static void on_changed_config(void *userdata, int signal)
+{
+    struct run *run = userdata;
+
+    (void)signal;
+    if (run->stage != STAGE_RUNNING || read_config(run) < 0)
+        return;
+    for (size_t i = 0; i < MODEL_DAEMONS; i++) {
+        struct child *child = &run->children[i];
+        if (!is_wanted(run, i)) {
+            loop_stop_timer(child->restart);
+            if (child->pid > 0)
+                kill(child->pid, SIGTERM);
+        } else if (child->pid == 0 && child->program[0] == '\0') {
+            start_found(run, i);
+        } else if (child->pid == 0) {
+            start_daemon(child);
+        }
+    }
 }
 
 /* Held until this process ends, and by nothing that it starts. The number in it is for people. */
@@ -359,6 +400,8 @@ static int open_loop(struct run *run)
     signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < ARRAY_LENGTH(signals) && r == 0; i++)
         r = loop_add_signal(run->loop, signals[i], on_signal, run);
+    if (r == 0)
+        r = loop_add_signal(run->loop, SIGUSR1, on_changed_config, run);
     if (r == 0 && getpid() == 1)
         r = loop_add_signal(run->loop, SIGCHLD, on_sigchld, run);
     if (r == 0)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/follow.h"
+#include "cli/screen.h"
 #include "cli/status_check.h"
 #include "cli/status_json.h"
 #include "cli/status_text.h"
@@ -30,36 +31,58 @@ static void render(const struct watch *watch)
 
 static bool is_news(const struct follow *follow, void *userdata)
 {
-    return follow->news != *(size_t *)userdata;
+    return follow->news != *(size_t *)userdata || screen_is_ended();
 }
 
-/* One frame: from the top of the screen, leaving nothing of the one before; to a file, one after the other.
- */
-static void draw(const struct watch *watch, bool terminal)
+static void render_now(const struct watch *watch)
 {
     if (watch->json)
         render_json(watch, false);
-    else if (terminal)
-        fputs("\033[H\033[2J", watch->paper.out);
-    if (!watch->json && model_health(&watch->follow.model, clock_now_ns()) == HEALTH_UNKNOWN)
+    else if (model_health(&watch->follow.model, clock_now_ns()) == HEALTH_UNKNOWN)
         fputs("no daemon answers; waiting\n", watch->paper.out);
-    else if (!watch->json)
+    else
         render(watch);
-    fflush(watch->paper.out);
+}
+
+/* One frame: over the one before on a terminal; else one after the other. */
+static void draw(struct watch *watch, bool terminal)
+{
+    FILE *const out = watch->paper.out;
+    char *text AUTO_FREE = NULL;
+    size_t size = 0;
+
+    if (terminal)
+        watch->paper.out = open_memstream(&text, &size);
+    if (!watch->paper.out) {
+        watch->paper.out = out;
+        return; /* no memory: the next one, perhaps */
+    }
+    render_now(watch);
+    if (!terminal) {
+        fflush(out);
+        return;
+    }
+    fclose(watch->paper.out);
+    watch->paper.out = out;
+    screen_draw(text);
 }
 
 /* Draws at each change, but at most twenty times a second, and each second. Ends by a signal or a closed
  * pipe. */
 static void keep_watching(struct watch *watch)
 {
-    const bool terminal = isatty(STDOUT_FILENO);
+    const bool terminal = isatty(STDOUT_FILENO) && !watch->json;
 
-    while (!ferror(watch->paper.out)) {
+    if (terminal)
+        screen_open(watch->paper.out);
+    while (!ferror(watch->paper.out) && !screen_is_ended()) {
         size_t news = watch->follow.news;
         draw(watch, terminal);
         follow_until(&watch->follow, NULL, NULL, 50 * NS_PER_MS);
         follow_until(&watch->follow, is_news, &news, 950 * NS_PER_MS);
     }
+    if (terminal)
+        screen_close();
 }
 
 static enum health look_once(struct watch *watch, const struct invocation *invocation)

@@ -85,10 +85,15 @@ static struct tally tally(const struct look *look, const struct message_type *ty
     struct tally found = {0};
 
     for (size_t at = 0; (topic = model_next(look->model, type, false, look->now_ns, &at));) {
-        unsigned is = 0;
-        memcpy(&is, (const char *)topic->body + offset, is_bool ? sizeof(bool) : sizeof is);
+        const char *at_field = (const char *)topic->body + offset;
+        bool flag = false;
+        unsigned number = 0;
+        if (is_bool)
+            memcpy(&flag, at_field, sizeof flag);
+        else
+            memcpy(&number, at_field, sizeof number);
         found.all++;
-        found.so += is == value;
+        found.so += (is_bool ? flag : number) == value;
     }
     return found;
 }

@@ -602,7 +602,7 @@ static int read_into(struct reader *reader, const char *text, struct client_conf
 
 int client_config_read_text(const char *file, const char *text, FILE *errors, struct client_config **config)
 {
-    struct reader reader = {.file = file, .out = errors, .manual = "client.conf(5)"};
+    struct reader reader = {.file = file, .out = errors, .manual = "duet-client.conf(5)"};
 
     *config = NULL;
     return read_into(&reader, text, config);
@@ -610,7 +610,7 @@ int client_config_read_text(const char *file, const char *text, FILE *errors, st
 
 int client_config_read(const char *file, FILE *errors, struct client_config **config)
 {
-    struct reader reader = {.file = file, .out = errors, .manual = "client.conf(5)"};
+    struct reader reader = {.file = file, .out = errors, .manual = "duet-client.conf(5)"};
     int error;
     char *text AUTO_FREE = config_file_text(&reader, &error);
 

@@ -14,7 +14,7 @@
 #include "common/log.h"
 #include "common/statefile.h"
 
-enum { PUBLISHERS_MAX = 8, HANDLERS_MAX = 32, RECONNECT_MS = 5, JSON_MAX = 1 << 20 };
+enum { PUBLISHERS_MAX = 12, HANDLERS_MAX = 32, RECONNECT_MS = 5, JSON_MAX = 1 << 20 };
 
 struct retained {
     const struct message_type *type;
@@ -45,6 +45,8 @@ struct bus {
     size_t publisher_count;
     bus_command_handler *command;
     void *command_userdata;
+    bus_command_handler *reload;
+    void *reload_userdata;
     struct loop_source *resend_timer, *pulse_timer;
     struct daemon_message pulse;
     int64_t late_us[10]; /* by second, a ring */
@@ -366,6 +368,8 @@ static void run_command(struct bus *bus, const char *json, size_t size, struct b
 
     if (message_parse(&command_type, json, size, NULL, &command, error) < 0)
         snprintf(answer->reply.error, sizeof answer->reply.error, "this command cannot be read: %s", error);
+    else if (bus->reload && strcmp(command.command, "reload") == 0)
+        bus->reload(bus->reload_userdata, &command, answer);
     else if (!bus->command)
         snprintf(answer->reply.error, sizeof answer->reply.error, "%s takes no commands", bus->daemon);
     else
@@ -409,6 +413,12 @@ void bus_on_command(struct bus *bus, bus_command_handler *handler, void *userdat
 {
     bus->command = handler;
     bus->command_userdata = userdata;
+}
+
+void bus_on_reload(struct bus *bus, bus_command_handler *handler, void *userdata)
+{
+    bus->reload = handler;
+    bus->reload_userdata = userdata;
 }
 
 static int receive_answer(void *socket, const struct message_type *type, void *body)

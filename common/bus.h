@@ -65,6 +65,9 @@ int bus_subscribe_raw(struct bus *bus, const char *daemon, bus_raw_handler *hand
 
 void bus_on_command(struct bus *bus, bus_command_handler *handler, void *userdata);
 
+/* The command `reload`, which every daemon takes in the same way (reload.h), goes there instead. */
+void bus_on_reload(struct bus *bus, bus_command_handler *handler, void *userdata);
+
 /* "DAEMON:SEQ" of the last message published; empty before the first. */
 void bus_last_cause(const struct bus *bus, char cause[static CAUSE_MAX]);
 

@@ -144,6 +144,11 @@ bool config_has_monitor(const struct config *config)
     return config->monitor.listen[0] != '\0' || config->monitor.metrics[0] != '\0';
 }
 
+bool config_has_witness(const struct config *config)
+{
+    return config->witness.endpoints.count > 0;
+}
+
 int64_t config_hooks_ns(const struct config *config, enum hook_event event)
 {
     int64_t sum_ns = 0;
@@ -167,6 +172,8 @@ void config_free(struct config *config)
     for (size_t i = 0; i < config->hook_count; i++)
         hook_free(&config->hooks[i]);
     config_strings_free(&config->reboot_command);
+    config_strings_free(&config->witness.endpoints);
+    config_strings_free(&config->fence.command);
     free(config->routes);
     free(config->services);
     free(config->syncs);

@@ -159,6 +159,19 @@ struct config {
         char key_file[PATH_MAX], clients[PATH_MAX];
     } monitor;
 
+    /* A third party that is asked while the nodes do not hear each other. */
+    struct {
+        struct config_strings endpoints; /* URLs of etcd; none: there is no witness */
+        char key[128];                   /* of the pair's record there */
+        char ca_file[PATH_MAX];          /* empty: what the system trusts */
+        char user[64], password_file[PATH_MAX];
+    } witness;
+    /* What makes sure of the peer's end before a claim in the dark. */
+    struct {
+        struct config_strings command; /* none: there is no fence */
+        int64_t timeout;               /* ns */
+    } fence;
+
     char hash[17]; /* of the file's bytes, in hex: both nodes must show the same */
     int warnings;  /* lines printed that refuse nothing */
 };
@@ -176,6 +189,9 @@ int config_read_text(const char *file, const char *text, const char *node, FILE 
 
 /* Whether there is anything for monitord to do. */
 bool config_has_monitor(const struct config *config);
+
+/* Whether there is anything for witnessd to do. */
+bool config_has_witness(const struct config *config);
 
 /* How long the hooks of `event` may take altogether, in ns. */
 int64_t config_hooks_ns(const struct config *config, enum hook_event event);

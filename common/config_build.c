@@ -72,7 +72,7 @@ static void *take_memory(struct reader *reader, size_t count, size_t size)
 }
 
 /* The only section of a kind; NULL if there is none. */
-static cfg_t *single_section(struct reader *reader, const char *kind)
+cfg_t *config_single_section(struct reader *reader, const char *kind)
 {
     const size_t count = cfg_size(reader->tree, kind);
 
@@ -513,7 +513,7 @@ static void build_syncs(struct reader *reader)
 static void build_watchdog(struct reader *reader)
 {
     struct config *config = reader->config;
-    cfg_t *section = single_section(reader, "watchdog");
+    cfg_t *section = config_single_section(reader, "watchdog");
 
     if (!section)
         return;
@@ -544,7 +544,7 @@ static bool is_agentx_address(const char *text)
 static void build_snmp(struct reader *reader)
 {
     struct config *config = reader->config;
-    cfg_t *snmp = single_section(reader, "snmp");
+    cfg_t *snmp = config_single_section(reader, "snmp");
 
     if (!snmp)
         return;
@@ -599,7 +599,7 @@ static void check_metrics(struct reader *reader, const struct value metrics)
 static void build_monitor(struct reader *reader)
 {
     struct config *config = reader->config;
-    cfg_t *monitor = single_section(reader, "monitor");
+    cfg_t *monitor = config_single_section(reader, "monitor");
 
     if (!monitor)
         return;
@@ -638,7 +638,7 @@ static void build_named_parts(struct reader *reader)
 
 void config_build(struct reader *reader)
 {
-    cfg_t *cluster = single_section(reader, "cluster");
+    cfg_t *cluster = config_single_section(reader, "cluster");
     bool timers_sound = false;
 
     config_refuse_repeated_keys(reader, reader->tree);
@@ -654,6 +654,7 @@ void config_build(struct reader *reader)
     build_watchdog(reader);
     build_snmp(reader);
     build_monitor(reader);
+    config_build_third_parties(reader);
     if (timers_sound) /* else every default in the place of a wrong timer would be blamed, too */
         config_check_timers(reader, cluster);
     if (reader->out_of_memory)

@@ -25,6 +25,8 @@ enum {
     WATCHDOG,
     SNMP,
     MONITOR,
+    WITNESS,
+    FENCE,
     TABLES
 };
 
@@ -129,9 +131,10 @@ PRINTF_LIKE(2, 0) static void on_error(cfg_t *cfg, const char *format, va_list a
 #define NAMED CONFIG_NAMED
 #define PLAIN CONFIG_PLAIN
 
-static const cfg_opt_t root_options[] = {
-    NAMED("cluster"), NAMED("node"), NAMED("channel"),  NAMED("route"), NAMED("service"),
-    NAMED("sync"),    NAMED("hook"), PLAIN("watchdog"), PLAIN("snmp"),  PLAIN("monitor")};
+static const cfg_opt_t root_options[] = {NAMED("cluster"), NAMED("node"),     NAMED("channel"),
+                                         NAMED("route"),   NAMED("service"),  NAMED("sync"),
+                                         NAMED("hook"),    PLAIN("watchdog"), PLAIN("snmp"),
+                                         PLAIN("monitor"), PLAIN("witness"),  PLAIN("fence")};
 static const cfg_opt_t cluster_options[] = {LINE,
                                             SCALAR("profile"),
                                             SCALAR("key-file"),
@@ -185,6 +188,10 @@ static const cfg_opt_t watchdog_options[] = {LINE, SCALAR("device"), SCALAR("tim
 static const cfg_opt_t snmp_options[] = {LINE, SCALAR("config"), SCALAR("agentx"), SCALAR("base-oid")};
 static const cfg_opt_t monitor_options[] = {LINE, SCALAR("listen"), SCALAR("metrics"), SCALAR("key-file"),
                                             SCALAR("clients")};
+static const cfg_opt_t witness_options[] = {
+    LINE,           SCALAR("kind"),         LIST("endpoint"), SCALAR("key"), SCALAR("ca-file"),
+    SCALAR("user"), SCALAR("password-file")};
+static const cfg_opt_t fence_options[] = {LINE, LIST("command"), SCALAR("timeout")};
 
 static size_t table_size(const struct table *table)
 {
@@ -235,6 +242,8 @@ static void grammar_init(struct grammar *grammar)
     table_set(&t[WATCHDOG], "watchdog", watchdog_options, ARRAY_LENGTH(watchdog_options));
     table_set(&t[SNMP], "snmp", snmp_options, ARRAY_LENGTH(snmp_options));
     table_set(&t[MONITOR], "monitor", monitor_options, ARRAY_LENGTH(monitor_options));
+    table_set(&t[WITNESS], "witness", witness_options, ARRAY_LENGTH(witness_options));
+    table_set(&t[FENCE], "fence", fence_options, ARRAY_LENGTH(fence_options));
     add_timers(&t[CLUSTER]);
     for (size_t i = CLUSTER; i < TABLES; i++)
         if (i != CHANNEL_NODE)
@@ -309,7 +318,7 @@ static void refuse_syntax(struct reader *reader, const struct parse *parse, cons
         config_refuse(reader, parse->line, "%s needs a name; write %s \"NAME\" { … }", word, word);
     else if (begins_with(text, "missing opening brace"))
         config_refuse(reader, parse->line, "'{' is missing after %s; it is a section: %s%s { … }", word, word,
-                      strstr("watchdog snmp monitor client", word) ? "" : " \"NAME\"");
+                      strstr("watchdog snmp monitor client witness fence", word) ? "" : " \"NAME\"");
     else if (begins_with(text, "found duplicate title"))
         config_refuse(reader, parse->line,
                       "a second section of the same kind is named \"%s\"; give it a name of its "

@@ -124,6 +124,9 @@ void config_strings_free(struct config_strings *strings);
 /* ---- config_build, config_timers, config_check, config_check_sets, config_key */
 
 void config_build(struct reader *reader);
+/* The only section of a kind; NULL if there is none. */
+cfg_t *config_single_section(struct reader *reader, const char *kind);
+void config_build_third_parties(struct reader *reader);
 void config_take_timers(struct reader *reader, cfg_t *cluster);
 void config_check_timers(struct reader *reader, cfg_t *cluster);
 void config_check_addresses(struct reader *reader);

@@ -115,6 +115,28 @@ static void check_isolation(struct reader *reader, cfg_t *cluster)
             isolation.text, takeover.text);
 }
 
+/* The node that serves renews its right within isolation-after, and must have noticed that it has to; the
+ * other one waits for that time and an eighth. */
+static void check_isolation_with_witness(struct reader *reader, cfg_t *cluster)
+{
+    const struct named isolation = named_timer(reader, cluster, "isolation-after");
+    const struct named takeover = named_timer(reader, cluster, "takeover-after");
+    char least[DURATION_TEXT_MAX];
+
+    if (!config_has_witness(reader->config))
+        return;
+    need_multiple(reader, cluster, "isolation-after", 4, "heartbeat-interval",
+                  "with a witness, that is the time to notice the silence and to ask it");
+    if (isolation.ns > takeover.ns * 8 / 9) {
+        duration_print(isolation.ns / 8 * 9, least);
+        config_refuse(reader, line_of(&takeover, &isolation),
+                      "with a witness, %s must be at least an eighth longer than %s, since clocks differ; "
+                      "make it %s or "
+                      "more",
+                      takeover.text, isolation.text, least);
+    }
+}
+
 static const struct config_channel *unsearched_channel(const struct config *config)
 {
     for (size_t i = 0; i < config->channel_count; i++)
@@ -192,6 +214,7 @@ void config_check_timers(struct reader *reader, cfg_t *cluster)
     need_multiple(reader, cluster, "handover-time", 1, "claim-time", "a handover waits for the peer's claim");
     need_multiple(reader, cluster, "handover-time", 2, "linger", "the old node lets go within the handover");
     check_isolation(reader, cluster);
+    check_isolation_with_witness(reader, cluster);
     check_lease_without_search(reader, cluster);
     check_lease_without_gate(reader, cluster);
     check_hooks_before_active(reader, cluster);

@@ -7,8 +7,10 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/liveness.h"
 #include "common/log.h"
+#include "common/reload.h"
 #include "common/statefile.h"
 #include "common/sys.h"
 
@@ -105,6 +107,7 @@ static int read_options(struct daemon *daemon, const char *config, int argc, cha
     daemon->config_file = options->config;
     text_copy(daemon->node, sizeof daemon->node, options->node);
     text_copy(daemon->run_dir, sizeof daemon->run_dir, options->run_dir);
+    daemon->state_root = options->state_dir;
     snprintf(daemon->state_dir, sizeof daemon->state_dir, "%s/%s", options->state_dir, daemon->name);
     return 0;
 }
@@ -176,11 +179,58 @@ static void wait_before_next_try(void)
         sleep(1);
 }
 
+/* Long enough for the answer to who ordered it. */
+static const int64_t again_after_ns = 20 * NS_PER_MS;
+
+static void on_again(void *userdata, int64_t now_ns)
+{
+    struct daemon *daemon = userdata;
+
+    (void)now_ns;
+    daemon->again = true;
+    loop_exit(daemon->loop, 0);
+}
+
+int daemon_start_again(struct daemon *daemon)
+{
+    struct loop_source *timer;
+    int r = loop_add_timer(daemon->loop, on_again, daemon, &timer);
+
+    if (r == 0)
+        loop_set_timer(timer, clock_now_ns() + again_after_ns);
+    return r;
+}
+
+int daemon_reload_again(struct daemon *daemon, bool same, char *text, size_t size)
+{
+    if (same)
+        return 0;
+    snprintf(text, size, "starts anew by it");
+    return daemon_start_again(daemon);
+}
+
+/* Returns only if that failed: then whoever started this process starts it again. */
+static void run_again(const struct daemon *daemon)
+{
+    char *const argv[] = {(char *)daemon->name,        (char *)"--config",
+                          (char *)daemon->config_file, (char *)"--node",
+                          (char *)daemon->node,        (char *)"--run-dir",
+                          (char *)daemon->run_dir,     (char *)"--state-dir",
+                          (char *)daemon->state_root,  NULL};
+
+    char program[PATH_MAX] = "";
+    if (readlink("/proc/self/exe", program, sizeof program - 1) > 0)
+        execv(program, argv);      /* by its name, which people see in a list of processes */
+    execv("/proc/self/exe", argv); /* it was replaced on the disk */
+    log_error("cannot start anew: %s", strerror(errno));
+}
+
 int daemon_run(struct daemon *daemon, int r)
 {
     if (r < 0)
         wait_before_next_try();
     if (r == 0 && (r = bus_start_pulse(daemon->bus)) == 0 && (r = liveness_start(daemon->loop)) == 0) {
+        reload_open(daemon);
         sd_notify(0, "READY=1");
         r = loop_run(daemon->loop);
         if (r >= 0 && daemon->on_end)
@@ -188,6 +238,9 @@ int daemon_run(struct daemon *daemon, int r)
     }
     bus_free(daemon->bus);
     loop_free(daemon->loop);
+    reload_close(daemon);
     config_free(daemon->config);
+    if (daemon->again)
+        run_again(daemon);
     return r < 0 ? EXIT_FAILURE : r;
 }

@@ -13,6 +13,17 @@
 #include "common/config.h"
 #include "common/loop.h"
 
+/* How a daemon takes a changed configuration while it works (reload.h). */
+struct daemon_reload {
+    /* Whether it can go from daemon->config to `next`. False with the reason, and what to do instead, in
+     * `text`. NULL: it always can. */
+    bool (*check)(void *userdata, const struct config *next, char *text, size_t size);
+    /* daemon->config is the new one by now; `before`, the one before, lives as long as the process. 0 with
+     * what was done in `text`, or a negative errno with what could not. */
+    int (*apply)(void *userdata, const struct config *before, char *text, size_t size);
+    void *userdata;
+};
+
 struct daemon {
     const char *name;
     char node[CONFIG_NAME_MAX];
@@ -20,12 +31,26 @@ struct daemon {
     char state_dir[PATH_MAX - 64]; /* this daemon's own, below the common one */
     const char *config_file;       /* as it was named */
     struct config *config;
+    struct config *staged;   /* checked, and to be applied; or NULL */
+    struct config **earlier; /* what daemon->config was before: things may still point into it */
+    size_t earlier_count;
+    struct daemon_reload reload;
+    const char *state_root; /* the common state directory, as it was named */
+    bool again;             /* after the loop this process starts its program anew */
     struct loop *loop;
     struct bus *bus;
     void (*on_stop)(void *userdata); /* SIGTERM or SIGINT; NULL: loop_exit(0) */
     void (*on_end)(void *userdata);  /* the loop was ended by loop_exit(); the last words can be published */
     void *stop_userdata;
 };
+
+/* Ends the loop in a moment, and has the process start its own program anew, with the configuration as it is
+ * then: for a daemon that loses nothing by it. Same process id, same options. 0 or a negative errno. */
+int daemon_start_again(struct daemon *daemon);
+
+/* The whole answer to a changed configuration of a daemon that starts again if `same` is false: for
+ * daemon_reload.apply. */
+int daemon_reload_again(struct daemon *daemon, bool same, char *text, size_t size);
 
 /* The options that all of duet's programs share. Strings point into argv or are constants. */
 struct options {

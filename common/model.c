@@ -5,8 +5,8 @@
 
 #include "common/changes.h"
 
-const char *const model_daemons[MODEL_DAEMONS + 1] = {"heartbeatd", "arbiterd", "takeoverd", "superviserd",
-                                                      "syncd",      "trapd",    "monitord",  NULL};
+const char *const model_daemons[MODEL_DAEMONS + 1] = {
+    "heartbeatd", "arbiterd", "takeoverd", "superviserd", "syncd", "trapd", "monitord", "witnessd", NULL};
 
 void model_clear(struct model *model)
 {
@@ -54,6 +54,7 @@ void model_expect(struct model *model, const struct config *config)
     model->has_sync = config->sync_count > 0;
     model->has_snmp = config->snmp_config[0] != '\0';
     model->has_monitor = config_has_monitor(config);
+    model->has_witness = config_has_witness(config);
 }
 
 static void note_sender(struct model *model, const struct envelope *envelope, int64_t now_ns)
@@ -108,7 +109,8 @@ const struct model_topic *model_next(const struct model *model, const struct mes
 bool model_wants(const struct model *model, size_t daemon)
 {
     return (daemon != MODEL_SYNCD || model->has_sync) && (daemon != MODEL_TRAPD || model->has_snmp) &&
-           (daemon != MODEL_MONITORD || model->has_monitor);
+           (daemon != MODEL_MONITORD || model->has_monitor) &&
+           (daemon != MODEL_WITNESSD || model->has_witness);
 }
 
 bool model_runs(const struct model *model, size_t daemon, int64_t now_ns)

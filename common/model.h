@@ -9,12 +9,12 @@
 #include "common/config.h"
 #include "proto/topics.h"
 
-enum { MODEL_DAEMONS = 7, MODEL_TOPICS_MAX = 1024, MODEL_NAME_MAX = 64 };
+enum { MODEL_DAEMONS = 8, MODEL_TOPICS_MAX = 1024, MODEL_NAME_MAX = 64 };
 #define MODEL_STALE_NS (INT64_C(2500) * NS_PER_MS)
 
 /* The daemons of a node, NULL at the end. */
 extern const char *const model_daemons[MODEL_DAEMONS + 1];
-enum { MODEL_SYNCD = 4, MODEL_TRAPD, MODEL_MONITORD };
+enum { MODEL_SYNCD = 4, MODEL_TRAPD, MODEL_MONITORD, MODEL_WITNESSD };
 
 struct model_topic {
     const struct message_type *type;
@@ -30,6 +30,7 @@ struct model {
     int64_t heard_ns[MODEL_DAEMONS]; /* last message of each */
     bool has_sync;                   /* the configuration has a sync set: there is a syncd */
     bool has_snmp;                   /* it has an snmp section: there is a trapd */
+    bool has_witness;                /* … a witness section: there is a witnessd */
     bool has_monitor;                /* it has a monitor section: there is a monitord */
     size_t refused;                  /* topics beyond MODEL_TOPICS_MAX */
 };

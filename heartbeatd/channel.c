@@ -1,5 +1,7 @@
 #include "heartbeatd/channel.h"
 
+#include "common/config_compare.h"
+
 static const int64_t request_cost_ns = NS_PER_S / 100; /* 100 requests a second … */
 static const int64_t request_burst_ns = NS_PER_S / 4;  /* … of which 25 may come at once */
 static const int64_t broadcast_every_ns = NS_PER_S;
@@ -12,6 +14,54 @@ void channel_init(struct channel *channel, const struct config_channel *config, 
     channel->searchable = config->search && config->active.count > 0;
     for (size_t i = 0; i < config->routers.count && channel->router_count < CONFIG_ROUTERS_MAX; i++)
         channel->routers[channel->router_count++].address = config->routers.items[i];
+}
+
+static const struct router *find_router(const struct channel *channel, const struct net_address *address)
+{
+    for (size_t i = 0; i < channel->router_count; i++)
+        if (net_address_equal(&channel->routers[i].address, address))
+            return &channel->routers[i];
+    return NULL;
+}
+
+/* True if one of them was known before, and answered then. */
+static bool take_over_routers(struct channel *channel, const struct channel *before, int64_t now_ns)
+{
+    bool answering = false;
+
+    for (size_t i = 0; i < channel->router_count; i++) {
+        struct router *router = &channel->routers[i];
+        const struct router *known = find_router(before, &router->address);
+        if (known)
+            *router = *known;
+        else if (channel->carrier)
+            router_start(router, now_ns);
+        answering = answering || router->answering;
+    }
+    return answering;
+}
+
+void channel_take_over(struct channel *channel, const struct channel *before, int64_t now_ns)
+{
+    const struct channel fresh = *channel;
+
+    *channel = *before;
+    channel->config = fresh.config;
+    channel->index = fresh.index;
+    channel->searchable = fresh.searchable;
+    channel->router_count = fresh.router_count;
+    for (size_t i = 0; i < CONFIG_ROUTERS_MAX; i++)
+        channel->routers[i] = fresh.routers[i];
+    const bool answering = take_over_routers(channel, before, now_ns);
+    if (channel->router_count > 0 && !answering && before->usable) {
+        channel->usable = channel->proven = false; /* by other evidence than before: not looked at yet */
+        channel->fault_ns = 0;
+    }
+    if (!channel->searchable)
+        search_end(&channel->search);
+    else if (!config_addresses_equal(&fresh.config->active, &before->config->active))
+        search_restart(&channel->search, now_ns);
+    channel->search.next_address = 0;
 }
 
 static uint32_t bit(const struct channel *channel)

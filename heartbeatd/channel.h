@@ -53,6 +53,10 @@ struct channel_pace {
 
 void channel_init(struct channel *channel, const struct config_channel *config, size_t index, int64_t now_ns);
 
+/* The configuration was changed: `channel`, just initialised by the new one, goes on with what `before`, of
+ * the same name and device, knew. A new router is asked at once. */
+void channel_take_over(struct channel *channel, const struct channel *before, int64_t now_ns);
+
 void channel_link(struct channel *channel, const struct link_event *event, int64_t now_ns,
                   struct outbox *out);
 

@@ -1,6 +1,7 @@
 #include "heartbeatd/detector.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const int64_t quick_for_ns = 2 * NS_PER_S;
 static const int64_t quick_tick_least_ns = 2 * NS_PER_MS;
@@ -62,6 +63,41 @@ void detector_init(struct detector *d, const struct config *config, const struct
         channel_init(&d->channels[i], &config->channels[i], i, now_ns);
     }
     d->counting_since_ns = d->tick_ns = d->slow_ns = d->late_since_ns = now_ns;
+}
+
+/* The channel of the configuration before that has this one's name and device; -1: it is new. */
+static int channel_before(const struct config *before, const struct config_channel *channel)
+{
+    for (size_t i = 0; i < before->channel_count; i++)
+        if (strcmp(before->channels[i].name, channel->name) == 0 &&
+            strcmp(before->channels[i].device, channel->device) == 0)
+            return (int)i;
+    return -1;
+}
+
+void detector_configure(struct detector *d, const struct config *config, int64_t now_ns)
+{
+    const struct detector before = *d;
+
+    d->config = config;
+    d->config_hash = strtoull(config->hash, NULL, 16);
+    d->path_count = PATH_CHANNEL + config->channel_count;
+    for (size_t i = 0; i < CONFIG_CHANNELS_MAX; i++) {
+        d->paths[PATH_CHANNEL + i] = (struct path){.configured = i < config->channel_count};
+        d->channels[i] = (struct channel){0};
+        d->peer.macs[i] = (struct mac){0};
+    }
+    for (size_t i = 0; i < config->channel_count; i++) {
+        const int from = channel_before(before.config, &config->channels[i]);
+        channel_init(&d->channels[i], &config->channels[i], i, now_ns);
+        if (from < 0)
+            continue;
+        channel_take_over(&d->channels[i], &before.channels[from], now_ns);
+        d->paths[PATH_CHANNEL + i] = before.paths[PATH_CHANNEL + from];
+        d->peer.macs[i] = before.peer.macs[from];
+    }
+    d->told = d->peer;
+    d->slow_ns = now_ns; /* all is published anew */
 }
 
 const char *detector_path_name(const struct detector *d, size_t path)
@@ -156,6 +192,8 @@ static bool judge_alive(struct detector *d, int64_t now_ns, struct outbox *out)
 void detector_fill_peer(struct detector *d, int64_t now_ns, struct peer_message *message)
 {
     peer_fill(&d->peer, d->config, message);
+    for (size_t i = 0; i < d->path_count; i++)
+        message->acked_ns = MAX(message->acked_ns, d->paths[i].echoed_ns);
     message->alive = d->peer.heard && now_ns - d->peer.heard_ns <= d->config->timers.takeover_after;
     message->counting_since_ns = d->counting_since_ns;
     d->told = d->peer;

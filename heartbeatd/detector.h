@@ -49,6 +49,10 @@ enum refusal { REFUSED_UNOPENED, REFUSED_FOREIGN };
 void detector_init(struct detector *detector, const struct config *config,
                    const struct heartbeat_session *own, const struct heartbeat_session *peer, int64_t now_ns);
 
+/* The configuration was changed while this node works. Channels and routers that are in both go on as they
+ * were. `config` must outlive the detector. */
+void detector_configure(struct detector *detector, const struct config *config, int64_t now_ns);
+
 /* A datagram that opened. */
 void detector_heartbeat(struct detector *detector, size_t path, const struct heartbeat_header *header,
                         const struct heartbeat *heartbeat, int64_t received_ns, int64_t now_ns,

@@ -55,8 +55,11 @@ int packet_filter_senders(int fd, const struct in_addr *senders, size_t count)
 {
     const size_t length = 2 * count + 2;
 
-    if (length > FILTER_MAX)
+    if (length > FILTER_MAX) {
+        const int none = 0; /* all ARP then, whatever was asked for before */
+        setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none);
         return 0;
+    }
     AUTO_FREE struct sock_filter *code = calloc(length, sizeof *code);
     if (!code)
         return -ENOMEM;

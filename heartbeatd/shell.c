@@ -36,7 +36,7 @@ static void own_up_to_a_stall(struct shell *shell)
     detector_tick(&shell->detector, clock_now_ns(), &shell->outbox);
 }
 
-static void finish(struct shell *shell)
+void shell_finish(struct shell *shell)
 {
     own_up_to_a_stall(shell);
     shell_apply(shell);
@@ -57,7 +57,7 @@ static void on_path(void *userdata, int fd, unsigned events)
     (void)fd;
     (void)events;
     shell_read_path(ear, BUDGET);
-    finish(ear->shell);
+    shell_finish(ear->shell);
 }
 
 static void on_neighbours(void *userdata, int fd, unsigned events)
@@ -67,7 +67,7 @@ static void on_neighbours(void *userdata, int fd, unsigned events)
     (void)fd;
     (void)events;
     shell_read_neighbours(ear, BUDGET);
-    finish(ear->shell);
+    shell_finish(ear->shell);
 }
 
 static void close_ear(struct ear *ear)
@@ -182,6 +182,29 @@ static void close_channel(struct shell *shell, size_t i)
     shell->device_index[i] = 0;
 }
 
+static void keep(struct ear *ear, int fd, loop_fd_handler *handler, const char *device)
+{
+    const int r = fd < 0 ? 0 : open_ear(ear, fd, handler);
+
+    if (r < 0)
+        log_error("cannot go on listening on %s: %s", device, strerror(-r));
+}
+
+void shell_keep_channel(struct shell *shell, size_t i, unsigned index, int path, int arp, int discovery)
+{
+    const struct config_channel *channel = &shell->daemon->config->channels[i];
+    int r = arp < 0 ? 0 : filter_arp(channel, arp);
+
+    keep(&shell->paths[PATH_CHANNEL + i], path, on_path, channel->device);
+    keep(&shell->arps[i], arp, on_neighbours, channel->device);
+    keep(&shell->discoveries[i], discovery, on_neighbours, channel->device);
+    shell->device_index[i] = index;
+    if (r == 0 && index != 0 && discovery < 0 && uses_ipv6(channel))
+        r = open_discovery(shell, i, index);
+    if (r < 0)
+        log_warning("cannot listen to what was added on %s: %s", channel->device, strerror(-r));
+}
+
 /* ------------------------------------------------------------------ devices */
 
 static void take_link(struct shell *shell, size_t i, const struct links_event *event)
@@ -243,7 +266,7 @@ static void on_links(void *userdata, int fd, unsigned events)
     (void)fd;
     (void)events;
     links_read(shell->links);
-    finish(shell);
+    shell_finish(shell);
 }
 
 /* --------------------------------------------------------------------- time */
@@ -257,7 +280,7 @@ static void on_time(void *userdata, int64_t now_ns)
     open_line(shell, now_ns);
     drain(shell, late ? BUDGET_AFTER_STALL : BUDGET);
     detector_tick(&shell->detector, clock_now_ns(), &shell->outbox);
-    finish(shell);
+    shell_finish(shell);
 }
 
 /* ---------------------------------------------------------------------- bus */
@@ -268,7 +291,7 @@ static void on_role(void *userdata, const struct bus_message *message)
 
     detector_role(&shell->detector, message->body, message->envelope->mono_ns, clock_now_ns(),
                   &shell->outbox);
-    finish(shell);
+    shell_finish(shell);
 }
 
 static void on_address(void *userdata, const struct bus_message *message)
@@ -278,7 +301,7 @@ static void on_address(void *userdata, const struct bus_message *message)
     if (message->name)
         return; /* of one channel */
     detector_address(&shell->detector, message->body, &shell->outbox);
-    finish(shell);
+    shell_finish(shell);
 }
 
 /* ----------------------------------------------------------------- lifetime */
@@ -312,22 +335,32 @@ static int open_keys(struct shell *shell)
     return r;
 }
 
-/* Channels go by four bytes of their name's hash on the wire. */
+/* Channels go by four bytes of their name's hash on the wire. The first one that cannot be told from another;
+ * NULL: all can. */
+const char *shell_alike_channels(const struct config *config, const char **other)
+{
+    for (size_t i = 0; i < config->channel_count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (heartbeat_hash(config->channels[i].name) == heartbeat_hash(config->channels[k].name)) {
+                *other = config->channels[k].name;
+                return config->channels[i].name;
+            }
+    return NULL;
+}
+
 static int check_names(const struct config *config)
 {
-    for (size_t i = 0; i < config->channel_count; i++) {
+    const char *other, *name = shell_alike_channels(config, &other);
+
+    for (size_t i = 0; i < config->channel_count; i++)
         if (config->channels[i].heartbeat_udp)
             log_warning(
                 "channel %s: heartbeat = udp is not to be had yet; its heartbeats are Ethernet frames",
                 config->channels[i].name);
-        for (size_t k = 0; k < i; k++)
-            if (heartbeat_hash(config->channels[i].name) == heartbeat_hash(config->channels[k].name)) {
-                log_error("the channels %s and %s cannot be told apart in heartbeats: rename one of them",
-                          config->channels[i].name, config->channels[k].name);
-                return -EINVAL;
-            }
-    }
-    return 0;
+    if (!name)
+        return 0;
+    log_error("the channels %s and %s cannot be told apart in heartbeats: rename one of them", name, other);
+    return -EINVAL;
 }
 
 static int open_bus(struct shell *shell)
@@ -382,8 +415,9 @@ int shell_open(struct shell *shell, struct daemon *daemon)
         r = loop_add_timer(daemon->loop, on_time, shell, &shell->timer);
     if (r == 0)
         r = open_links(shell);
+    daemon->reload = (struct daemon_reload){shell_check, shell_reload, shell};
     if (r == 0)
-        finish(shell);
+        shell_finish(shell);
     return r;
 }
 

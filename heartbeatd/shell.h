@@ -46,7 +46,16 @@ int shell_open(struct shell *shell, struct daemon *daemon);
 /* Wipes the keys, and waits for the disk. Call after the loop has ended. */
 void shell_close(struct shell *shell);
 
+/* shell_reload.c: a changed configuration. */
+bool shell_check(void *userdata, const struct config *next, char *text, size_t size);
+int shell_reload(void *userdata, const struct config *before, char *text, size_t size);
+
 /* What shell.c and its parts share. */
+const char *shell_alike_channels(const struct config *config, const char **other);
+/* Goes on with the sockets (-1: there is none) that a channel had before the configuration was changed. */
+void shell_keep_channel(struct shell *shell, size_t channel, unsigned device_index, int path, int arp,
+                        int discovery);
+void shell_finish(struct shell *shell);            /* after anything happened */
 void shell_apply(struct shell *shell);             /* empties the outbox (publish.c) */
 void shell_send(struct shell *shell);              /* heartbeats and requests of the outbox (wire.c) */
 void shell_read_path(struct ear *ear, int budget); /* takes datagrams in (wire.c) */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/config_compare.h"
 #include "common/log.h"
 #include "monitord/metrics.h"
 #include "monitord/outlet.h"
@@ -173,6 +174,14 @@ static int open_parts(struct server *s)
     return r < 0 ? r : subscribe(s);
 }
 
+/* Tools reconnect by themselves, and have the whole state at once. What is not of the monitor section is read
+ * from the configuration whenever it is needed. */
+static int reload(void *userdata, const struct config *before, char *text, size_t size)
+{
+    struct server *s = userdata;
+    return daemon_reload_again(s->daemon, config_monitor_equal(before, s->daemon->config), text, size);
+}
+
 int server_open(struct daemon *daemon, struct server **server)
 {
     struct server *s = calloc(1, sizeof *s);
@@ -182,6 +191,7 @@ int server_open(struct daemon *daemon, struct server **server)
     s->daemon = daemon;
     *server = s;
     daemon->on_end = on_end;
+    daemon->reload = (struct daemon_reload){.apply = reload, .userdata = s};
     daemon->stop_userdata = s;
     const int r = open_parts(s);
     if (r < 0) {

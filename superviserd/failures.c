@@ -90,6 +90,20 @@ void failures_note(struct failures *failures, const char *service, bool failed)
     save(failures);
 }
 
+void failures_configure(struct failures *failures, const struct config *config)
+{
+    const struct failures before = *failures;
+    bool any = false;
+
+    failures->config = config;
+    for (size_t i = 0; i < config->service_count; i++) {
+        failures->failed[i] = failures_had(&before, config->services[i].name);
+        any = any || failures->failed[i];
+    }
+    if (any)
+        save(failures); /* under the new configuration's name, or the next run would not believe it */
+}
+
 void failures_close(struct failures *failures)
 {
     if (failures)

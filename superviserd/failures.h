@@ -18,5 +18,9 @@ bool failures_had(const struct failures *failures, const char *service);
 /* Keeps that it has failed, or that it has not; written soon, if that is news. */
 void failures_note(struct failures *failures, const char *service, bool failed);
 
+/* The configuration was changed while this daemon works: what had failed of a service that is still there
+ * stands. */
+void failures_configure(struct failures *failures, const struct config *config);
+
 /* After what was noted is written. */
 void failures_close(struct failures *failures);

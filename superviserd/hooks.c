@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/config_compare.h"
 #include "common/log.h"
 #include "common/statefile.h"
 #include "common/sys.h"
@@ -184,7 +185,7 @@ static void tell(struct hooks *hooks, const struct agenda_effects *effects)
 {
     const uint64_t changed = effects->publish_hooks | effects->dropped;
 
-    if (effects->publish) /* first: takeoverd may wait for it */
+    if (effects->publish && hooks->agenda.count > 0) /* first: takeoverd may wait for it */
         publish(hooks);
     for (size_t i = 0; i < hooks->agenda.count; i++)
         if (changed & (UINT64_C(1) << i)) {
@@ -216,7 +217,8 @@ static void feed(struct hooks *hooks, const struct agenda_event *event)
         loop_set_timer(hooks->timer, effects.timer_ns);
     else
         loop_stop_timer(hooks->timer);
-    if (effects.keep) /* first: what was told to have ended is not to run again after a kill */
+    if (effects.keep &&
+        hooks->agenda.count > 0) /* first: what was told to have ended is not to run again after a kill */
         keep(hooks);
     tell(hooks, &effects);
     if (effects.start >= 0) /* it may fail at once, and what follows must not be undone by the above */
@@ -242,9 +244,32 @@ static void on_last_role_over(void *userdata, int64_t now_ns)
 
 /* -------------------------------------------------------------- from outside */
 
+static void set_up(struct hooks *hooks)
+{
+    const struct config *config = hooks->daemon->config;
+
+    memset(&hooks->agenda, 0, sizeof hooks->agenda);
+    for (size_t i = 0; i < config->hook_count; i++) {
+        hooks->runs[i] = (struct run){.all = hooks, .index = i, .config = &config->hooks[i]};
+        command_find_user(config->hooks[i].user, config->hooks[i].group, &hooks->runs[i].user);
+        hooks->agenda.hooks[i].event = config->hooks[i].event;
+        hooks->agenda.hooks[i].timeout_ns = config->hooks[i].timeout;
+    }
+    hooks->agenda.count = config->hook_count;
+    agenda_init(&hooks->agenda);
+}
+
+static void publish_all(struct hooks *hooks)
+{
+    if (hooks->agenda.count == 0)
+        return;
+    publish(hooks);
+    for (size_t i = 0; i < hooks->agenda.count; i++)
+        publish_hook(hooks, i);
+}
+
 int hooks_new(struct daemon *daemon, struct hooks **hooks)
 {
-    const struct config *config = daemon->config;
     char directory[PATH_MAX];
     struct hooks *made = calloc(1, sizeof *made);
 
@@ -252,16 +277,7 @@ int hooks_new(struct daemon *daemon, struct hooks **hooks)
         return -ENOMEM;
     *hooks = made;
     made->daemon = daemon;
-    for (size_t i = 0; i < config->hook_count; i++) {
-        made->runs[i] = (struct run){.all = made, .index = i, .config = &config->hooks[i]};
-        command_find_user(config->hooks[i].user, config->hooks[i].group, &made->runs[i].user);
-        made->agenda.hooks[i].event = config->hooks[i].event;
-        made->agenda.hooks[i].timeout_ns = config->hooks[i].timeout;
-    }
-    made->agenda.count = config->hook_count;
-    agenda_init(&made->agenda);
-    if (config->hook_count == 0)
-        return 0;
+    set_up(made);
     snprintf(directory, sizeof directory, "%s/%s", daemon->run_dir, daemon->name);
     snprintf(made->note, sizeof made->note, "%s/%s/hooks", daemon->run_dir, daemon->name);
     int r = make_directories(directory, 0750);
@@ -274,10 +290,42 @@ int hooks_new(struct daemon *daemon, struct hooks **hooks)
     if (r < 0)
         return r;
     recall(made);
-    publish(made);
-    for (size_t i = 0; i < config->hook_count; i++)
-        publish_hook(made, i);
+    publish_all(made);
     return 0;
+}
+
+bool hooks_check(const struct hooks *hooks, const struct config *next, char *text, size_t size)
+{
+    if (config_hooks_equal(hooks->daemon->config, next) || agenda_at_rest(&hooks->agenda))
+        return true;
+    snprintf(text, size, "hooks are running; try again when they have ended");
+    return false;
+}
+
+static bool names_hook(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->hook_count; i++)
+        if (strcmp(config->hooks[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+void hooks_reload(struct hooks *hooks, const struct config *before)
+{
+    char past[AGENDA_PAST_MAX];
+
+    if (config_hooks_equal(before, hooks->daemon->config))
+        return;
+    agenda_print_past(&hooks->agenda, hooks->boot_id, before->hash, past);
+    for (size_t i = 0; i < before->hook_count; i++) {
+        abandon(&hooks->runs[i]);
+        if (!names_hook(hooks->daemon->config, before->hooks[i].name))
+            bus_retire(hooks->daemon->bus, &hook_command_type, before->hooks[i].name);
+    }
+    set_up(hooks);
+    agenda_take_past(&hooks->agenda, hooks->boot_id, hooks->daemon->config->hash, past);
+    keep(hooks);
+    publish_all(hooks);
 }
 
 static void wait_for_role(struct hooks *hooks)
@@ -290,7 +338,7 @@ void hooks_role(struct hooks *hooks, const struct role_message *role, const char
 {
     const struct agenda_event event = {.kind = AGENDA_ROLE, .at_ns = clock_now_ns(), .role = role};
 
-    if (hooks->agenda.count == 0 || hooks->stopped || (hooks->then && role->role == ROLE_ACTIVE))
+    if (hooks->stopped || (hooks->then && role->role == ROLE_ACTIVE))
         return;
     if (role->role != hooks->role || role->epoch != hooks->epoch || hooks->cause[0] == '\0')
         text_copy(hooks->cause, sizeof hooks->cause, cause);

@@ -24,5 +24,12 @@ void hooks_role(struct hooks *hooks, const struct role_message *role, const char
 /* The operator says that what failed is mended. Returns how many hooks had failed. */
 int hooks_clear(struct hooks *hooks);
 
+/* Whether hooks can go on by `next`. False with the reason in `text`. */
+bool hooks_check(const struct hooks *hooks, const struct config *next, char *text, size_t size);
+
+/* daemon->config is another one by now. What the hooks of the earlier one did for the present role counts as
+ * done: new ones run at the next change of role. */
+void hooks_reload(struct hooks *hooks, const struct config *before);
+
 /* Takes no role any more; calls `then`, once, when what is due came to its end, each within its time. */
 void hooks_stop(struct hooks *hooks, void (*then)(void *userdata), void *userdata);

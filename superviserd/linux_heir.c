@@ -41,7 +41,7 @@ int heir_note(const char *note, const char *text)
 
 static void sleep_until(int64_t when_ns)
 {
-    const struct timespec when = {when_ns / NS_PER_S, when_ns % NS_PER_S};
+    const struct timespec when = {(time_t)(when_ns / NS_PER_S), (long)(when_ns % NS_PER_S)};
 
     while (clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &when, NULL) == EINTR)
         ;

@@ -6,6 +6,7 @@
 #include "common/daemon.h"
 #include "common/log.h"
 #include "common/sys.h"
+#include "superviserd/fence.h"
 #include "superviserd/hooks.h"
 #include "superviserd/reboot.h"
 #include "superviserd/recorder.h"
@@ -16,6 +17,7 @@ static struct {
     struct daemon daemon;
     struct services *services;
     struct hooks *hooks;
+    struct fence *fence;
     struct reboot *reboot;
     struct watchdog *watchdog;
     struct recorder *recorder;
@@ -26,6 +28,7 @@ static void on_role(void *userdata, const struct bus_message *message)
     (void)userdata;
     watchdog_role(self.watchdog, message->body);
     hooks_role(self.hooks, message->body, message->cause); /* first: addresses may wait for them */
+    fence_role(self.fence, message->body);
     reboot_role(self.reboot, message->body, message->cause);
     services_role(self.services, message->body, message->cause);
 }
@@ -57,6 +60,20 @@ static void on_command(void *userdata, const struct command_message *command, st
     answer->reply.ok = true;
     snprintf(answer->reply.text, sizeof answer->reply.text, "failed services cleared: %d%s", failed,
              hooks > 0 ? ", and the failed hooks" : "");
+}
+
+static bool check(void *userdata, const struct config *next, char *text, size_t size)
+{
+    (void)userdata;
+    return services_check(self.services, next, text, size) && hooks_check(self.hooks, next, text, size);
+}
+
+static int reload(void *userdata, const struct config *before, char *text, size_t size)
+{
+    (void)userdata;
+    watchdog_reload(self.watchdog);
+    hooks_reload(self.hooks, before);
+    return services_reload(self.services, text, size);
 }
 
 static void stop_services(void *userdata)
@@ -97,6 +114,8 @@ static int open_own(void)
     if (r == 0)
         r = hooks_new(&self.daemon, &self.hooks);
     if (r == 0)
+        r = fence_new(&self.daemon, &self.fence);
+    if (r == 0)
         r = reboot_new(&self.daemon, self.watchdog, self.recorder, &self.reboot);
     if (r == 0)
         r = bus_subscribe(self.daemon.bus, &role_type, "arbiterd", on_role, NULL);
@@ -109,6 +128,7 @@ static int open_own(void)
         return r;
     }
     bus_on_command(self.daemon.bus, on_command, NULL);
+    self.daemon.reload = (struct daemon_reload){check, reload, NULL};
     self.daemon.on_stop = on_stop;
     self.daemon.on_end = on_end;
     services_start(self.services);

@@ -181,8 +181,8 @@ static void deadline_after(int64_t span_ns, struct timespec *at)
 {
     clock_gettime(CLOCK_MONOTONIC, at);
     const int64_t sum_ns = at->tv_nsec + span_ns;
-    at->tv_sec += sum_ns / NS_PER_S;
-    at->tv_nsec = sum_ns % NS_PER_S;
+    at->tv_sec += (time_t)(sum_ns / NS_PER_S);
+    at->tv_nsec = (long)(sum_ns % NS_PER_S);
 }
 
 /* Waits for orders, for at most `pace_ns`, and takes what there is. */

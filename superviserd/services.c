@@ -1,4 +1,4 @@
-#include "superviserd/services.h"
+#include "superviserd/services_inside.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -6,48 +6,15 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/log.h"
-#include "superviserd/failures.h"
 #include "superviserd/kept.h"
 #include "superviserd/order.h"
-#include "superviserd/runner.h"
-#include "superviserd/tenure.h"
 
 enum { OUTPUT_BURST = 200 }; /* lines in ten seconds, each service */
 
 /* What a killed process may take to be gone, before this daemon ends without having seen it. */
 #define STOP_SLACK_NS (2 * NS_PER_S)
 
-struct service {
-    struct services *all;
-    const struct config_service *config;
-    struct guard guard;
-    struct command_user user;
-    struct runner *runner;
-    struct process *check;
-    struct loop_source *timer;
-    struct log_limit output_log, check_log;
-    size_t after[CONFIG_SERVICES_MAX]; /* indices */
-    bool yields;           /* exclusive, or it waits for one that is: it ends before the role is given away */
-    char cause[CAUSE_MAX]; /* the message about the role that the present state goes back to; empty: none */
-};
-
-struct services {
-    struct daemon *daemon;
-    size_t count;
-    struct service *items;
-    struct failures *failures;
-    struct command_role role;
-    struct tenure tenure;
-    bool role_known, stopping;
-    bool yielding; /* the role is being given away: exclusive services end */
-    bool lapsed;   /* the tenure is over: whatever the role was, it is not this node's any more */
-    bool ordering; /* order_all() is at work, and will look at what its own doing leads to */
-    struct loop_source *stop_timer, *tenure_timer;
-};
-
 static void feed(struct service *service, const struct guard_event *event);
-static void order_all(struct services *services);
 
 static void feed_kind(struct service *service, enum guard_event_kind kind, const char *text)
 {
@@ -79,7 +46,7 @@ static void on_found(void *userdata, int pid)
         return;
     log_notice("service %s: its command in %s is another one by now: it is restarted", service->config->name,
                service->all->daemon->config->file);
-    feed_kind(service, GUARD_UNWANTED, NULL); /* wanted again by order_all(), once it has ended */
+    feed_kind(service, GUARD_UNWANTED, NULL); /* wanted again by services_order(), once it has ended */
 }
 
 static void on_start_failed(void *userdata, const char *text)
@@ -169,9 +136,12 @@ static void copy_ascii(char *to, size_t size, const char *text)
             *to = '?';
 }
 
-static void publish(struct service *service)
+void services_publish(struct service *service)
 {
     const struct guard_view *view = &service->guard.view;
+
+    if (!service->leaving && services_is_in_the_way(service->all, service->config->name))
+        return; /* the one before it is still told of under this name */
     struct service_message message = {.state = view->state,
                                       .pid = view->pid,
                                       .restarts = view->restarts,
@@ -219,6 +189,8 @@ static void feed(struct service *service, const struct guard_event *event)
     struct guard_effects effects;
     const enum guard_state from = service->guard.state;
 
+    if (service->gone)
+        return;
     forget_cause(service, event->kind);
     guard_step(&service->guard, event, &effects);
     if (effects.timer_ns)
@@ -226,10 +198,11 @@ static void feed(struct service *service, const struct guard_event *event)
     else
         loop_stop_timer(service->timer);
     if (effects.publish)
-        publish(service);
+        services_publish(service);
     if (effects.publish || service->guard.state != from)
         log_change(service, from, event);
-    failures_note(service->all->failures, service->config->name, service->guard.sticky);
+    if (!service->leaving)
+        failures_note(service->all->failures, service->config->name, service->guard.sticky);
     /* Last, since they may lead to the next event at once, whose effects must not be undone by these. */
     if (effects.kill_check)
         kill_check(service);
@@ -241,7 +214,7 @@ static void feed(struct service *service, const struct guard_event *event)
         runner_look(service->runner);
     if (effects.run_check)
         run_check(service);
-    order_all(service->all);
+    services_order(service->all);
 }
 
 static void on_timer(void *userdata, int64_t now_ns)
@@ -260,31 +233,33 @@ static void fill_item(const struct service *service, struct order_item *item)
     const bool failed = guard->state == GUARD_FAILED;
 
     *item = (struct order_item){
-        .role_wants = !all->stopping && (service->config->when == WHEN_ALWAYS ||
-                                         (all->role.role == ROLE_ACTIVE && !all->lapsed &&
-                                          !(all->yielding && service->yields))),
+        .role_wants =
+            !all->stopping && !service->leaving &&
+            (service->config->when == WHEN_ALWAYS ||
+             (all->role.role == ROLE_ACTIVE && !all->lapsed && !(all->yielding && service->yields))),
         .wanted = guard->wanted,
         .up = guard->state == GUARD_RUNNING,
         .over = failed && service->config->on_failure == FAULT_IGNORE,
         .at_rest = guard_at_rest(guard) || failed,
         .after = service->after,
-        .after_count = service->config->after.count,
+        .after_count = service->after_count,
     };
 }
 
 static bool order_one(struct services *services)
 {
-    struct order_item items[CONFIG_SERVICES_MAX];
+    struct order_item items[SERVICES_SLOTS];
 
     for (size_t i = 0; i < services->count; i++)
-        fill_item(&services->items[i], &items[i]);
+        fill_item(services->items[i], &items[i]);
     for (size_t i = 0; i < services->count; i++) {
-        struct service *service = &services->items[i];
+        struct service *service = services->items[i];
         const bool wants = order_wants(items, services->count, i);
         const bool undecided = !wants && service->guard.state == GUARD_RUNNING; /* adopted */
         bool known = service->config->when == WHEN_ALWAYS || services->role_known || services->lapsed ||
                      services->stopping;
-        known = known && (services->stopping || !kept_is_in_the_way(service->config->name));
+        known = known && (services->stopping || !services_is_in_the_way(services, service->config->name));
+        known = known || service->leaving;
         if (!known || (wants == items[i].wanted && !undecided))
             continue;
         feed_kind(service, wants ? GUARD_WANTED : GUARD_UNWANTED, NULL);
@@ -296,20 +271,21 @@ static bool order_one(struct services *services)
 static void end_when_all_rest(const struct services *services)
 {
     for (size_t i = 0; i < services->count; i++)
-        if (!guard_at_rest(&services->items[i].guard))
+        if (!guard_at_rest(&services->items[i]->guard))
             return;
     loop_exit(services->daemon->loop, 0);
 }
 
 /* Brings what is wanted to the guards, until nothing changes by that. Before the role is known only services
  * with `when = always` are told anything: what was adopted of the others stays. */
-static void order_all(struct services *services)
+void services_order(struct services *services)
 {
     if (services->ordering)
         return;
     services->ordering = true;
-    while (order_one(services))
-        ;
+    do
+        services_let_go(services);
+    while (order_one(services));
     services->ordering = false;
     if (services->stopping)
         end_when_all_rest(services);
@@ -320,8 +296,8 @@ static void order_all(struct services *services)
 static void note_cause(struct services *services, const char *cause)
 {
     for (size_t i = 0; i < services->count; i++)
-        if (services->items[i].config->when == WHEN_ACTIVE)
-            text_copy(services->items[i].cause, sizeof services->items[i].cause, cause);
+        if (services->items[i]->config->when == WHEN_ACTIVE)
+            text_copy(services->items[i]->cause, sizeof services->items[i]->cause, cause);
 }
 
 /* Judges anew. True if that changed what is wanted. */
@@ -351,24 +327,14 @@ static void on_tenure_timer(void *userdata, int64_t now_ns)
 
     (void)now_ns;
     if (weigh_tenure(services, ""))
-        order_all(services);
+        services_order(services);
 }
 
 /* ----------------------------------------------------------------- all of them */
 
-static size_t index_of(const struct config *config, const char *name)
+void services_settle_guard(const struct config_service *config, struct guard_settings *settings)
 {
-    size_t i = 0;
-
-    while (strcmp(config->services[i].name, name) != 0) /* the configuration's check has seen to it */
-        i++;
-    return i;
-}
-
-static int add_service(struct services *services, const struct config_service *config)
-{
-    struct service *service = &services->items[services->count];
-    const struct guard_settings settings = {
+    *settings = (struct guard_settings){
         .check_interval_ns = config->check.count > 0 ? config->check_interval : 0,
         .check_timeout_ns = config->check_timeout,
         .retry_interval_ns = config->retry_interval,
@@ -378,23 +344,30 @@ static int add_service(struct services *services, const struct config_service *c
         .start_retries = config->start_retries,
         .look_interval_ns = config->check_interval,
     };
+}
+
+int services_add(struct services *services, const struct config_service *config)
+{
+    struct service *service = calloc(1, sizeof *service);
+    struct guard_settings settings;
+
+    if (!service)
+        return -ENOMEM;
     const struct runner_context context = {
         .daemon = services->daemon,
         .config = config,
         .user = &service->user,
         .role = &services->role,
         .handlers = {on_started, on_found, on_start_failed, on_ended, on_output, service}};
-
     service->all = services;
     service->config = config;
-    for (size_t i = 0; i < config->after.count; i++)
-        service->after[i] = index_of(services->daemon->config, config->after.items[i]);
+    services_settle_guard(config, &settings);
     guard_init(&service->guard, &settings, clock_now_ns());
     if (failures_had(services->failures, config->name))
         guard_restore_failure(&service->guard, "it had failed before superviserd was restarted",
                               clock_now_ns());
     command_find_user(config->user, config->group, &service->user);
-    services->count++;
+    services->items[services->count++] = service;
     const int r = runner_open(&context, &service->runner);
     return r < 0 ? r : loop_add_timer(services->daemon->loop, on_timer, service, &service->timer);
 }
@@ -405,22 +378,9 @@ static void on_out_of_time(void *userdata, int64_t now_ns)
 
     (void)now_ns;
     for (size_t i = 0; i < services->count; i++)
-        if (!guard_at_rest(&services->items[i].guard))
-            log_error("service %s does not end, although it was killed", services->items[i].config->name);
+        if (!guard_at_rest(&services->items[i]->guard))
+            log_error("service %s does not end, although it was killed", services->items[i]->config->name);
     loop_exit(services->daemon->loop, 0);
-}
-
-/* The configuration has no circles in `after`, so as many rounds as there are services reach all. */
-static void spread_yielding(struct services *services)
-{
-    for (size_t i = 0; i < services->count; i++)
-        services->items[i].yields = services->items[i].config->exclusive;
-    for (size_t round = 0; round < services->count; round++)
-        for (size_t i = 0; i < services->count; i++) {
-            struct service *service = &services->items[i];
-            for (size_t k = 0; k < service->config->after.count; k++)
-                service->yields = service->yields || services->items[service->after[k]].yields;
-        }
 }
 
 int services_new(struct daemon *daemon, struct services **services)
@@ -431,11 +391,6 @@ int services_new(struct daemon *daemon, struct services **services)
         return -ENOMEM;
     made->daemon = daemon;
     made->role = (struct command_role){.node = daemon->node};
-    made->items = calloc(MAX(daemon->config->service_count, 1), sizeof *made->items);
-    if (!made->items) {
-        free(made);
-        return -ENOMEM;
-    }
     *services = made;
     tenure_init(&made->tenure, clock_now_ns());
     int r = loop_add_timer(daemon->loop, on_out_of_time, made, &made->stop_timer);
@@ -444,9 +399,15 @@ int services_new(struct daemon *daemon, struct services **services)
     if (r == 0)
         r = failures_open(daemon, &made->failures);
     for (size_t i = 0; i < daemon->config->service_count && r == 0; i++)
-        r = add_service(made, &daemon->config->services[i]);
-    spread_yielding(made);
+        r = services_add(made, &daemon->config->services[i]);
+    services_index(made);
     return r;
+}
+
+void services_look(struct service *service)
+{
+    if (!service->leaving && !services_is_in_the_way(service->all, service->config->name))
+        runner_look(service->runner);
 }
 
 /* What the earlier configuration had started under this name has ended. */
@@ -455,9 +416,9 @@ static void on_stranger_gone(void *userdata, const char *name)
     struct services *services = userdata;
 
     for (size_t i = 0; i < services->count; i++)
-        if (strcmp(services->items[i].config->name, name) == 0 && !kept_is_in_the_way(name))
-            runner_look(services->items[i].runner);
-    order_all(services);
+        if (strcmp(services->items[i]->config->name, name) == 0)
+            services_look(services->items[i]);
+    services_order(services);
 }
 
 void services_start(struct services *services)
@@ -465,13 +426,11 @@ void services_start(struct services *services)
     kept_end_strangers(services->daemon, on_stranger_gone, services); /* first: else they would be found */
     services->ordering = true; /* first all are looked for: one that runs may be waited for by another */
     for (size_t i = 0; i < services->count; i++) {
-        publish(&services->items[i]);
-        if (kept_is_in_the_way(services->items[i].config->name))
-            continue;
-        runner_look(services->items[i].runner);
+        services_publish(services->items[i]);
+        services_look(services->items[i]);
     }
     services->ordering = false;
-    order_all(services);
+    services_order(services);
 }
 
 void services_role(struct services *services, const struct role_message *role, const char *cause)
@@ -489,7 +448,7 @@ void services_role(struct services *services, const struct role_message *role, c
     if (news)
         note_cause(services, cause);
     if (weigh_tenure(services, cause) || news)
-        order_all(services);
+        services_order(services);
 }
 
 void services_address(struct services *services, const struct address_message *address, const char *cause)
@@ -498,7 +457,7 @@ void services_address(struct services *services, const struct address_message *a
     tenure_address(&services->tenure,
                    address->state == HOLD_STATE_RELEASED || address->gate == GATE_CONDITION_ON);
     if (weigh_tenure(services, cause))
-        order_all(services);
+        services_order(services);
 }
 
 int services_clear(struct services *services)
@@ -506,8 +465,8 @@ int services_clear(struct services *services)
     int failed = 0;
 
     for (size_t i = 0; i < services->count; i++) {
-        failed += services->items[i].guard.view.state == SERVICE_STATE_FAILED;
-        feed_kind(&services->items[i], GUARD_CLEAR, NULL);
+        failed += services->items[i]->guard.view.state == SERVICE_STATE_FAILED;
+        feed_kind(services->items[i], GUARD_CLEAR, NULL);
     }
     return failed;
 }
@@ -520,11 +479,11 @@ void services_stop(struct services *services)
         return;
     services->stopping = true;
     for (size_t i = 0; i < services->count; i++) {
-        services->items[i].cause[0] = '\0';
-        patience_ns += services->items[i].config->stop_timeout;
+        services->items[i]->cause[0] = '\0';
+        patience_ns += services->items[i]->config->stop_timeout;
     }
     loop_set_timer(services->stop_timer, clock_now_ns() + patience_ns);
-    order_all(services);
+    services_order(services);
 }
 
 void services_close(struct services *services)

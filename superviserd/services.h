@@ -31,6 +31,13 @@ void services_address(struct services *services, const struct address_message *a
 /* The operator says that faults are mended. Returns how many services had failed. */
 int services_clear(struct services *services);
 
+/* Whether services can go on by `next`. False with the reason in `text`. */
+bool services_check(const struct services *services, const struct config *next, char *text, size_t size);
+
+/* daemon->config is another one by now: what is not in it ends, what is new begins. 0 with what was done in
+ * `text`, or a negative errno. */
+int services_reload(struct services *services, char *text, size_t size);
+
 /* Stops all of them in their order, each within its stop-timeout, and then ends the loop with 0. */
 void services_stop(struct services *services);
 

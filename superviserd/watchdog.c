@@ -241,6 +241,14 @@ void watchdog_let_go(struct watchdog *w, int64_t left_ns)
     publish(w);
 }
 
+void watchdog_reload(struct watchdog *w)
+{
+    if (w->message.required == w->daemon->config->watchdog.required)
+        return;
+    w->message.required = w->daemon->config->watchdog.required;
+    publish(w);
+}
+
 int watchdog_new(struct daemon *daemon, struct watchdog **watchdog)
 {
     struct watchdog *made = calloc(1, sizeof *made);

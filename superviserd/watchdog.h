@@ -14,6 +14,9 @@ struct watchdog;
  * Keeps `daemon` by reference; the result lives as long as the process. 0 or a negative errno. */
 int watchdog_new(struct daemon *daemon, struct watchdog **watchdog);
 
+/* The configuration was changed: whether one is required. Device and timeout stay. */
+void watchdog_reload(struct watchdog *watchdog);
+
 /* Whether the pair is held by the operator. */
 void watchdog_role(struct watchdog *watchdog, const struct role_message *role);
 

@@ -65,7 +65,7 @@ size_t dirs_count(const struct dirs *dirs)
 
 static size_t name_slot(const struct dirs *dirs, const struct dir *parent, struct sync_bytes name)
 {
-    return path_hash(name, (uint64_t)(uintptr_t)parent) & (dirs->table_size - 1);
+    return (size_t)path_hash(name, (uint64_t)(uintptr_t)parent) & (dirs->table_size - 1);
 }
 
 static size_t watch_slot(const struct dirs *dirs, int watch)

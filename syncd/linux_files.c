@@ -59,7 +59,7 @@ int file_zero(int fd, uint64_t offset, uint64_t size)
     if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) == 0)
         return 0;
     for (uint64_t done = 0; done < size && r == 0; done += MIN(size - done, sizeof zeros))
-        r = file_write(fd, zeros, MIN(size - done, sizeof zeros), offset + done);
+        r = file_write(fd, zeros, (size_t)MIN(size - done, sizeof zeros), offset + done);
     return r;
 }
 
@@ -69,7 +69,7 @@ static int copy_by_hand(int from, int to, uint64_t start, uint64_t end)
     long n = bytes ? 1 : -ENOMEM;
 
     while (n > 0 && start < end) {
-        n = file_read(from, bytes, MIN(end - start, PIECE), start);
+        n = file_read(from, bytes, (size_t)MIN(end - start, PIECE), start);
         const int r = n > 0 ? file_write(to, bytes, (size_t)n, start) : 0;
         if (r < 0)
             return r;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/config_compare.h"
 #include "common/log.h"
 #include "common/sys.h"
 #include "syncd/syncd.h"
@@ -176,6 +177,14 @@ static int open_nothing(struct syncd *s)
     return 0;
 }
 
+/* It loses nothing by a start: both sides compare what they have, which they do after each cut of the line,
+ * too. */
+static int reload(void *userdata, const struct config *before, char *text, size_t size)
+{
+    (void)userdata;
+    return daemon_reload_again(&self.daemon, config_syncs_equal(before, self.daemon.config), text, size);
+}
+
 int main(int argc, char **argv)
 {
     int r = daemon_start(&self.daemon, "syncd", SYS_EVERYTHING | SYS_PATIENT, argc, argv);
@@ -187,6 +196,7 @@ int main(int argc, char **argv)
         if (r < 0)
             log_error("cannot set up the sync sets: %s", strerror(-r));
     }
+    self.daemon.reload.apply = reload;
     self.daemon.on_end = syncd_close;
     self.daemon.stop_userdata = &self;
     return daemon_run(&self.daemon, r);

@@ -68,7 +68,7 @@ int times_read(struct replica *r, const struct journal_record *record)
     int done = buffer_reserve(&r->times, record->size);
     if (done == 0)
         done = journal_read(r->journal, record, r->times.bytes);
-    for (size_t at = 0; done == 0 && at < record->size; at += sizeof one + one.size) {
+    for (size_t at = 0; done == 0 && at < record->size; at += sizeof one + (size_t)one.size) {
         if (record->size - at < sizeof one)
             return -EUCLEAN;
         memcpy(&one, r->times.bytes + at, sizeof one);

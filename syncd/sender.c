@@ -35,7 +35,8 @@ void sender_reset(struct set *set)
         source_end(set->source);
     set->snapshot_waits = set->snapshot_waits || g->with_snapshot;
     g->with_snapshot = false;
-    g->raw_size = g->part_bytes = 0;
+    g->raw_size = 0;
+    g->part_bytes = 0;
     g->told = g->last = g->partial = g->first = false;
     g->unanswered = 0;
     set->stage = SET_UNREADY;
@@ -225,7 +226,8 @@ static int begin(struct set *set, int64_t now_ns)
         g->oldest_ns = earlier(g->oldest_ns, snapshot_oldest_ns(set->snapshot));
     set->snapshot_waits = false;
     g->last = false;
-    g->raw_size = g->part_bytes = 0;
+    g->raw_size = 0;
+    g->part_bytes = 0;
     set->done_bytes = 0;
     set->began_ns = now_ns;
     set->stage = SET_SENDING;

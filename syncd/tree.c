@@ -160,7 +160,7 @@ size_t tree_memory(const struct tree *tree)
            ((size_t)tree->by_name.room + tree->by_inode.room + tree->by_look.room + tree->by_text.room) *
                sizeof(uint32_t) +
            tree->look_room * sizeof *tree->looks + tree->text_room * sizeof *tree->texts + tree->text_bytes +
-           tree->blocks_room * sizeof *tree->blocks + tree->block_hashes * sizeof(struct sync_hash);
+           tree->blocks_room * sizeof *tree->blocks + (size_t)tree->block_hashes * sizeof(struct sync_hash);
 }
 
 /* ------------------------------------------------------ changing */

@@ -16,7 +16,7 @@ int tree_grow(void *array_pointer, uint32_t *room, uint64_t wanted, size_t size)
     if (wanted > next)
         return -EOVERFLOW;
     memcpy(&array, array_pointer, sizeof array);
-    array = reallocarray(array, next, size);
+    array = reallocarray(array, (size_t)next, size);
     if (!array)
         return -ENOMEM;
     memcpy(array_pointer, &array, sizeof array);
@@ -55,7 +55,7 @@ int tree_table_begin(struct tree_table *table, uint64_t elements)
     if (r < 0)
         return r;
     if (elements > 0)
-        memset(table->heads, 0, elements * sizeof *table->heads);
+        memset(table->heads, 0, (size_t)elements * sizeof *table->heads);
     table->chains = (uint32_t)elements;
     return 0;
 }

@@ -175,6 +175,14 @@ int announcer_open(struct loop *loop, const struct plan *plan, const struct adap
     return 0;
 }
 
+void announcer_configure(struct announcer *a, const struct adapters *adapters)
+{
+    announcer_stop(a);
+    a->adapters = adapters;
+    memset(a->next, 0, sizeof a->next);
+    memset(a->sent, 0, sizeof a->sent);
+}
+
 void announcer_free(struct announcer *a)
 {
     if (!a)

@@ -16,6 +16,9 @@ int announcer_open(struct loop *loop, const struct plan *plan, const struct adap
                    struct announcer **announcer);
 void announcer_free(struct announcer *announcer);
 
+/* The plan is another one by now, with these adapters: what was under way ends. */
+void announcer_configure(struct announcer *announcer, const struct adapters *adapters);
+
 /* Announces the active addresses of `channels` (a bit each), and of those whose repetitions still run.
  * Returns whether any frame went out. */
 bool announcer_start(struct announcer *announcer, unsigned channels);

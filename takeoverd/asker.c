@@ -16,6 +16,7 @@ enum { ASK_MAX = 256, HEAR_MAX = 64 }; /* questions, frames, before the loop has
 static const int64_t pause_ns = 5 * NS_PER_MS; /* between two turns: 50,000 questions a second at most */
 
 struct asker {
+    struct loop *loop;
     const struct config *config;
     const struct plan *plan;
     const struct adapters *adapters;
@@ -189,12 +190,30 @@ static bool has_active(const struct plan *plan, int family)
     return false;
 }
 
-static int open_listener(struct asker *a, struct loop *loop, int family, int *fd)
+static int open_listener(struct asker *a, int family, int *fd)
 {
     if (!has_active(a->plan, family))
         return 0;
     *fd = listen_open(family, a->plan);
-    return *fd < 0 ? *fd : loop_add_fd(loop, *fd, EPOLLIN, on_frames, a, NULL);
+    return *fd < 0 ? *fd : loop_add_fd(a->loop, *fd, EPOLLIN, on_frames, a, NULL);
+}
+
+/* An open one stays open, since closing takes the kernel ten milliseconds: it hears what it is to hear. */
+static int adapt_listener(struct asker *a, int family, int *fd)
+{
+    return *fd < 0 ? open_listener(a, family, fd) : listen_filter(*fd, family, a->plan);
+}
+
+int asker_configure(struct asker *a, const struct config *config, const struct adapters *adapters)
+{
+    asker_end(a);
+    a->config = config;
+    a->adapters = adapters;
+    confirm_free(&a->confirm);
+    int r = confirm_init(&a->confirm, a->plan);
+    if (r == 0)
+        r = adapt_listener(a, AF_INET, &a->listening[0]);
+    return r < 0 ? r : adapt_listener(a, AF_INET6, &a->listening[1]);
 }
 
 int asker_open(struct loop *loop, const struct config *config, const struct plan *plan,
@@ -204,7 +223,8 @@ int asker_open(struct loop *loop, const struct config *config, const struct plan
 
     if (!a)
         return -ENOMEM;
-    *a = (struct asker){.config = config,
+    *a = (struct asker){.loop = loop,
+                        .config = config,
                         .plan = plan,
                         .adapters = adapters,
                         .sending = -1,
@@ -217,9 +237,9 @@ int asker_open(struct loop *loop, const struct config *config, const struct plan
     if (r == 0)
         r = loop_add_timer(loop, on_timer, a, &a->timer);
     if (r == 0)
-        r = open_listener(a, loop, AF_INET, &a->listening[0]);
+        r = open_listener(a, AF_INET, &a->listening[0]);
     if (r == 0)
-        r = open_listener(a, loop, AF_INET6, &a->listening[1]);
+        r = open_listener(a, AF_INET6, &a->listening[1]);
     return r;
 }
 

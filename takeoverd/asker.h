@@ -23,6 +23,10 @@ int asker_open(struct loop *loop, const struct config *config, const struct plan
                const struct adapters *adapters, const struct asker_handlers *handlers, struct asker **asker);
 void asker_free(struct asker *asker);
 
+/* The plan is another one by now, with these adapters and this configuration: what was under way ends, and
+ * neighbours are learned anew. 0 or a negative errno: then it may not hear all. */
+int asker_configure(struct asker *asker, const struct config *config, const struct adapters *adapters);
+
 /* The active addresses of `channels` (a bit each) were just announced: asks on. */
 void asker_begin(struct asker *asker, unsigned channels);
 void asker_end(struct asker *asker);

@@ -22,6 +22,10 @@ int gate_open(const struct config *config, const struct plan *plan, const struct
 /* With `remove` the table goes, too. Without it stays: addresses that could not be taken away stay mute. */
 void gate_free(struct gate *gate, bool remove);
 
+/* The plan is another one by now, with these adapters and this configuration: builds the table for it, in the
+ * place of the one before, as open or shut as that was. NULL is ignored. */
+void gate_configure(struct gate *gate, const struct config *config, const struct adapters *adapters);
+
 /* The functions below do nothing for a gate that is NULL (lease-gate = off). */
 
 /* The gate is `state` from now on, until `lease_end_ns` (CLOCK_BOOTTIME) at the latest. */

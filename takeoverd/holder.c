@@ -241,6 +241,11 @@ static void settle(struct holder *h, const char *why, bool always)
         loop_stop_timer(h->retry_timer);
 }
 
+void holder_settle(struct holder *h, const char *why)
+{
+    settle(h, why, true);
+}
+
 /* -------------------------------------------------------------- repairing */
 
 static void repair(struct holder *h, const struct plan_operation *first)

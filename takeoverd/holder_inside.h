@@ -15,6 +15,15 @@
 
 #define HOLDER_AUDIT_NS (10 * NS_PER_S) /* how often the inventory is held against the kernel itself */
 
+/* A plan, and the kernel's side of it. */
+struct holder_kernel {
+    struct plan plan;
+    struct plan_operation *operations;
+    size_t operations_max;
+    struct adapters *adapters;
+    struct loop_source *source; /* their events */
+};
+
 struct holder {
     struct daemon *daemon;
     struct adapters *adapters;
@@ -26,6 +35,8 @@ struct holder {
     struct plan plan;
     struct plan_operation *operations;
     size_t operations_max;
+    struct loop_source *adapters_source;
+    bool hears_hooks;
     struct loop_source *lease_timer, *retry_timer, *audit_timer, *claim_timer;
 
     bool active;      /* the active addresses are wanted */
@@ -65,3 +76,14 @@ void holder_on_hook(void *userdata, const struct bus_message *message);
 void holder_on_stop(void *userdata);
 void holder_become(struct holder *h, bool active, const char *why);
 void holder_begin_term(struct holder *h);
+void holder_settle(struct holder *h, const char *why);
+
+/* holder_open.c: the plan of a configuration with all that the kernel has of it. 0 or a negative errno; the
+ * caller closes it, also what an error leaves behind. */
+int holder_open_kernel(const struct config *config, struct holder_kernel *kernel);
+void holder_close_kernel(struct holder_kernel *kernel);
+int holder_hear_hooks(struct holder *h); /* where the configuration has any that addresses wait for */
+
+/* holder_reload.c */
+bool holder_check(void *userdata, const struct config *next, char *text, size_t size);
+int holder_reload(void *userdata, const struct config *before, char *text, size_t size);

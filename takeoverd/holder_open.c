@@ -9,21 +9,28 @@
 #include "takeoverd/holder_inside.h"
 #include "takeoverd/wanted.h"
 
-static int open_plan(struct holder *h)
+int holder_open_kernel(const struct config *config, struct holder_kernel *kernel)
 {
-    const struct config *config = h->daemon->config;
-    int r = wanted_plan(config, &h->plan);
+    int r = wanted_plan(config, &kernel->plan);
 
     if (r < 0)
         return r;
-    h->operations_max = 2 * h->plan.address_count + h->plan.route_count + 1;
-    h->operations = calloc(h->operations_max, sizeof *h->operations);
-    if (!h->operations)
+    kernel->operations_max = 2 * kernel->plan.address_count + kernel->plan.route_count + 1;
+    kernel->operations = calloc(kernel->operations_max, sizeof *kernel->operations);
+    if (!kernel->operations)
         return -ENOMEM;
-    r = adapters_open(config->channels, config->channel_count, lifetime_seconds(config), &h->adapters);
+    r = adapters_open(config->channels, config->channel_count, lifetime_seconds(config), &kernel->adapters);
     if (r == 0)
-        r = adapters_refresh(h->adapters, &h->plan);
+        r = adapters_refresh(kernel->adapters, &kernel->plan);
     return r;
+}
+
+void holder_close_kernel(struct holder_kernel *kernel)
+{
+    loop_remove(kernel->source);
+    adapters_free(kernel->adapters);
+    wanted_free(&kernel->plan);
+    free(kernel->operations);
 }
 
 static int open_timers(struct holder *h)
@@ -39,6 +46,18 @@ static int open_timers(struct holder *h)
         r = loop_add_timer(loop, holder_on_claim_timer, h, &h->claim_timer);
     if (r == 0)
         loop_set_timer(h->audit_timer, clock_now_ns() + HOLDER_AUDIT_NS);
+    return r;
+}
+
+static int open_plan(struct holder *h)
+{
+    struct holder_kernel kernel = {0};
+    const int r = holder_open_kernel(h->daemon->config, &kernel);
+
+    h->plan = kernel.plan;
+    h->operations = kernel.operations;
+    h->operations_max = kernel.operations_max;
+    h->adapters = kernel.adapters;
     return r;
 }
 
@@ -99,6 +118,15 @@ static int begin(struct holder *h)
     return 0;
 }
 
+int holder_hear_hooks(struct holder *h)
+{
+    if (h->prepare.limit_ns == 0 || h->hears_hooks)
+        return 0;
+    const int r = bus_subscribe(h->daemon->bus, &hook_type, "superviserd", holder_on_hook, h);
+    h->hears_hooks = r == 0;
+    return r;
+}
+
 int holder_open(struct daemon *daemon, struct holder **holder)
 {
     struct holder *h = calloc(1, sizeof *h);
@@ -118,11 +146,13 @@ int holder_open(struct daemon *daemon, struct holder **holder)
         return r;
     daemon->on_stop = holder_on_stop;
     daemon->stop_userdata = h;
-    r = loop_add_fd(daemon->loop, adapters_fd(h->adapters), EPOLLIN, holder_on_events, h, NULL);
+    daemon->reload = (struct daemon_reload){holder_check, holder_reload, h};
+    r = loop_add_fd(daemon->loop, adapters_fd(h->adapters), EPOLLIN, holder_on_events, h,
+                    &h->adapters_source);
+    if (r == 0)
+        r = holder_hear_hooks(h);
     if (r == 0)
         r = bus_subscribe(daemon->bus, &role_type, "arbiterd", holder_on_role, h);
-    if (r == 0 && h->prepare.limit_ns > 0)
-        r = bus_subscribe(daemon->bus, &hook_type, "superviserd", holder_on_hook, h);
     if (r < 0)
         log_error("cannot listen to the bus and the kernel: %s", strerror(-r));
     return r;

@@ -97,6 +97,13 @@ int lifetime_open(struct loop *loop, const struct config *config, struct plan *p
     return loop_add_timer(loop, on_timer, l, &l->timer);
 }
 
+void lifetime_configure(struct lifetime *l, const struct config *config, struct adapters *adapters)
+{
+    l->adapters = adapters;
+    l->interval_ns = (int64_t)lifetime_seconds(config) * NS_PER_S / 4;
+    l->next = 0;
+}
+
 void lifetime_free(struct lifetime *l)
 {
     free(l);

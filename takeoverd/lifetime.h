@@ -19,6 +19,9 @@ int lifetime_open(struct loop *loop, const struct config *config, struct plan *p
                   struct adapters *adapters, struct lifetime **lifetime);
 void lifetime_free(struct lifetime *lifetime);
 
+/* The plan is another one by now, with these adapters and this configuration. */
+void lifetime_configure(struct lifetime *lifetime, const struct config *config, struct adapters *adapters);
+
 /* Renews what the kernel has, now and again, from now on; or leaves all to its end. */
 void lifetime_start(struct lifetime *lifetime);
 void lifetime_stop(struct lifetime *lifetime);

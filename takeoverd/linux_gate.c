@@ -325,6 +325,15 @@ int gate_open(const struct config *config, const struct plan *plan, const struct
     return r;
 }
 
+void gate_configure(struct gate *g, const struct config *config, const struct adapters *adapters)
+{
+    if (!g)
+        return;
+    g->adapters = adapters;
+    g->lease_ns = config->timers.address_lease;
+    gate_build(g);
+}
+
 void gate_free(struct gate *g, bool remove)
 {
     if (!g)

@@ -58,6 +58,16 @@ static int filter_arp(int fd, const struct plan *plan)
     return attach(fd, code, n);
 }
 
+int listen_filter(int fd, int family, const struct plan *plan)
+{
+    const int none = 0;
+
+    if (family != AF_INET)
+        return 0; /* all of neighbour discovery is heard */
+    setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none); /* a longer one may not fit */
+    return filter_arp(fd, plan);
+}
+
 static int filter_discovery(int fd)
 {
     struct sock_filter code[] = {

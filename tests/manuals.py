@@ -146,7 +146,7 @@ def check_programs(source):
         yield "the options that all programs take were not found: has common/daemon.c changed?"
     for path in sorted((source / "docs/man").glob("*.8")):
         name = path.stem
-        folder = source / ("cli" if name == "duet" else name)
+        folder = source / {"duet": "cli", "roamd": "client"}.get(name, name)
         own = set()
         if name != "duet" and (folder / "main.c").exists():
             own = set(re.findall(r'strcmp\(argv\[\d\], "(--[\w-]+)"', (folder / "main.c").read_text())) - INTERNAL.get(name, set())

@@ -14,10 +14,10 @@ import re
 import subprocess
 import sys
 
-DAEMONS = {"arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd", "trapd", "monitord", "client"}
+DAEMONS = {"arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd", "trapd", "monitord", "witnessd", "client"}
 CORES = {"arbiterd/libdecide.a", "heartbeatd/libheartbeat_core.a", "takeoverd/libtakeoverd_core.a",
          "superviserd/libsuperviserd_core.a", "cli/libcli_setup.a", "trapd/libtrapd_core.a", "trapd/libtrapd_view.a",
-         "monitord/libmonitord_core.a", "client/libroam_core.a"}
+         "monitord/libmonitord_core.a", "client/libroam_core.a", "witnessd/libballot.a"}
 ALLOCATING_CORES = {"syncd/libsyncd_index.a"}
 
 # What a core may call: nothing that knows a clock, the kernel or an allocator.
@@ -29,14 +29,15 @@ PURE = re.compile(r"^(mem(cpy|move|set|cmp|chr)|str(n?len|c?spn|n?cmp|n?casecmp|
 ALLOCATING = re.compile(r"^(malloc|calloc|realloc(array)?|free|strdup|memrchr|fnmatch|XXH3_\w+|XXH128_\w+|sodium_memzero"
                         r"|randombytes_buf_deterministic)$")
 # Common and proto functions that are pure themselves.
-PURE_OWN = re.compile(r"^(text_copy|backoff_ns|heartbeat_\w+|field_is_measure|nd_\w+|net_address_\w+|mac_\w+|mib_\w+|model_(get|next|runs|wants|health|peer_ready|daemons)|duration_print|[a-z_]+_names"
+PURE_OWN = re.compile(r"^(text_copy|backoff_ns|heartbeat_\w+|field_is_measure|nd_\w+|net_address_\w+|config_\w+_equal|mac_\w+|mib_\w+|model_(get|next|runs|wants|health|peer_ready|daemons)|duration_print|[a-z_]+_names"
                       r"|[a-z_]+_type|sync_path_clean|sync_path_root)$")
 
 # Header -> the only places that may include it.
 DOORS = {
     "zmq.h": {"common/bus.c", "common/curve.c", "common/loop.c", "common/zap.c", "monitord/outlet.c", "syncd/link.c", "syncd/plug.c"},
+    "curl/curl.h": {"witnessd/http.c", "witnessd/main.c"},
     "microhttpd.h": {"monitord/web.c", "client/page.c"},
-    "jansson.h": {"proto/codec.c", "cli/", "client/show.c"},
+    "jansson.h": {"proto/codec.c", "cli/", "client/show.c", "witnessd/etcd_text.c"},
     "sqlite3.h": {"syncd/sqlite.c", "syncd/sqlite_settle.c", "trapd/backlog.c"},
     "confuse.h": {"common/config"},
     "netlink/": {"heartbeatd/linux_", "takeoverd/linux_"},

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/config_compare.h"
 #include "common/log.h"
 #include "common/statefile.h"
 #include "trapd/config_file.h"
@@ -351,6 +352,19 @@ static int open_parts(struct server *s)
     return r;
 }
 
+/* What waits for the sinks is on the disk. The tables list channels, services and sets, in the order of the
+ * configuration. */
+static int reload(void *userdata, const struct config *before, char *text, size_t size)
+{
+    struct server *s = userdata;
+    const struct config *now = s->daemon->config;
+    const bool lists_same =
+        !s->tables || (config_channels_equal(before, now) && config_services_equal(before, now) &&
+                       config_syncs_equal(before, now));
+
+    return daemon_reload_again(s->daemon, lists_same && config_snmp_equal(before, now), text, size);
+}
+
 int server_open(struct daemon *daemon, struct server **server)
 {
     struct server *s = calloc(1, sizeof *s);
@@ -363,6 +377,7 @@ int server_open(struct daemon *daemon, struct server **server)
     if (r < 0)
         return r;
     daemon->on_end = on_end;
+    daemon->reload = (struct daemon_reload){.apply = reload, .userdata = s};
     daemon->stop_userdata = s;
     if (daemon->config->snmp_config[0] != '\0')
         read_sinks(s);

@@ -5,9 +5,9 @@ _duet()
     local cur prev words cword
     _init_completion -s || return
 
-    local commands="setup run status why events blackbox switch hold resume clear claim sync check-config import keygen
+    local commands="setup run status why events blackbox switch drill hold resume clear claim reload sync check-config import keygen
         handover wants help"
-    local daemons="heartbeatd arbiterd takeoverd superviserd syncd trapd monitord"
+    local daemons="heartbeatd arbiterd takeoverd superviserd syncd trapd monitord witnessd"
     local common="--config --node --run-dir --state-dir"
     local command="" i
 
@@ -19,6 +19,7 @@ _duet()
                 /etc/duet/duet.conf 2>/dev/null | sort -u)" -- "$cur"))
             return ;;
         --for) COMPREPLY=($(compgen -W "10m 30m 1h 2h 8h" -- "$cur")); return ;;
+        --wait) COMPREPLY=($(compgen -W "10m 1h" -- "$cur")); return ;;
         --boot) COMPREPLY=($(compgen -W "-1 -2 -3" -- "$cur")); return ;;
     esac
 
@@ -40,6 +41,8 @@ _duet()
         events) COMPREPLY=($(compgen -W "role peer path/ link/ router/ search/ address alarm/ service/ hook watchdog \
             reboot sync trap daemon/ --json $common" -- "$cur")) ;;
         switch | claim) COMPREPLY=($(compgen -W "--force $common" -- "$cur")) ;;
+        drill) COMPREPLY=($(compgen -W "--one-way --wait $common" -- "$cur")) ;;
+        reload) COMPREPLY=($(compgen -W "--check $common" -- "$cur")) ;;
         hold) COMPREPLY=($(compgen -W "--for $common" -- "$cur")) ;;
         sync) COMPREPLY=($(compgen -W "status now verify log rollback --json $common" -- "$cur")) ;;
         check-config) _filedir conf ;;

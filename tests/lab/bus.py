@@ -6,7 +6,7 @@ import time
 
 import zmq
 
-DAEMONS = ("arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd", "trapd", "monitord")
+DAEMONS = ("arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd", "trapd", "monitord", "witnessd")
 
 
 def now_ns():

@@ -8,10 +8,11 @@ void to_arbiter(int n, union payload *p)
 
 static void show_role(int n, const struct role_message *role)
 {
-    union payload *t = payload_new(), *h = payload_new();
+    union payload *t = payload_new(), *h = payload_new(), *q = payload_new();
 
-    t->role = h->role = w.nodes[n].shown = *role;
-    t->role_sent = h->role_sent = clock_of(n);
+    t->role = h->role = q->role = w.nodes[n].shown = *role;
+    t->role_sent = h->role_sent = q->role_sent = clock_of(n);
+    send_on_bus(n, WITNESSD, ROLE_TO_WITNESSD, q);
     send_on_bus(n, TAKEOVERD, ROLE_TO_TAKEOVERD, t);
     send_on_bus(n, HEARTBEATD, ROLE_TO_HEARTBEATD, h);
 }
@@ -26,7 +27,11 @@ void show_role_again(int n, enum process to)
     p = payload_new();
     p->role = node->shown;
     p->role_sent = clock_of(n);
-    send_on_bus(n, to, to == TAKEOVERD ? ROLE_TO_TAKEOVERD : ROLE_TO_HEARTBEATD, p);
+    send_on_bus(n, to,
+                to == TAKEOVERD  ? ROLE_TO_TAKEOVERD
+                : to == WITNESSD ? ROLE_TO_WITNESSD
+                                 : ROLE_TO_HEARTBEATD,
+                p);
 }
 
 static void judge_transition(int n, const struct arbiter_transition *t)
@@ -63,7 +68,9 @@ static void publish_role(int n, enum arbiter_event_kind after)
                             .incarnation = node->incarnation[ARBITERD]});
     if (after == EVENT_PEER || role.change != node->shown.change ||
         role.considered != node->shown.considered || role.released != node->shown.released ||
-        role.quiet != node->shown.quiet || role.silent != node->shown.silent || role.term != node->shown.term)
+        role.quiet != node->shown.quiet || role.silent != node->shown.silent ||
+        role.term != node->shown.term || role.ask != node->shown.ask ||
+        role.ask_number != node->shown.ask_number || role.ask_epoch != node->shown.ask_epoch)
         show_role(n, &role);
 }
 
@@ -143,6 +150,8 @@ void start_arbiterd(int n)
     to_arbiter(n, services);
     if (node->alive[SYNCD])
         publish_data(n);
+    if (node->alive[WITNESSD])
+        publish_witness(n);
     tell_watchdog(n);
 }
 
@@ -167,6 +176,8 @@ void on_bus(int n, union payload *p)
         e.address = &p->bus.address;
     else if (e.kind == EVENT_DATA)
         e.data = &p->bus.data;
+    else if (e.kind == EVENT_WITNESS)
+        e.witness = &p->bus.witness;
     step(n, &e);
 }
 

@@ -15,6 +15,8 @@ void start_process(int n, enum process process)
         start_takeoverd(n);
     else if (process == SYNCD)
         start_syncd(n);
+    else if (process == WITNESSD)
+        start_witnessd(n);
     else
         start_arbiterd(n);
 }
@@ -24,7 +26,7 @@ void kill_process(int n, enum process process, int64_t back_after)
     struct node *node = &w.nodes[n];
 
     tell("node %d: process %d killed for %" PRId64 " ms", n, process, back_after / ms);
-    if (process != SYNCD)
+    if (process != SYNCD && process != WITNESSD)
         w.stall_end = MAX(w.stall_end, w.now + back_after);
     w.quiet_since = MAX(w.quiet_since, w.now); /* it may stay away for good */
     node->alive[process] = false;
@@ -232,7 +234,7 @@ void inject(void)
     struct node *node = &w.nodes[n];
 
     w.quiet_since = MAX(w.quiet_since, w.now);
-    switch (between(0, 13)) {
+    switch (between(0, w.set->witness ? 16 : 13)) {
     case 0:
     case 1:
         kill_process(n, (enum process)between(0, PROCESSES - 1),
@@ -273,6 +275,13 @@ void inject(void)
     case 12:
         set_services_failed(n, chance(60));
         break;
+    case 14:
+    case 15:
+        harm_witness();
+        break;
+    case 16: /* the split itself, which it is there for */
+        change_network(0, n, c, false);
+        break;
     default:
         node->claim_broken = chance(50);
         node->claim_partial = chance(50);
@@ -292,6 +301,7 @@ void heal(void)
     w.heal_at = w.now;
     w.loss_percent = 0;
     change_network(0, 0, 0, true);
+    heal_witness();
     push((struct event){
         .at = w.now + 8 * NS_PER_S * w.profile->scale, .what = OPERATOR_CLAIMS, .incarnation = -1});
     for (int n = 0; n < 2; n++) {

@@ -24,6 +24,8 @@ void send_heartbeats(int n)
         h->sequence = ++node->said;
         h->path = (size_t)p;
         h->echo = node->ever_heard ? node->peer.session : 0;
+        h->stamp = clock_of(n);
+        h->echo_stamp = node->path_stamp[p];
         h->role = node->role;
         h->suspicious = node->role.suspicious || node->role.searching || node->doubting;
         h->arbiter_age = node->role_at > 0 ? clock_of(n) - node->role_at : NS_PER_S * 3600;
@@ -83,6 +85,7 @@ static void publish_peer(int n)
         .heard_ns = node->heard,
         .linked_ns = node->linked,
         .backed_ns = node->backed,
+        .acked_ns = node->acked,
         .counting_since_ns = node->counting_since,
         .role = h->role.role,
         .phase = h->role.phase,
@@ -136,11 +139,13 @@ static bool is_fresh(struct node *node, const struct heartbeat *h)
         return false; /* an ended session */
     if (!node->ever_heard || h->session != node->peer.session) {
         memset(node->path_sequence, 0, sizeof node->path_sequence);
+        memset(node->path_stamp, 0, sizeof node->path_stamp);
         node->peer.sequence = 0;
     }
     if (h->sequence <= node->path_sequence[h->path])
         return false; /* a replay */
     node->path_sequence[h->path] = h->sequence;
+    node->path_stamp[h->path] = h->stamp;
     return true;
 }
 
@@ -176,8 +181,10 @@ void on_heartbeat(int n, const struct heartbeat *h, int64_t stamp)
     const bool new_session = !node->ever_heard || h->session != before.session;
     node->ever_heard = true;
     node->heard = MAX(node->heard, stamp);
-    if (h->echo == node->session)
+    if (h->echo == node->session) {
         node->linked = MAX(node->linked, stamp);
+        node->acked = MAX(node->acked, h->echo_stamp);
+    }
     if (h->sequence <= node->peer.sequence)
         return; /* a slower path tells what is known already */
     take_heartbeat(n, h, stamp);
@@ -316,6 +323,8 @@ void start_heartbeatd(int n)
 
     node->said = 0;
     memset(node->path_sequence, 0, sizeof node->path_sequence);
+    memset(node->path_stamp, 0, sizeof node->path_stamp);
+    node->acked = 0;
     node->session = w.now + 1; /* grows with each start, as the start counter on disk does */
     node->ever_heard = false;
     node->heard = node->linked = node->backed = node->last_tick = node->last_said = node->role_at = 0;

@@ -15,7 +15,8 @@ import tempfile
 import tomllib
 
 
-CORE = ("decide.c", "handover.c", "judge.c", "report.c", "upkeep.c")
+CORE = {name: f"arbiterd/{name}" for name in ("configure.c", "decide.c", "handover.c", "judge.c", "report.c", "right.c", "upkeep.c")}
+CORE["ballot.c"] = "witnessd/ballot.c"
 
 
 COMPILE = ("cc", "-std=c17", "-O1", "-w", "-D_GNU_SOURCE")
@@ -42,7 +43,7 @@ def hunt(source, build, world, mutant, seeds):
     with tempfile.TemporaryDirectory() as directory:
         core = pathlib.Path(directory)
         for name in CORE:
-            text = (source / "arbiterd" / name).read_text()
+            text = (source / CORE[name]).read_text()
             if mutant and name == mutant["file"]:
                 for suffix in ("", "_too"):
                     find = mutant.get("find" + suffix)

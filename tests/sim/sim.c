@@ -30,6 +30,8 @@ static const struct profile profiles[] = {
              .heartbeat_interval = 50 * NS_PER_MS,
              .takeover_after = 300 * NS_PER_MS,
              .address_lease = 200 * NS_PER_MS,
+             .isolation_after = 200 * NS_PER_MS,
+             .router_interval = 200 * NS_PER_MS,
              .search_time = 600 * NS_PER_MS,
              .claim_time = NS_PER_S,
              .handover_time = 3 * NS_PER_S,
@@ -51,6 +53,8 @@ static const struct profile profiles[] = {
              .heartbeat_interval = 10 * NS_PER_MS,
              .takeover_after = 25 * NS_PER_MS,
              .address_lease = 60 * NS_PER_MS,
+             .isolation_after = 20 * NS_PER_MS,
+             .router_interval = 100 * NS_PER_MS,
              .search_time = 100 * NS_PER_MS,
              .claim_time = 500 * NS_PER_MS,
              .handover_time = 3 * NS_PER_S,
@@ -72,6 +76,8 @@ static const struct profile profiles[] = {
              .heartbeat_interval = 500 * NS_PER_MS,
              .takeover_after = 3 * NS_PER_S,
              .address_lease = 2 * NS_PER_S,
+             .isolation_after = 2 * NS_PER_S,
+             .router_interval = 2 * NS_PER_S,
              .search_time = 6 * NS_PER_S,
              .claim_time = 5 * NS_PER_S,
              .handover_time = 15 * NS_PER_S,
@@ -83,7 +89,7 @@ static const struct profile profiles[] = {
 static bool is_of_the_world(enum what what)
 {
     return what == FAULT || what == HEAL || what == OPERATOR_RESUMES || what == OPERATOR_CLAIMS ||
-           what == RESTART || what == STOP_ENDS || what == POWER_ON || what == THAW;
+           what == RESTART || what == STOP_ENDS || what == POWER_ON || what == THAW || what == WITNESS_ASKED;
 }
 
 /* Puts the event off, or drops it, if who should see it cannot now; true if so. */
@@ -158,6 +164,9 @@ static void dispatch_to_world(struct event *e)
     case THAW:
         on_thaw(e->node);
         break;
+    case WITNESS_ASKED:
+        on_witness_asked(e->node, e->incarnation, e->payload);
+        break;
     default: /* RESTART */
         w.quiet_since = MAX(w.quiet_since, w.now);
         start_process(e->node, e->process);
@@ -208,6 +217,15 @@ static void dispatch(struct event *e)
     case SYNC:
         on_sync(e->node);
         break;
+    case ROLE_TO_WITNESSD:
+        witness_hears_role(e->node, &e->payload->role);
+        break;
+    case WITNESS_TIMER:
+        on_witness_timer(e->node, e->stamp);
+        break;
+    case WITNESS_ANSWERED:
+        on_witness_answered(e->node, e->payload);
+        break;
     case REBOOT:
         reboot(e->node);
         break;
@@ -233,6 +251,13 @@ static void draw_pair(void)
     w.settings.stale_start_wait = (chance(50) ? 4 : 120) * NS_PER_S;
     w.search_off = chance(15);
     w.gate = chance(80);
+    w.settings.witness = chance(30);
+    if (w.settings.witness) { /* what common/config_timers.c demands then */
+        w.settings.isolation_after = MAX(w.settings.isolation_after, 4 * w.settings.heartbeat_interval);
+        w.settings.takeover_after = MAX(w.settings.takeover_after, w.settings.isolation_after * 9 / 8);
+    }
+    w.settings.routers = chance(70);
+    heal_witness();
     if (w.search_off) /* what common/config_timers.c demands then */
         w.settings.address_lease =
             MAX(2 * w.settings.heartbeat_interval,
@@ -306,11 +331,11 @@ static void begin(uint64_t seed)
     w.seed = w.random = seed;
     w.now = NS_PER_S; /* 0 means never */
     w.partition_end = w.trouble_end = w.stall_end = w.blind_end = w.plane_lost = w.forced_at =
-        -NS_PER_S * 3600;
+        w.unguarded_end = -NS_PER_S * 3600;
     draw_pair();
-    tell("profile %s, data %d, search %s, gate %s, clocks %+d and %+d ppm", w.profile->name,
-         (int)w.set->sync_sets, w.search_off ? "off" : "on", w.gate ? "on" : "off", (int)w.nodes[0].clock_ppm,
-         (int)w.nodes[1].clock_ppm);
+    tell("profile %s, data %d, search %s, gate %s, witness %s, clocks %+d and %+d ppm", w.profile->name,
+         (int)w.set->sync_sets, w.search_off ? "off" : "on", w.gate ? "on" : "off",
+         w.set->witness ? "on" : "off", (int)w.nodes[0].clock_ppm, (int)w.nodes[1].clock_ppm);
     change_network(0, 0, 0, true);
     draw_start();
 }

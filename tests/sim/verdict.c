@@ -12,6 +12,9 @@ static bool dual_excused(void)
 {
     const int64_t two_beats = 2 * w.set->heartbeat_interval + 30 * ms;
 
+    if (w.set->witness)
+        return w.now - MAX(w.forced_at, w.unguarded_end) <= two_beats + 2 * w.set->isolation_after ||
+               (w.freeze_end > 0 && w.now - w.freeze_end <= w.set->address_lease + two_beats);
     if (w.now - w.partition_end <= two_beats)
         return true;
     if (w.freeze_end > 0 && w.now - w.freeze_end <= w.set->address_lease + two_beats)
@@ -54,6 +57,9 @@ static void note_trouble(void)
         w.partition_end = w.now;
     if (blind)
         w.blind_end = w.now;
+    for (int n = 0; n < 2; n++)
+        if (!w.gate && takeoverd_stopped(n) && w.nodes[n].plane)
+            w.unguarded_end = w.now; /* the address outlives the right to it */
     for (int n = 0; n < 2; n++) {
         const bool unseen = w.now - MAX(w.blind_end, w.freeze_end) < 2 * NS_PER_S;
         w.unsteered[n] = !w.gate && takeoverd_stopped(n) && (w.unsteered[n] || unseen);
@@ -105,7 +111,12 @@ static void judge_service(void)
     /* Unserved time adds up, served time takes it away: a node that serves now and then is found out, too. */
     const int64_t passed = w.now - w.judged_at;
     w.judged_at = w.now;
-    if (w.now <= w.quiet_since || w.loss_percent > 0 || !(healthy(0) || healthy(1)))
+    const bool asked = w.set->witness && (heartbeats_cut() || !w.nodes[0].power || !w.nodes[1].power ||
+                                          !w.nodes[0].alive[HEARTBEATD] || !w.nodes[1].alive[HEARTBEATD]);
+    const bool answered =
+        w.witness.reached[0] && w.witness.reached[1] && !w.witness.slow[0] && !w.witness.slow[1];
+
+    if ((asked && !answered) || w.now <= w.quiet_since || w.loss_percent > 0 || !(healthy(0) || healthy(1)))
         w.unserved = 0;
     else
         w.unserved = takes_traffic(0) || takes_traffic(1) ? MAX(w.unserved - passed, 0) : w.unserved + passed;

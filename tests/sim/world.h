@@ -7,9 +7,10 @@
 
 #include "arbiterd/decide.h"
 #include "arbiterd/judge.h"
+#include "witnessd/ballot.h"
 
 enum { CHANNELS = 2, PATHS = CHANNELS + 1, EVENTS_MAX = 8192, TOLD_LINES = 40, TOLD_SIZE = 160 };
-enum process { HEARTBEATD, ARBITERD, TAKEOVERD, SYNCD, PROCESSES };
+enum process { HEARTBEATD, ARBITERD, TAKEOVERD, SYNCD, WITNESSD, PROCESSES };
 
 static const int64_t ms = NS_PER_MS;
 
@@ -25,6 +26,10 @@ enum what {
     LEASE_END,
     PULSE, /* takeoverd speaks once a second */
     SYNC,  /* syncd looks for changes */
+    ROLE_TO_WITNESSD,
+    WITNESS_TIMER,
+    WITNESS_ASKED, /* at the witness */
+    WITNESS_ANSWERED,
     FAULT,
     HEAL,
     OPERATOR_RESUMES,
@@ -38,6 +43,7 @@ enum what {
 
 struct heartbeat {
     int64_t session, echo, sequence;
+    int64_t stamp, echo_stamp; /* its sender's clock; that of the last one heard on this path */
     bool suspicious;
     size_t path;
     struct role_message role;
@@ -57,6 +63,7 @@ union payload {
             struct search_message search;
             struct address_message address;
             struct data_message data;
+            struct witness_message witness;
         };
         int64_t services_failed;
         bool watchdog_armed;
@@ -68,6 +75,14 @@ union payload {
         struct role_message role;
         int64_t role_sent;
     };
+    struct {
+        struct ballot_question asked;
+        int64_t sent;
+    } question;
+    struct {
+        struct ballot_answer said;
+        int64_t sent;
+    } answer;
     struct address_message address;
     struct arbiter_durable durable;
     int fault;
@@ -103,7 +118,7 @@ struct node {
     /* heartbeatd */
     int64_t session, began, last_tick, last_said, tick, counting_since, phase_seen;
     struct role_message role;
-    int64_t role_at, said, path_sequence[PATHS];
+    int64_t role_at, said, path_sequence[PATHS], path_stamp[PATHS], acked;
     struct address_message address;
     struct heartbeat peer;
     int64_t heard, linked, backed, phase_since;
@@ -126,6 +141,10 @@ struct node {
     struct role_message shown;
     int64_t services_failed;
     bool services_reboot;
+
+    /* witnessd */
+    struct ballot ballot;
+    int64_t witness_at, witness_timers;
 
     /* syncd and what it keeps on the disk */
     bool data_whole, data_connected, data_current, ever_served;
@@ -169,7 +188,13 @@ extern struct world {
     bool unsteered[2]; /* what its kernel has is neither steered nor seen */
     bool search_off;   /* `search = off` on every channel */
     bool gate;         /* active addresses are a lease in the kernel */
-    int64_t forced_at; /* the last claim by hand */
+    struct {
+        bool reached[2], slow[2];
+        struct ballot_record record, backup;
+        int64_t revision;
+    } witness;
+    int64_t unguarded_end; /* without a gate, a takeoverd was not there until then */
+    int64_t forced_at;     /* the last claim by hand */
     int64_t partition_end, freeze_end, trouble_end, stall_end, blind_end, quiet_since, heal_at, last_change;
     int64_t claims[1024];
     size_t claim_count;
@@ -239,6 +264,15 @@ void step(int n, struct arbiter_event *event);
 void start_arbiterd(int n);
 void on_bus(int n, union payload *p);
 void on_saved(int n, union payload *p);
+
+void witness_hears_role(int n, const struct role_message *role);
+void on_witness_asked(int n, int64_t incarnation, const union payload *asked);
+void on_witness_answered(int n, const union payload *p);
+void on_witness_timer(int n, int64_t timer);
+void publish_witness(int n);
+void start_witnessd(int n);
+void harm_witness(void);
+void heal_witness(void);
 
 /* ---- faults.c */
 void start_process(int n, enum process process);

@@ -155,6 +155,42 @@ def test_good_file_is_accepted_with_its_budget(place):
         assert words in result.stdout
 
 
+def test_budget_of_a_partition(place):
+    assert "both hold the addresses for as long as it lasts" in check(place).stdout
+    write(place, GOOD + 'witness { endpoint = {"https://192.0.2.7:2379"} }\n')
+    told = check(place).stdout
+    assert "never two" in told and "a partition heals" not in told
+    assert "is silent    200ms = isolation-after 200ms" in told
+    assert "nobody serves while neither the peer nor the witness is reached" in told
+    write(place, GOOD + 'fence { command = {"/bin/true"}  timeout = 7s }\n')
+    assert "timeout of the fence 7s" in check(place).stdout
+
+
+@pytest.mark.parametrize("text, cause, remedy", (
+    ("witness { }", "witness has no endpoint", 'add endpoint = {"https://'),
+    ('witness { endpoint = {"192.0.2.7"} }', "is no address of etcd", "https://192.0.2.7:2379"),
+    ('witness { endpoint = {"https://a/b"} }', "is no address of etcd", "write such as"),
+    ('witness { kind = zookeeper  endpoint = {"https://a:1"} }', 'kind "zookeeper"', "write kind = etcd"),
+    ('witness { endpoint = {"https://a:1"}  user = "x" }', "user and password-file belong together", "add the one"),
+    ('witness { endpoint = {"https://a:1"} }\nwitness { endpoint = {"https://a:1"} }', "a second section witness", "join the two"),
+    ("fence { timeout = 3s }", "fence has no command", "add one"),
+    ('fence { command = {"relative"}  timeout = never }', "never", "ms"),
+))
+def test_a_broken_third_party_is_refused(place, text, cause, remedy):
+    write(place, GOOD + text + "\n")
+    result = check(place)
+    assert result.returncode == 1 and any(cause in line and remedy in line for line in result.stderr.splitlines()), result.stderr
+
+
+def test_times_that_do_not_fit_a_witness_are_refused(place):
+    for times, cause in (("isolation-after = 100ms", "isolation-after (100ms) must be at least 4 times"),
+                         ("isolation-after = 290ms", "takeover-after (300ms) must be at least an eighth longer")):
+        write(place, GOOD.replace("cluster \"gate\" {", "cluster \"gate\" {\n    " + times) +
+              'witness { endpoint = {"https://192.0.2.7:2379"} }\n')
+        result = check(place)
+        assert result.returncode == 1 and cause in result.stderr, result.stderr
+
+
 def test_budget_names_what_hooks_cost(place):
     assert "each claim" not in check(place).stdout
     write(place, GOOD + 'hook "a" { on = before-active  command = {"/bin/true"} }\n'

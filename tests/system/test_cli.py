@@ -322,7 +322,7 @@ def test_switch(pair):
     done = duet(pair.run_dir, "switch", "--force")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"beta is active after \d+\.\d ms\n", done.stdout)
-    assert pair.arbiterd.commands == [{"command": "switch", "force": True, "for_ms": 0, "nth": 0, "name": "", "generation": ""}]
+    assert pair.arbiterd.commands == [{"command": "switch", "force": True, "for_ms": 0, "nth": 0, "name": "", "generation": "", "check": False, "hash": ""}]
 
 
 def test_switch_refused(pair):

@@ -47,7 +47,7 @@ BROKEN = [
     ("no duration", "unreachable-for = 10s", "unreachable-for = 10", 3, "not a duration", "50ms, 3s or 2m"),
     ("unknown key", "unreachable-for = 10s", "unreachable-after = 10s", 3, 'unknown key "unreachable-after" in client',
      "did you mean"),
-    ("unknown key far from all", "unreachable-for = 10s", "colour = red", 3, 'unknown key "colour"', "client.conf(5)"),
+    ("unknown key far from all", "unreachable-for = 10s", "colour = red", 3, 'unknown key "colour"', "duet-client.conf(5)"),
     ("order of nobody", '"Backup-Coordinator", "Mobile"', '"Backup", "Mobile"', 4, 'names "Backup", which is no profile', "add profile"),
     ("order twice", '"Backup-Coordinator", "Mobile"', '"Mobile", "Mobile"', 4, 'names "Mobile" twice', "keep one"),
     ("first of nobody", 'first = "Office"', 'first = "Home"', 5, 'names "Home"', "add profile"),
@@ -124,6 +124,6 @@ def test_the_examples_are_good(tmp_path):
 def test_every_key_is_in_the_manual():
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     keys = re.findall(r'CONFIG_(?:SCALAR|LIST|NAMED|PLAIN)\("([a-z-]+)"\)', open(os.path.join(root, "client", "config.c")).read())
-    manual = open(os.path.join(root, "docs", "man", "client.conf.5")).read()
+    manual = open(os.path.join(root, "docs", "man", "duet-client.conf.5")).read()
     assert len(keys) > 30
     assert not [key for key in keys if key not in manual]

@@ -11,7 +11,7 @@ from lab.network import NODES
 from lab.pair import other
 from lab.sync import SyncLab
 
-DAEMONS = ("heartbeatd", "arbiterd", "takeoverd", "superviserd", "syncd", "trapd", "monitord")
+DAEMONS = ("heartbeatd", "arbiterd", "takeoverd", "superviserd", "syncd", "trapd", "monitord", "witnessd")
 SCHEMA = os.path.join(os.environ.get("DUET_BIN", ""), "../proto/topics.schema.json")
 
 
@@ -50,7 +50,7 @@ def test_C3_C9_every_message_fits_the_schema(lab):
     with open(sinks, "w") as file:
         file.write("informsink 127.0.0.1\n")
     lab.write_config(extra=lab.service() + 'hook "told" { on = active  command = {"/bin/true"} }\n' + lab.sync_set() +
-                     'snmp { config = "%s" }\n' % sinks + 'monitor { metrics = "127.0.0.1:9572" }\n')
+                     'snmp { config = "%s" }\n' % sinks + 'monitor { metrics = "127.0.0.1:9572" }\nwitness { endpoint = {"http://127.0.0.1:9"} }\n')
     os.makedirs(lab.data("alpha", "files"))
     active = lab.start_pair()
     lab.wait_current()

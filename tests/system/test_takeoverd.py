@@ -30,7 +30,7 @@ ROLE = {
     "reason": "", "change": 1, "considered": 0, "searching": False, "suspicious": False, "fit": True, "unfit_reason": "",
     "held": False, "hold_version": 0, "hold_until_ns": 0, "offer": "none", "prefers": "none", "released": False,
     "term": 0, "yielding": False, "quiet": False, "silent": False, "draining": False, "whole": True, "data_epoch": 0, "data_generation": 0, "services_failed": 0, "ready": True, "not_ready": "",
-    "reboot": False, "reboot_reason": "",
+    "ask": "none", "ask_number": 0, "ask_epoch": 0, "fence": 0, "reboot": False, "reboot_reason": "",
 }
 
 

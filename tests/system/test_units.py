@@ -10,7 +10,7 @@ import pytest
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 BIN = os.path.abspath(os.environ.get("DUET_BIN", os.path.join(ROOT, "build/bin")))
-DAEMONS = ("heartbeatd", "arbiterd", "takeoverd", "superviserd", "syncd", "trapd", "monitord")
+DAEMONS = ("heartbeatd", "arbiterd", "takeoverd", "superviserd", "syncd", "trapd", "monitord", "witnessd")
 
 # systemd-analyze security: 0 is perfect, 10 has no box at all; below 5.0 it says OK or better. superviserd runs the
 # administrator's own programs in its box, and cannot have less (docs/architecture.md, privileges).

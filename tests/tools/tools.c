@@ -175,7 +175,7 @@ void tool_wait(int fd, int64_t until_ns)
 {
     struct pollfd wait = {fd, POLLIN, 0};
     const int64_t left_ns = until_ns - tool_now_ns();
-    const struct timespec left = {left_ns / 1000000000, left_ns % 1000000000};
+    const struct timespec left = {(time_t)(left_ns / 1000000000), (long)(left_ns % 1000000000)};
 
     if (left_ns > 0)
         ppoll(&wait, 1, &left, NULL);

@@ -47,9 +47,9 @@ static struct sync_bytes bytes_of(const char *text)
     return (struct sync_bytes){(const uint8_t *)text, strlen(text)};
 }
 
-static unsigned long mixed(unsigned long n)
+static uint64_t mixed(uint64_t n)
 {
-    n *= 0x9E3779B97F4A7C15UL;
+    n *= UINT64_C(0x9E3779B97F4A7C15);
     return n ^ n >> 29;
 }
 
@@ -62,7 +62,8 @@ static void directory_path(unsigned long n, char path[static 512])
     }
     directory_path((n - 1) / 20, path);
     const size_t size = strlen(path);
-    snprintf(path + size, 512 - size, "/%s-%lu", n % 3 ? "customer" : "archive", mixed(n) % 10000);
+    snprintf(path + size, 512 - size, "/%s-%lu", n % 3 ? "customer" : "archive",
+             (unsigned long)(mixed(n) % 10000));
     const size_t named = strlen(path);
     snprintf(path + named, 512 - named, "%c", 'a' + (char)(n % 20));
 }
@@ -72,7 +73,7 @@ static void file_path(unsigned long n, char path[static 512])
     directory_path(n / FILES_IN_DIRECTORY, path);
     const size_t size = strlen(path);
     snprintf(path + size, 512 - size, n % 2 ? "/IMG_%08lx_%02lu.jpeg" : "/report-%08lx.%02lu.pdf",
-             mixed(n) & 0xffffffff, n % FILES_IN_DIRECTORY);
+             (unsigned long)(mixed(n) & 0xffffffff), n % FILES_IN_DIRECTORY);
 }
 
 static struct tree_entry entry_of(unsigned long n, enum sync_type type)

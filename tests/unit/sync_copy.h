@@ -45,7 +45,7 @@ static void copy_meta(const char *path, const struct sync_meta *meta)
 {
     const struct timespec times[2] = {
         {.tv_nsec = UTIME_OMIT},
-        {.tv_sec = meta->mtime_ns / 1000000000, .tv_nsec = meta->mtime_ns % 1000000000}};
+        {.tv_sec = meta->mtime_ns / 1000000000, .tv_nsec = (long)(meta->mtime_ns % 1000000000)}};
 
     if (lchown(path, meta->uid, meta->gid) < 0)
         abort();

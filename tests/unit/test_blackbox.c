@@ -54,7 +54,7 @@ static int forget(void **state)
 /* A body that its number determines, of many sizes. */
 static size_t body_of(uint64_t number, char body[static 1024])
 {
-    const size_t size = 20 + number * 7919 % 900;
+    const size_t size = 20 + (size_t)(number * 7919 % 900);
     const int head = snprintf(body, 1024, "{\"n\":%llu,", (unsigned long long)number);
 
     for (size_t i = (size_t)head; i < size; i++)

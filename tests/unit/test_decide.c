@@ -893,6 +893,64 @@ static void test_the_table_names_each_row_once_and_gives_a_reason(void **state)
     }
 }
 
+/* ---- a changed configuration */
+
+static void test_another_channel_moves_no_role(void **state)
+{
+    struct arbiter_settings more = lan;
+
+    (void)state;
+    active_beside_beta();
+    const struct arbiter before = w.arbiter;
+    more.channel_count = 3;
+    text_copy(more.channels[0], sizeof more.channels[0], "dmz");
+    text_copy(more.channels[1], sizeof more.channels[1], "outside");
+    text_copy(more.channels[2], sizeof more.channels[2], "inside");
+    more.searched[2] = true;
+    arbiter_configure(&w.arbiter, &more);
+    assert_memory_equal(&w.arbiter.links[1], &before.links[0], sizeof before.links[0]);
+    assert_memory_equal(&w.arbiter.links[2], &before.links[1], sizeof before.links[1]);
+    assert_false(w.arbiter.links[0].usable);
+    assert_int_equal(w.arbiter.lease, before.lease);
+    step((struct arbiter_event){.kind = EVENT_TIME});
+    assert_rules("");
+    assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
+}
+
+static void test_a_channel_that_is_taken_out_is_no_fault_any_more(void **state)
+{
+    struct arbiter_settings fewer = lan;
+
+    (void)state;
+    active_beside_beta();
+    w.peer.channels[1].usable = false; /* at both: nobody moves */
+    w.links[1].carrier = w.links[1].usable = false;
+    w.links[1].fault_ns = w.now;
+    tell_links();
+    pass(MS(100), true);
+    assert_true(arbiter_alarms(&w.arbiter) & ALARM_NETWORK_FAULT);
+    fewer.channel_count = 1;
+    arbiter_configure(&w.arbiter, &fewer);
+    step((struct arbiter_event){.kind = EVENT_TIME});
+    assert_false(arbiter_alarms(&w.arbiter) & ALARM_NETWORK_FAULT);
+    assert_rules("");
+}
+
+static void test_R3_goes_by_the_new_times(void **state)
+{
+    struct arbiter_settings slower = lan;
+
+    (void)state;
+    passive_beside_beta();
+    slower.takeover_after = MS(900);
+    arbiter_configure(&w.arbiter, &slower);
+    beta_falls_silent();
+    pass(MS(800), false);
+    assert_rules("");
+    pass(MS(200), false);
+    assert_non_null(strstr(w.rules, "R3-takeover "));
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup(test, begin)
@@ -957,6 +1015,9 @@ int main(void)
         TEST(test_a_claim_by_hand_waits_for_a_report_that_is_not_old),
         TEST(test_a_claim_by_hand_is_forgotten_when_the_peer_serves_after_all),
         TEST(test_the_table_names_each_row_once_and_gives_a_reason),
+        TEST(test_another_channel_moves_no_role),
+        TEST(test_a_channel_that_is_taken_out_is_no_fault_any_more),
+        TEST(test_R3_goes_by_the_new_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

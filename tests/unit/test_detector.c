@@ -794,6 +794,101 @@ static void test_garbage_changes_only_counters(void **state)
     assert_memory_equal(&before, &w.nodes[ALPHA].detector, sizeof before);
 }
 
+/* ------------------------------------------------------ a changed configuration */
+
+/* Alpha goes to `changed_text`; the configuration before lives on, as it does in the daemon. */
+static struct config *change(const char *changed_text)
+{
+    struct config *before = w.nodes[ALPHA].config;
+
+    assert_int_equal(config_read_text("test", changed_text, "alpha", stderr, &w.nodes[ALPHA].config), 0);
+    detector_configure(&w.nodes[ALPHA].detector, w.nodes[ALPHA].config, w.now);
+    return before;
+}
+
+static char *replaced(const char *from, const char *to)
+{
+    const char *at = strstr(text, from);
+    char *made;
+
+    assert_non_null(at);
+    assert_true(asprintf(&made, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from)) > 0);
+    return made;
+}
+
+static const char dmz[] = "channel \"dmz\" { device = \"eth2\" active-address = {\"198.51.100.1/24\"}\n"
+                          "    node \"alpha\" { passive-address = {\"198.51.100.2/24\"} }\n"
+                          "    node \"beta\" { passive-address = {\"198.51.100.3/24\"} } }\n"
+                          "channel \"outside\" {\n";
+
+static void test_a_channel_before_the_others_disturbs_none(void **state)
+{
+    (void)state;
+    run_until(1000);
+    const struct path outside = w.nodes[ALPHA].detector.paths[PATH_CHANNEL + OUTSIDE];
+    const struct mac peer = w.nodes[ALPHA].detector.peer.macs[INSIDE];
+    char *more = replaced("channel \"outside\" {\n", dmz);
+    struct config *before = change(more);
+    const struct detector *d = &w.nodes[ALPHA].detector;
+
+    free(more);
+    assert_int_equal(d->path_count, 4);
+    assert_memory_equal(&d->paths[PATH_CHANNEL + 1], &outside, sizeof outside);
+    assert_true(mac_equal(&d->peer.macs[2], &peer) && mac_is_zero(&d->peer.macs[0]));
+    assert_true(d->channels[1].usable && d->channels[1].routers[0].answering && d->channels[1].index == 1);
+    assert_true(d->channels[1].config == &w.nodes[ALPHA].config->channels[1]);
+    assert_false(d->channels[0].present || d->channels[0].usable);
+    assert_true(peer_at(ALPHA).alive && peer_at(ALPHA).linked);
+    assert_true(d->config_hash != w.nodes[BETA].detector.config_hash);
+    config_free(before);
+}
+
+static void test_other_addresses_are_searched_for_anew(void **state)
+{
+    (void)state;
+    w.holder = BETA;
+    run_until(1000);
+    assert_int_equal(channel_at(ALPHA, INSIDE)->search.state, SEARCH_STATE_ANSWERED);
+    char *fewer = replaced("\"192.0.2.1/24\", \"192.0.2.9/24\"", "\"192.0.2.1/24\"");
+    struct config *before = change(fewer);
+
+    free(fewer);
+    assert_int_equal(channel_at(ALPHA, INSIDE)->search.state, SEARCH_STATE_ASKING);
+    assert_int_equal(channel_at(ALPHA, OUTSIDE)->search.state, SEARCH_STATE_ANSWERED);
+    run_until(1500);
+    assert_int_equal(channel_at(ALPHA, INSIDE)->search.state, SEARCH_STATE_ANSWERED);
+    config_free(before);
+}
+
+static void test_a_new_router_that_is_silent_beside_one_that_answers_is_no_fault(void **state)
+{
+    (void)state;
+    run_until(1000);
+    char *more = replaced("{\"203.0.113.1\"}", "{\"203.0.113.99\", \"203.0.113.1\"}");
+    struct config *before = change(more);
+    const struct channel *outside = channel_at(ALPHA, OUTSIDE);
+
+    free(more);
+    assert_int_equal(outside->router_count, 2);
+    assert_true(outside->usable && outside->routers[1].answering && !outside->routers[0].answering);
+    config_free(before);
+}
+
+/* The evidence that the channel had is of a router that is not asked any more. */
+static void test_a_channel_with_other_routers_is_not_looked_at_yet(void **state)
+{
+    (void)state;
+    run_until(1000);
+    char *other = replaced("{\"203.0.113.1\"}", "{\"203.0.113.99\"}");
+    struct config *before = change(other);
+    const struct channel *outside = channel_at(ALPHA, OUTSIDE);
+
+    free(other);
+    assert_false(outside->usable);
+    assert_int_equal(outside->fault_ns, 0);
+    config_free(before);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -827,6 +922,10 @@ int main(void)
         TEST(test_carrier_loss_is_seen_at_once_and_must_be_cured),
         TEST(test_without_router_a_frame_is_proof),
         TEST(test_garbage_changes_only_counters),
+        TEST(test_a_channel_before_the_others_disturbs_none),
+        TEST(test_other_addresses_are_searched_for_anew),
+        TEST(test_a_new_router_that_is_silent_beside_one_that_answers_is_no_fault),
+        TEST(test_a_channel_with_other_routers_is_not_looked_at_yet),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -214,7 +214,7 @@ static pid_t hold_open(int64_t for_ns)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         sqlite3 *db = open_database("WAL");
         run_sql(db, "INSERT INTO log VALUES ('late')");
-        nanosleep(&(struct timespec){.tv_nsec = for_ns}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = (long)for_ns}, NULL);
         run_sql(db, "INSERT INTO log VALUES ('later')");
         sqlite3_close(db);
         _exit(0);

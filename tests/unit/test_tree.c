@@ -60,7 +60,7 @@ static void do_beside(struct model *m)
     e->entry.racy = !e->entry.racy;
     tree_set_stat(m->tree, node, &e->entry.stat, e->entry.racy);
 
-    const size_t count = model_random(m, 200);
+    const size_t count = (size_t)model_random(m, 200);
     for (size_t i = 0; i < count; i++)
         blocks[i].bytes[0] = (uint8_t)i;
     const int r = tree_set_blocks(m->tree, node, 4096, blocks, count);

@@ -1,0 +1,5 @@
+/* duet drill: a planned failover and back, under measurement. */
+#pragma once
+#include "cli/command.h"
+
+int drill_command(struct invocation *invocation);

@@ -22,6 +22,7 @@ from traps import bench_traps
 
 PORT = 7000
 EVERY_US = 200
+LOG_LINES = 100
 
 
 class Asker(Tool):
@@ -176,7 +177,11 @@ def bench_story(seconds, seed):
     os.environ["DUET_DEBUG"] = "1"
     with SyncLab() as lab:
         lab.write_config(extra=lab.sync_set())
-        happened = Story(lab, seed).run(seconds)
+        try:
+            happened = Story(lab, seed).run(seconds)
+        except BaseException:
+            print(lab.describe(), *("\n".join(lab.log(node).splitlines()[-LOG_LINES:]) for node in NODES), sep="\n\n")
+            raise
     print("\n%d s of everything, seed %d: each look found one whole generation that was sent, and in the end both had the same\n  %s"
           % (seconds, seed, ", ".join("%d %s" % (number, what) for what, number in happened.items())), flush=True)
 

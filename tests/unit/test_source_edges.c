@@ -136,6 +136,36 @@ static void test_what_differs_and_cannot_be_read_leaves_the_source_unsure(void *
     assert_same();
 }
 
+/* "rm -r" is in the middle: the file is deleted, and whether its other name only went elsewhere is not known.
+ */
+static void test_another_name_of_what_is_deleted_leaves_the_source_unsure(void **state)
+{
+    size_t used = 0, room = 0;
+    int r = -EMSGSIZE;
+
+    (void)state;
+    mkdir(in("d"), 0755), mkdir(in("d/b"), 0755);
+    put("d/b/file", "text", 4);
+    assert_int_equal(link(in("d/b/file"), in("d/name")), 0);
+    start();
+    unlink(in("d/b/file")), rmdir(in("d/b")), unlink(in("d/name"));
+    turn(20 * NS_PER_MS);
+    assert_int_equal(source_begin(w.source, clock_now_ns(), true), 0);
+    while (r == -EMSGSIZE) /* so little that nothing else goes with the first one */
+        r = source_fill(w.source, w.batch, ++room, &used);
+    assert_int_equal(r, 1);
+    assert_int_equal(copy_batch(&w.copy, w.batch, used), 0);
+    rmdir(in("d"));
+    for (used = 0; r == 1; used = 0)
+        r = source_fill(w.source, w.batch, sizeof w.batch, &used);
+    assert_int_equal(r, 0);
+    assert_false(source_is_sure(w.source));
+    source_end(w.source);
+    catch_up();
+    assert_true(source_is_sure(w.source));
+    assert_same();
+}
+
 static void test_what_moves_in_and_out_of_the_set(void **state)
 {
     char outside[PATH_MAX];
@@ -638,6 +668,7 @@ int main(void)
         WITH(test_a_file_is_replaced_in_one_step),
         WITH(test_a_rename_to_where_the_peer_has_something),
         WITH(test_what_differs_and_cannot_be_read_leaves_the_source_unsure),
+        WITH(test_another_name_of_what_is_deleted_leaves_the_source_unsure),
         WITH(test_what_moves_in_and_out_of_the_set),
         WITH(test_a_scan_of_a_directory_that_was_renamed),
         WITH(test_names_in_directories_that_go),

@@ -185,24 +185,26 @@ class Story:
             self.look()
             self.counts["switches"] += 1
 
-    def _goes_on(self, began, seconds):
-        if self.failure:
-            return False
-        lived = time.monotonic() - began
-        return lived < seconds or (lived < 3 * seconds and any(self.counts[what] < least for what, least in ENOUGH.items()))
+    def _lacks(self, *what):
+        return any(self.counts[one] < ENOUGH[one] for one in what or ENOUGH)
+
+    def _happen(self, rng, long_enough):
+        """One of what may happen at this moment; when the story was long enough, what has not happened yet."""
+        happens = rng.random()
+        if happens < 0.06 or long_enough and self._lacks("kills of the active syncd", "kills of the passive syncd"):
+            self._kill(rng)
+        elif happens < 0.075 or long_enough and self._lacks("cuts"):
+            self._cut(rng)
+        elif happens < 0.09 or long_enough and self._lacks("switches"):
+            self._switch(rng)
 
     def _live(self, seconds):
-        rng, began = self.editor.rng, time.monotonic()
-        while self._goes_on(began, seconds):
+        rng, began, lived = self.editor.rng, time.monotonic(), 0
+        while not self.failure and (lived < seconds or lived < 3 * seconds and self._lacks()):
             self._edit_some(20)
-            happens = rng.random()
-            if happens < 0.06:
-                self._kill(rng)
-            elif happens < 0.075:
-                self._cut(rng)
-            elif happens < 0.09:
-                self._switch(rng)
+            self._happen(rng, lived >= seconds)
             time.sleep(0.05)
+            lived = time.monotonic() - began
 
     def run(self, seconds):
         """The pair, which does not run yet, lives for so long (three times as long where else not enough happens); then both

@@ -12,6 +12,8 @@ from lab.network import ACTIVE, NODES, PASSIVE, ROUTER
 from lab.pair import other
 from lab.sync import SyncLab
 
+import test_ipv6 as six
+
 MORE = "203.0.113.77"
 
 # What no reload may bring about on a pair that was ready: topics whose facts must not change.
@@ -416,3 +418,20 @@ def test_any_change_after_any_other(pair):
         assert set(lab.kernel_addresses(lab.active, "dmz")) & {"198.18.7.10"} == ({"198.18.7.10"} if DMZ in parts else set()), turn
     for address in sorted(wanted):
         assert answers(lab, address) == [lab.active], address
+
+
+def test_L3_the_first_address_of_ipv6_comes_with_its_router(pair):
+    """A family that nothing listened for before."""
+    lab = pair
+    six.enable(lab)
+    configure(lab, active={"outside": [ACTIVE["outside"] + "/24", six.OUTSIDE + "/64"], "inside": [ACTIVE["inside"] + "/24", six.INSIDE + "/64"]})
+    text = open(lab.config).read()
+    with open(lab.config, "w") as out:
+        out.write(text.replace('router = {"%s"}' % ROUTER, 'router = {"%s", "%s"}' % (ROUTER, six.ROUTER6)))
+    reload_pair(lab, lab.active)
+    lab.wait_for(lambda: six.served_by(lab, lab.active), 10, "both LANs reach it, and know where it is")
+    lab.wait_for(lambda: all((lab.bus.last(node, "router/" + six.ROUTER6) or {}).get("answering") for node in NODES), 10,
+                 "its router answers both nodes")
+    configure(lab)
+    reload_pair(lab, lab.active)
+    lab.wait_for(lambda: not six.reaches(lab, "router", six.OUTSIDE), 10, "it is gone")

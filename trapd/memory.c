@@ -104,11 +104,27 @@ int memory_open(const char *directory, const char *cluster, const char *node, st
     return 0;
 }
 
-int memory_write(const struct memory *memory, const struct watch *watch, bool clean)
+static void print(const struct memory *memory, const struct watch *watch, bool clean,
+                  char text[static STATEFILE_MAX])
 {
-    char text[STATEFILE_MAX], told[WATCH_TEXT_MAX];
+    char told[WATCH_TEXT_MAX];
 
     watch_print(watch, told);
-    snprintf(text, sizeof text, "boot %s\nclean %d\n%s", memory->boot_id, clean, told);
+    snprintf(text, STATEFILE_MAX, "boot %s\nclean %d\n%s", memory->boot_id, clean, told);
+}
+
+int memory_begin(const struct memory *memory, const struct watch *watch)
+{
+    char text[STATEFILE_MAX];
+
+    print(memory, watch, false, text);
+    return statefile_write(memory->path, text);
+}
+
+int memory_write(const struct memory *memory, const struct watch *watch, bool clean)
+{
+    char text[STATEFILE_MAX];
+
+    print(memory, watch, clean, text);
     return clean ? statefile_write(memory->path, text) : statefile_write_quick(memory->path, text);
 }

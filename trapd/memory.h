@@ -21,5 +21,8 @@ int memory_open(const char *directory, const char *cluster, const char *node, st
 /* The same each time, so that a receiver can be set up before: "CLUSTER:NODE" as text, or, if that is more
  * than 27 bytes, a hash of it. */
 void memory_engine_id(const char *cluster, const char *node, struct engine_id *engine_id);
+/* When the past has been told: this run is under way, and what ends without another word ended by itself.
+ * Waits for the disk, since that may be soon. 0 or a negative errno. */
+int memory_begin(const struct memory *memory, const struct watch *watch);
 /* `clean`: the last word of a clean stop; waits for the disk. 0 or a negative errno. */
 int memory_write(const struct memory *memory, const struct watch *watch, bool clean);

@@ -331,6 +331,15 @@ static void on_end(void *userdata)
     sinks_free(s->sinks);
 }
 
+static void begin(struct server *s)
+{
+    const int r = memory_begin(&s->memory, &s->watch);
+
+    if (r < 0)
+        log_warning("%s cannot be written (%s): should the machine end by itself, that is not told",
+                    s->memory.path, strerror(-r));
+}
+
 static int open_parts(struct server *s)
 {
     int r = sodium_init() < 0 ? -ENOSYS : open_memory(s);
@@ -384,6 +393,7 @@ int server_open(struct daemon *daemon, struct server **server)
     else
         log_notice("no snmp section is configured: there is nothing to do");
     take_events(s); /* how the time before this start ended */
+    begin(s);
     loop_set_timer(s->tick, clock_now_ns() + tick_ns);
     return 0;
 }

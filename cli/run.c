@@ -388,8 +388,9 @@ static int take_belongings(const struct invocation *invocation, const struct opt
 
     if (r == -EBUSY)
         command_error(invocation,
-                      "%s already works in %s, started by systemd; run: systemctl stop duet.target", daemon,
-                      options->run_dir);
+                      "%s already works in %s, started by systemd; run: systemctl stop duet.target, and wait "
+                      "until it has ended",
+                      daemon, options->run_dir);
     else if (r < 0)
         command_error(invocation, "cannot take over the files in %s and %s: %s", options->run_dir,
                       options->state_dir, strerror(-r));

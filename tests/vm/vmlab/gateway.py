@@ -138,6 +138,8 @@ def packaged_seed(node, packages, _key, _config):
               "/lib/systemd/system/systemd-networkd.service")
     # What the daemons say is to be in the report of a test that fails.
     seed.file("/etc/systemd/journald.conf.d/vmlab.conf", "[Journal]\nForwardToConsole=yes\nMaxLevelConsole=info\n")
+    # Installed, and not started before its test has set it up.
+    seed.link("/etc/systemd/system/snmpd.service", "/dev/null")
     for name in os.listdir(packages):
         with open(os.path.join(packages, name), "rb") as package:
             seed.file("/root/packages/" + name, package.read())

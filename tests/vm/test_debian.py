@@ -188,7 +188,7 @@ def test_bus_is_for_its_group(lab):
     assert as_user("nobody-in-particular", "duet status").code not in (0, 1)
     refused = as_user("reader", "duet hold")
     assert refused.code != 0, refused.text
-    assert not lab.status("alpha")["held"]
+    assert not lab.wait_for(lambda: lab.status("alpha"), PATIENCE_S, "alpha tells its state")["held"]
     assert as_user("duet-heartbeatd", "touch /run/duet/bus/arbiterd/pub2").code != 0
     assert as_user("duet-heartbeatd", "cat /etc/duet/cluster.key").code != 0
     assert as_user("duet-arbiterd", "ls /var/lib/duet/heartbeatd").code != 0

@@ -36,7 +36,8 @@ static void count_held(const struct holder *h, size_t counts[static PLAN_CHANNEL
 
 static bool adds(const struct plan_operation *operation)
 {
-    return operation->verb == PLAN_ADD_ADDRESS || operation->verb == PLAN_ADD_ROUTE;
+    return operation->verb == PLAN_ADD_ADDRESS || operation->verb == PLAN_ADD_ROUTE ||
+           operation->verb == PLAN_ADD_RULE;
 }
 
 static void set_trouble(struct holder *h, const struct adapters_failure *failure)
@@ -101,23 +102,41 @@ static void look(struct holder *h, int r)
                  strerror(-r));
 }
 
-/* Does what the plan says is missing. Goes on after a failure only with the next try. */
-static void carry_out(struct holder *h)
+/* Does what the plan says is missing, at most a slice of it. False: there may be more. Goes on after a
+ * failure only with the next try. */
+static bool carry_out(struct holder *h)
 {
     struct adapters_failure failure;
 
     for (int round = 0; round < ROUNDS_MAX && !h->blind; round++) {
-        const size_t count = plan_make(&h->plan, h->active, h->operations, h->operations_max);
+        const size_t count = plan_make(&h->plan, h->active, h->operations, HOLDER_SLICE);
         if (count == 0)
-            return;
-        if (adapters_apply(h->adapters, &h->plan, h->operations, count, &failure) == 0)
-            continue;
-        set_trouble(h, &failure);
-        look(h, adapters_refresh(h->adapters, &h->plan));
-        return;
+            return true;
+        if (adapters_apply(h->adapters, &h->plan, h->operations, count, &failure) < 0) {
+            set_trouble(h, &failure);
+            look(h, adapters_refresh(h->adapters, &h->plan));
+            return true;
+        }
+        if (count == HOLDER_SLICE && ++h->slices * HOLDER_SLICE <= h->operations_max)
+            return false;
     }
     if (!h->blind)
         text_copy(h->trouble, sizeof h->trouble, "the kernel's addresses do not come to rest");
+    return true;
+}
+
+/* What the configuration before had goes last. What is missing then is what it stood in the way of. */
+static bool bring_about(struct holder *h)
+{
+    if (!carry_out(h))
+        return false;
+    if (!h->leaving.adapters)
+        return true;
+    if (!holder_leave(h))
+        return false;
+    if (h->left > 0)
+        look(h, adapters_refresh(h->adapters, &h->plan));
+    return carry_out(h);
 }
 
 /* "active: 2 addresses on outside, 1 on inside up in 0.8 ms, announced (epoch 17)" */
@@ -217,28 +236,64 @@ static const char *announce(struct holder *h, const size_t before[], const size_
     return proclaim(h, channels) ? "announced" : "not yet announced";
 }
 
-/* Brings the kernel to what is wanted now; `why` says in the log what for; `always`: the bus waits for an
- * answer. */
-static void settle(struct holder *h, const char *why, bool always)
+/* Neither what was nor what is wanted: nobody may take it for either. */
+static void say_underway(struct holder *h)
 {
-    const int64_t began_ns = clock_now_ns();
-    size_t before[PLAN_CHANNELS_MAX], after[PLAN_CHANNELS_MAX];
+    h->underway = true;
+    h->state.state = HOLD_STATE_FAILED;
+    h->state.changed_ns = clock_now_ns();
+    text_copy(h->state.error, sizeof h->state.error,
+              h->active ? "the addresses are being put up" : "the addresses are being taken away");
+    loop_set_timer(h->more_timer, h->state.changed_ns + (clerk_is_behind(h->clerk) ? NS_PER_MS : 0));
+}
 
-    h->trouble[0] = '\0';
-    look(h, adapters_catch_up(h->adapters, &h->plan, &h->risen));
-    if (gate_is_stale(h->gate))
-        gate_build(h->gate);
-    count_held(h, before);
-    carry_out(h);
+/* The next slice; and when that was the last one, everything else that belongs to the change. */
+static void proceed(struct holder *h)
+{
+    size_t after[PLAN_CHANNELS_MAX];
+
+    if (!bring_about(h)) {
+        say_underway(h);
+        return;
+    }
+    h->underway = false;
     count_held(h, after);
-    const int64_t took_ns = clock_now_ns() - began_ns;
-    const char *announced = announce(h, before, after);
-    if (show(h, always))
-        log_change(h, h->active ? after : before, took_ns, h->active ? announced : why);
+    const int64_t took_ns = clock_now_ns() - h->settling.began_ns;
+    const char *announced = announce(h, h->settling.before, after);
+    if (show(h, h->settling.always))
+        log_change(h, h->active ? after : h->settling.before, took_ns,
+                   h->active ? announced : h->settling.why);
     if (h->trouble[0])
         loop_set_timer(h->retry_timer, clock_now_ns() + retry_after_ns);
     else
         loop_stop_timer(h->retry_timer);
+}
+
+/* Brings the kernel to what is wanted now; `why` says in the log what for; `always`: the bus waits for an
+ * answer. What is much goes on in slices, so that leases are renewed meanwhile. */
+static void settle(struct holder *h, const char *why, bool always)
+{
+    h->settling.began_ns = clock_now_ns();
+    h->settling.why = why;
+    h->settling.always = always || h->underway;
+    h->slices = 0;
+    h->trouble[0] = '\0';
+    look(h, adapters_catch_up(h->adapters, &h->plan, &h->risen));
+    if (gate_is_stale(h->gate))
+        gate_build(h->gate);
+    count_held(h, h->settling.before);
+    proceed(h);
+}
+
+void holder_on_more(void *userdata, int64_t now_ns)
+{
+    struct holder *h = userdata;
+
+    (void)now_ns;
+    if (!h->underway)
+        return;
+    look(h, adapters_catch_up(h->adapters, &h->plan, &h->risen));
+    proceed(h);
 }
 
 void holder_settle(struct holder *h, const char *why)
@@ -271,7 +326,7 @@ static void compare(struct holder *h)
 {
     struct plan_operation first;
 
-    if (h->waiting)
+    if (h->waiting || h->underway)
         return;
     if (h->risen)
         settle(h, "an adapter changed", false);
@@ -318,9 +373,33 @@ void holder_on_audit(void *userdata, int64_t now_ns)
 {
     struct holder *h = userdata;
 
-    loop_set_timer(h->audit_timer, now_ns + HOLDER_AUDIT_NS);
-    if (adapters_refresh(h->adapters, &h->plan) < 0 || gate_is_stale(h->gate))
+    if (gate_is_stale(h->gate) && !h->underway)
+        settle(h, "the gate could be made again", false);
+    loop_set_timer(h->audit_timer,
+                   now_ns + (clerk_audit(h->clerk) ? HOLDER_AUDIT_NS : HOLDER_AUDIT_AGAIN_NS));
+}
+
+/* The audit found something else than the events had told: it is read once more, and believed. */
+static void correct(struct holder *h)
+{
+    if (adapters_refresh(h->adapters, &h->plan) < 0)
         settle(h, "the kernel could be read again", false);
+    else
+        compare(h);
+}
+
+void holder_on_clerk(void *userdata, const struct plan *found, int error)
+{
+    struct holder *h = userdata;
+
+    if (!found) {
+        lifetime_renewed(h->lifetime, error);
+        return;
+    }
+    if (h->underway)
+        return;
+    if (error < 0 || adapters_catch_up(h->adapters, &h->plan, &h->risen) < 0 || !plan_agrees(&h->plan, found))
+        correct(h);
     else
         compare(h);
 }
@@ -531,7 +610,10 @@ void holder_on_stop(void *userdata)
 
     h->claim_waits = h->quiet = false;
     set_lease(h, 0);
-    for (int i = 0; i < STOP_TRIES && (i == 0 || h->trouble[0]); i++)
+    for (int i = 0; i < STOP_TRIES && (i == 0 || h->trouble[0]); i++) {
         holder_become(h, false, "takeoverd stops");
+        while (h->underway)
+            proceed(h);
+    }
     loop_exit(h->daemon->loop, h->state.state == HOLD_STATE_RELEASED ? EXIT_SUCCESS : EXIT_FAILURE);
 }

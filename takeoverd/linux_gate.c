@@ -24,6 +24,7 @@ enum {
     COMMAND_NAME_SIZE = 16,
     QUEUE_SIZE = 1024 * 1024,
     BUILD_TRIES = 3,
+    LOOPBACK_LINK = 1, /* in every network namespace */
     FAMILY_NETDEV = 5, /* NFPROTO_NETDEV; its header does not go with <netinet/in.h> */
 };
 
@@ -90,7 +91,7 @@ static void give_up(struct gate *g, int error)
 void gate_set(struct gate *g, enum gate_state state, int64_t lease_end_ns)
 {
     uint8_t frame[GATE_FRAME_SIZE];
-    const struct sockaddr_ll lo = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex("lo")};
+    const struct sockaddr_ll lo = {.sll_family = AF_PACKET, .sll_ifindex = LOOPBACK_LINK};
 
     if (!g)
         return;

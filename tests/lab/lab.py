@@ -148,28 +148,30 @@ class Lab(Pair):
             out.write(os.urandom(32))
 
     def write_config(self, profile="lan", on_network_fault="reboot", routers=("outside",), modes=None, extra="",
-                     active=None, timers=None):
+                     active=None, timers=None, keys=None):
         """Writes the one file of both nodes. `timers` sets single ones ({"settle-time": "1s"}); `active` gives a
-        channel other or more active addresses ({"inside": ["192.0.2.10/24", …]}); `extra` is appended: services."""
+        channel other or more active addresses ({"inside": ["192.0.2.10/24", …]}), `keys` more lines ({"inside": ["search = off"]});
+        `extra` is appended: services."""
         lines = ['cluster "lab" {', "    profile = %s" % profile, '    key-file = "%s/cluster.key"' % self.dir,
                  "    on-network-fault = %s" % on_network_fault, '    reboot-command = {"%s/reboot"}' % self.dir, "    reboot-force = off"]
         lines += ["    %s = %s" % item for item in (timers or {}).items()]
         lines += ["}"] + ['node "%s" { reserved-address = "%s" }' % (node, RESERVED[node]) for node in NODES]
         for channel in CHANNELS:
             lines += self._channel(channel, (active or {}).get(channel, [ACTIVE[channel] + "/24"]),
-                                   (modes or {}).get(channel, "exchange"), channel == "outside" and channel in routers)
+                                   (modes or {}).get(channel, "exchange"), channel == "outside" and channel in routers,
+                                   (keys or {}).get(channel, []))
         lines += ['route "default" { via = "%s"  channel = "outside" }' % ROUTER]
         with open(self.config, "w") as out:
             out.write("\n".join(lines) + "\n" + extra)
         os.chmod(self.config, 0o644)
 
     @staticmethod
-    def _channel(channel, active, mode, router):
+    def _channel(channel, active, mode, router, keys):
         lines = ['channel "%s" {' % channel, '    device = "%s"' % channel,
                  "    active-address = {%s}" % ", ".join('"%s"' % address for address in active)]
         if router:
             lines += ['    router = {"%s"}' % ROUTER]
-        lines += ["    mode = %s" % mode]
+        lines += ["    mode = %s" % mode] + ["    " + key for key in keys]
         lines += ['    node "%s" { passive-address = {"%s/24"} }' % (node, PASSIVE[node][channel]) for node in NODES]
         return lines + ["}"]
 

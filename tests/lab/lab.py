@@ -45,6 +45,7 @@ class Lab(Pair):
         must not exist."""
         self.keep = False  # close() then leaves the pair running
         self.bin = os.environ["DUET_BIN"]
+        self.bins = dict.fromkeys(NODES, self.bin)  # a node may run another version
         if directory:
             os.mkdir(directory, 0o700)
         self.dir = directory or tempfile.mkdtemp(prefix="duet-lab-")
@@ -192,7 +193,7 @@ class Lab(Pair):
 
     def duet_words(self, node, *words, bin=None):
         """The words of a `duet` command on a node."""
-        return self.network.exec(node, *tools.NO_REBOOT, os.path.join(bin or self.bin, "duet"), *words, "--config", self.config,
+        return self.network.exec(node, *tools.NO_REBOOT, os.path.join(bin or self.bins[node], "duet"), *words, "--config", self.config,
                                  "--node", node, "--run-dir", self.run_dir(node), "--state-dir", self.state_dir(node))
 
     def duet(self, node, *words, timeout=30):

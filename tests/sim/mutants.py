@@ -3,6 +3,8 @@
 
 usage: mutants.py --source DIR --build DIR [--seeds N] [--only NAME]
 
+`seed` in mutants.toml is where a mutant was caught last: tried first, since it mostly is there again.
+
 Exit code 0 when each mutant was caught (the simulator's exit code is 1 for it), and the unbroken core is not.
 """
 import argparse
@@ -52,8 +54,11 @@ def hunt(source, build, world, mutant, seeds):
                     text = text.replace(find, mutant["replace" + suffix]) if find else text
             (core / name).write_text(text)
         compile_sim(source, build, world, core, str(core / "sim"))
-        run = subprocess.run([str(core / "sim"), "--seeds", str(seeds), "--stop"], capture_output=True, text=True,
-                             timeout=600)
+        sim = lambda *words: subprocess.run([str(core / "sim"), "--stop", "--seeds", *map(str, words)], capture_output=True,
+                                            text=True, timeout=600)
+        run = sim(1, "--first", mutant["seed"]) if mutant and "seed" in mutant else None
+        if not run or run.returncode != 1:
+            run = sim(seeds)
         caught = run.returncode == 1
         if caught == bool(mutant):
             return None

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ETHERTYPE = 0x88b5, HEADER_SIZE = 14, CODE_OPEN = 0x20 };
+enum { HEADER_SIZE = 14, SENT_AT = HEADER_SIZE + 2, CODE_OPEN = 0x20, CODE_CLOSED = 0x40 };
 
 /* The elements of `held`: a constant for nftables, which looks up nothing but what it made from a packet. */
 #define TRAFFIC "meta mark and 0 or 1"
@@ -27,15 +27,24 @@ unsigned gate_rung(int64_t left_ns, int64_t lease_ns)
 
 static unsigned code_of(enum gate_state state, unsigned rung)
 {
-    return state == GATE_CLOSED ? 0 : state == GATE_OPEN ? CODE_OPEN + rung : rung;
+    return state == GATE_CLOSED ? CODE_CLOSED : state == GATE_OPEN ? CODE_OPEN + rung : rung;
 }
 
-void gate_frame(enum gate_state state, unsigned rung, uint8_t frame[static GATE_FRAME_SIZE])
+void gate_frame(enum gate_state state, unsigned rung, int64_t sent_ns, uint8_t frame[static GATE_FRAME_SIZE])
 {
     memset(frame, 0, GATE_FRAME_SIZE);
-    frame[HEADER_SIZE - 2] = ETHERTYPE >> 8;
-    frame[HEADER_SIZE - 1] = ETHERTYPE & 0xff;
+    frame[HEADER_SIZE - 2] = GATE_ETHERTYPE >> 8;
+    frame[HEADER_SIZE - 1] = GATE_ETHERTYPE & 0xff;
     frame[HEADER_SIZE] = (uint8_t)code_of(state, rung);
+    memcpy(frame + SENT_AT, &sent_ns, sizeof sent_ns); /* nobody but its sender reads it */
+}
+
+int64_t gate_frame_sent_ns(const uint8_t frame[static GATE_FRAME_SIZE])
+{
+    int64_t sent_ns;
+
+    memcpy(&sent_ns, frame + SENT_AT, sizeof sent_ns);
+    return sent_ns;
 }
 
 bool gate_can_name(const char *device)
@@ -120,27 +129,37 @@ static void write_held(FILE *out, int64_t lease_ns, enum gate_state state, unsig
     fprintf(out, "%s}\n", state != GATE_CLOSED && ms > 0 ? " }\n" : "");
 }
 
+/* A rule of the renewals. The echo comes last: a rule whose update fails ends before it. */
+static void write_rung(FILE *out, unsigned code, const char *what)
+{
+    fprintf(out, "@nh,0,8 %u %s meta mark set %#x accept\n", code, what, (unsigned)GATE_ECHO);
+}
+
 static void write_rungs(FILE *out, int64_t lease_ns)
 {
-    fprintf(out, "chain renewals {\n@nh,0,8 0 delete @held { " TRAFFIC " } delete @held { " ANSWERS " }\n");
+    char what[200];
+
+    fprintf(out, "chain renewals {\n");
+    write_rung(out, code_of(GATE_CLOSED, 0), "delete @held { " TRAFFIC " } delete @held { " ANSWERS " }");
+    write_rung(out, code_of(GATE_TRAFFIC, 0), "delete @held { " ANSWERS " }");
     for (unsigned rung = 1; rung <= GATE_RUNGS; rung++) {
         const int64_t ms = rung_ms(lease_ns, rung);
         if (ms == 0)
             continue;
-        fprintf(out,
-                "@nh,0,8 %u update @held { " TRAFFIC " timeout %" PRId64 "ms } delete @held { " ANSWERS
-                " }\n",
-                code_of(GATE_TRAFFIC, rung), ms);
-        fprintf(out,
-                "@nh,0,8 %u update @held { " TRAFFIC " timeout %" PRId64 "ms } update @held { " ANSWERS
-                " timeout %" PRId64 "ms }\n",
-                code_of(GATE_OPEN, rung), ms, ms);
+        snprintf(what, sizeof what,
+                 "update @held { " TRAFFIC " timeout %" PRId64 "ms } delete @held { " ANSWERS " }", ms);
+        write_rung(out, code_of(GATE_TRAFFIC, rung), what);
+        snprintf(what, sizeof what,
+                 "update @held { " TRAFFIC " timeout %" PRId64 "ms } update @held { " ANSWERS
+                 " timeout %" PRId64 "ms }",
+                 ms, ms);
+        write_rung(out, code_of(GATE_OPEN, rung), what);
     }
     fprintf(
         out,
         "drop\n}\nchain loopback {\ntype filter hook ingress device \"lo\" priority -500; policy accept;\n"
         "meta protocol %#x meta mark %#x jump renewals\n}\n",
-        ETHERTYPE, GATE_MARK);
+        (unsigned)GATE_ETHERTYPE, (unsigned)GATE_MARK);
 }
 
 char *gate_script(const struct plan *plan, const char *const devices[], int64_t lease_ns,

@@ -48,6 +48,17 @@ static void set_trouble(struct holder *h, const struct adapters_failure *failure
              what, strerror(-failure->error));
 }
 
+/* The addresses are there, and the kernel has not shown that it answers for them. That comes with the next
+ * frame, or the gate is given up: what held before, and is not known to be at fault, holds until then. */
+static enum hold_state judge_unproved(const struct holder *h, char error[static sizeof h->state.error])
+{
+    const char *fault = gate_error(h->gate);
+
+    if (!error[0])
+        snprintf(error, sizeof h->state.error, "%.180s", fault);
+    return h->state.state == HOLD_STATE_HOLDING && !fault[0] ? HOLD_STATE_HOLDING : HOLD_STATE_FAILED;
+}
+
 /* What the inventory amounts to: the state, and what is wrong. */
 static enum hold_state judge(const struct holder *h, char error[static sizeof h->state.error])
 {
@@ -61,7 +72,14 @@ static enum hold_state judge(const struct holder *h, char error[static sizeof h-
                  adapter_of(h, tally.absent)->device, channel_name(h, tally.absent));
     if (h->blind || !whole)
         return HOLD_STATE_FAILED;
+    if (h->active && !h->quiet && !gate_is_open(h->gate))
+        return judge_unproved(h, error);
     return h->active ? HOLD_STATE_HOLDING : HOLD_STATE_RELEASED;
+}
+
+static enum gate_condition gate_condition(const struct holder *h)
+{
+    return !h->gate ? GATE_CONDITION_OFF : gate_error(h->gate)[0] ? GATE_CONDITION_FAILED : GATE_CONDITION_ON;
 }
 
 /* Publishes the state: with each renewal, and when it changed. */
@@ -74,9 +92,8 @@ static void tell(struct holder *h)
     for (size_t i = 0; i < h->plan.channel_count; i++)
         h->state.held += (int64_t)counts[i];
     h->state.lease_ns = h->active ? h->lease_ns : 0;
-    h->state.gate = !h->gate                 ? GATE_CONDITION_OFF
-                    : gate_error(h->gate)[0] ? GATE_CONDITION_FAILED
-                                             : GATE_CONDITION_ON;
+    h->state.gate = gate_condition(h);
+    h->state.silent = h->quiet && gate_is_silent(h->gate);
     bus_publish(h->daemon->bus, &address_type, NULL, &h->state, h->cause[0] ? h->cause : NULL);
 }
 
@@ -209,12 +226,42 @@ static const char *announce(struct holder *h, const size_t before[], const size_
     unsigned channels = h->risen;
 
     h->risen = 0;
+    if (!h->active)
+        return "";
     for (size_t i = 0; i < h->plan.channel_count; i++)
         if (after[i] > before[i])
             channels |= 1u << i;
-    if (!h->active || channels == 0)
+    if (channels == 0)
         return "as they were";
+    if (h->quiet || !gate_is_open(h->gate)) {
+        h->risen = channels; /* nothing would get out: once it is open */
+        return "not yet announced";
+    }
     return proclaim(h, channels) ? "announced" : "not yet announced";
+}
+
+/* No timer runs while the kernel answers at once. */
+static void wait_for_gate(struct holder *h)
+{
+    const int64_t next_ns = gate_next_ns(h->gate);
+
+    if (next_ns != 0)
+        loop_set_timer(h->gate_timer, next_ns);
+    else
+        loop_stop_timer(h->gate_timer);
+}
+
+/* Quiet without a gate would be a word only: then it is not confirmed, and arbiterd finds another way. */
+static void set_gate(struct holder *h)
+{
+    const enum gate_state state = !h->active ? GATE_CLOSED : h->quiet ? GATE_TRAFFIC : GATE_OPEN;
+
+    gate_set(h->gate, state, h->lease_ns);
+    wait_for_gate(h);
+    if (h->quiet || !h->active) {
+        announcer_stop(h->announcer);
+        asker_end(h->asker);
+    }
 }
 
 /* Brings the kernel to what is wanted now; `why` says in the log what for; `always`: the bus waits for an
@@ -228,6 +275,7 @@ static void settle(struct holder *h, const char *why, bool always)
     look(h, adapters_catch_up(h->adapters, &h->plan, &h->risen));
     if (gate_is_stale(h->gate))
         gate_build(h->gate);
+    wait_for_gate(h);
     count_held(h, before);
     carry_out(h);
     count_held(h, after);
@@ -306,10 +354,46 @@ void holder_on_gate(void *userdata, int fd, unsigned events)
     if (!gate_was_removed(h->gate))
         return;
     gate_build(h->gate);
+    wait_for_gate(h);
     h->state.gate_lost_ns = clock_now_ns();
     log_warning("something else removed the gate (table netdev " GATE_TABLE " of nftables): %s",
                 gate_error(h->gate)[0] ? gate_error(h->gate) : "put back");
     tell(h);
+}
+
+/* The gate has shown something since it was last told its state, or was given up. */
+static void heed_gate(struct holder *h)
+{
+    const bool silent = h->quiet && gate_is_silent(h->gate);
+
+    wait_for_gate(h);
+    if (h->waiting)
+        return;
+    if (silent != h->state.silent || gate_condition(h) != h->state.gate)
+        tell(h);
+    if (h->risen && gate_is_open(h->gate))
+        settle(h, "the gate is open", false);
+    else if (show(h, false))
+        log_state(h, LOG_NOTICE, "active: the gate is open");
+}
+
+/* The kernel obeyed after gate_set() had looked. */
+void holder_on_gate_echo(void *userdata, int fd, unsigned events)
+{
+    struct holder *h = userdata;
+
+    (void)fd;
+    (void)events;
+    gate_hear(h->gate);
+    heed_gate(h);
+}
+
+void holder_on_gate_timer(void *userdata, int64_t now_ns)
+{
+    struct holder *h = userdata;
+
+    gate_work(h->gate, now_ns);
+    heed_gate(h);
 }
 
 /* Events are all that keeps the inventory right in between: now and then it is held against the kernel
@@ -319,6 +403,8 @@ void holder_on_audit(void *userdata, int64_t now_ns)
     struct holder *h = userdata;
 
     loop_set_timer(h->audit_timer, now_ns + HOLDER_AUDIT_NS);
+    if (!h->active && !h->waiting)
+        set_gate(h); /* the active node does that all the time: so this one knows before it has to serve */
     if (adapters_refresh(h->adapters, &h->plan) < 0 || gate_is_stale(h->gate))
         settle(h, "the kernel could be read again", false);
     else
@@ -332,19 +418,6 @@ void holder_on_retry(void *userdata, int64_t now_ns)
 }
 
 /* ----------------------------------------------------------------- obeying */
-
-/* Quiet without a gate would be a word only: then it is not confirmed, and arbiterd finds another way. */
-static void set_gate(struct holder *h)
-{
-    const enum gate_state state = !h->active ? GATE_CLOSED : h->quiet ? GATE_TRAFFIC : GATE_OPEN;
-
-    gate_set(h->gate, state, h->lease_ns);
-    h->state.silent = h->gate && state == GATE_TRAFFIC && !gate_error(h->gate)[0];
-    if (h->state.silent || !h->active) {
-        announcer_stop(h->announcer);
-        asker_end(h->asker);
-    }
-}
 
 void holder_become(struct holder *h, bool active, const char *why)
 {
@@ -397,8 +470,12 @@ static void set_lease(struct holder *h, int64_t lease_ns)
 static void confirm(struct holder *h, bool new_epoch)
 {
     set_gate(h);
-    if (new_epoch && !h->quiet)
-        proclaim(h, (1u << h->plan.channel_count) - 1);
+    if (new_epoch)
+        h->risen = (1u << h->plan.channel_count) - 1;
+    if (h->risen && !h->quiet && gate_is_open(h->gate)) {
+        proclaim(h, h->risen);
+        h->risen = 0;
+    }
     tell(h);
 }
 

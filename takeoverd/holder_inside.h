@@ -37,7 +37,7 @@ struct holder {
     size_t operations_max;
     struct loop_source *adapters_source;
     bool hears_hooks;
-    struct loop_source *lease_timer, *retry_timer, *audit_timer, *claim_timer;
+    struct loop_source *lease_timer, *retry_timer, *audit_timer, *claim_timer, *gate_timer;
 
     bool active;      /* the active addresses are wanted */
     bool quiet;       /* … and shall not be answered for */
@@ -68,6 +68,8 @@ void holder_on_audit(void *userdata, int64_t now_ns);
 void holder_on_claim_timer(void *userdata, int64_t now_ns);
 void holder_on_events(void *userdata, int fd, unsigned events);
 void holder_on_gate(void *userdata, int fd, unsigned events);
+void holder_on_gate_echo(void *userdata, int fd, unsigned events);
+void holder_on_gate_timer(void *userdata, int64_t now_ns);
 void holder_on_asker_news(void *userdata);
 void holder_on_conflict(void *userdata, int channel, const struct net_address *address,
                         const struct mac *mac);

@@ -458,6 +458,8 @@ static void set_lease(struct holder *h, int64_t lease_ns)
 {
     h->lease_ns = lease_ns;
     h->lease_late = false;
+    announcer_until(h->announcer, lease_ns);
+    asker_until(h->asker, lease_ns);
     /* Who is started again in the quiet of a handover has nothing to keep: the peer is about to serve. */
     lease_file_remember(&h->file, h->state.epoch, h->quiet ? 0 : h->lease_ns);
     if (lease_ns != 0)

@@ -222,6 +222,22 @@ def test_without_the_gate_the_lifetime_is_the_lease(lan, make):
     node.arbiter.stop_renewing()
 
 
+def test_R12_without_the_gate_too_nothing_is_said_when_it_goes_on(lan, make):
+    """Stopped between two announcements, until the kernel has removed the addresses: the next one is due when it goes on."""
+    node = make(timers="lease-gate = off  address-lease = 2s").start()
+    asker = Asker()
+    node.arbiter.active(3, lease_ms=2000)
+    node.next(where=lambda m: m["state"] == "holding")
+    pid = int(run("ip", "netns", "pids", lan.NODE).split()[0])
+    os.kill(pid, signal.SIGSTOP)
+    eventually("they stay", lambda: lan.addresses("eth0") & {ACTIVE4, ACTIVE6} == set(), 10)
+    asker.sniffer.frames()
+    os.kill(pid, signal.SIGCONT)
+    node.next(where=lambda m: m["state"] == "released" and m["epoch"] == 3)
+    told = [f for f in asker.sniffer.frames() if f[12:14] == b"\x08\x06" and f[28:32] == socket.inet_aton(FOUR)]
+    assert not told, "it was said from the active address where that is"
+
+
 def test_ten_thousand_addresses_behind_the_gate(lan, make, figures):
     many = [f"10.77.{i // 250}.{i % 250 + 1}/16" for i in range(9999)]
     node = make(active=[ACTIVE4, *many], route=False, inside=False).start()

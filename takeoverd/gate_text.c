@@ -56,28 +56,30 @@ bool gate_can_name(const char *device)
 
 /* ------------------------------------------------------------------- table */
 
-static bool is_listed(const struct plan_address *address, size_t channel, int family)
+static bool is_listed(const struct plan_address *address, int family)
 {
-    return address->active && address->channel == (int)channel && address->address.family == family;
+    return address->active && address->address.family == family;
 }
 
-static size_t count_listed(const struct plan *plan, size_t channel, int family)
+static bool has_listed(const struct plan *plan, int family)
 {
-    size_t count = 0;
-
     for (size_t i = 0; i < plan->address_count; i++)
-        count += is_listed(&plan->addresses[i], channel, family);
-    return count;
+        if (is_listed(&plan->addresses[i], family))
+            return true;
+    return false;
 }
 
-static void write_set(FILE *out, const struct plan *plan, size_t channel, int family)
+/* All active addresses of a family, whatever their channel: the kernel answers at each adapter for each. */
+static void write_set(FILE *out, const struct plan *plan, int family)
 {
     char text[ADDRESS_TEXT_MAX];
 
-    fprintf(out, "set active%d-%zu {\ntype %s\nelements = {", family == AF_INET ? 4 : 6, channel,
+    if (!has_listed(plan, family))
+        return;
+    fprintf(out, "set active%d {\ntype %s\nelements = {", family == AF_INET ? 4 : 6,
             family == AF_INET ? "ipv4_addr" : "ipv6_addr");
     for (size_t i = 0; i < plan->address_count; i++) {
-        if (!is_listed(&plan->addresses[i], channel, family))
+        if (!is_listed(&plan->addresses[i], family))
             continue;
         net_address_print(&plan->addresses[i].address, false, text);
         fprintf(out, "%s,\n", text);
@@ -88,30 +90,23 @@ static void write_set(FILE *out, const struct plan *plan, size_t channel, int fa
 /* Priority -500: before what others filter, so that nothing of theirs meets what the gate drops. */
 static void write_chains(FILE *out, const struct plan *plan, size_t channel, const char *device)
 {
-    const bool four = count_listed(plan, channel, AF_INET) > 0;
-    const bool six = count_listed(plan, channel, AF_INET6) > 0;
+    const bool four = has_listed(plan, AF_INET), six = has_listed(plan, AF_INET6);
 
-    if (four)
-        write_set(out, plan, channel, AF_INET);
-    if (six)
-        write_set(out, plan, channel, AF_INET6);
     fprintf(out,
             "chain ingress-%zu {\ntype filter hook ingress device \"%s\" priority -500; policy accept;\n",
             channel, device);
     if (four)
-        fprintf(out, "ip daddr @active4-%zu " TRAFFIC " != @held drop\n", channel);
+        fprintf(out, "ip daddr @active4 " TRAFFIC " != @held drop\n");
     if (six)
-        fprintf(out, "ip6 daddr @active6-%zu " TRAFFIC " != @held drop\n", channel);
+        fprintf(out, "ip6 daddr @active6 " TRAFFIC " != @held drop\n");
     fprintf(out,
             "}\nchain egress-%zu {\ntype filter hook egress device \"%s\" priority -500; policy accept;\n",
             channel, device);
     if (four)
-        fprintf(out, "arp saddr ip @active4-%zu " ANSWERS " != @held drop\n", channel);
+        fprintf(out, "arp saddr ip @active4 " ANSWERS " != @held drop\n");
     if (six)
-        fprintf(out,
-                "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 saddr @active6-%zu " ANSWERS
-                " != @held drop\n",
-                channel);
+        fprintf(out, "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 saddr @active6 " ANSWERS
+                     " != @held drop\n");
     fprintf(out, "}\n");
 }
 
@@ -176,6 +171,8 @@ char *gate_script(const struct plan *plan, const char *const devices[], int64_t 
                  "\ntable netdev " GATE_TABLE " {\n");
     write_held(out, lease_ns, state, rung);
     write_rungs(out, lease_ns);
+    write_set(out, plan, AF_INET);
+    write_set(out, plan, AF_INET6);
     for (size_t i = 0; i < plan->channel_count; i++)
         if (plan->links[i] != 0)
             write_chains(out, plan, i, devices[i]);

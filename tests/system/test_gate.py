@@ -101,6 +101,19 @@ def test_R12_addresses_fall_silent_when_takeoverd_cannot_act(lan, make, end):
         assert node.next()["state"] == "released"
 
 
+def test_R12_no_channel_answers_for_the_address_of_another_one(lan, make):
+    """A kernel answers at each adapter for all of its addresses: both channels may be on one network."""
+    node = make().start()
+    asker = Asker("far1")
+    node.arbiter.renew(3)
+    node.next(where=lambda m: m["state"] == "holding")
+    assert asker.answers(1), "while it holds them: the gate leaves that to the kernel"
+    os.kill(int(run("ip", "netns", "pids", lan.NODE).split()[0]), signal.SIGSTOP)
+    eventually("it still answers", lambda: not asker.answers())
+    assert lan.addresses("eth0") == {ACTIVE4, ACTIVE6}, "they are there, and mute"
+    node.arbiter.stop_renewing()
+
+
 def test_R12_the_gate_is_open_no_longer_than_the_lease(lan, make):
     """One order, never renewed, and a process that is stopped at once: the answers end with the lease."""
     node = make().start()

@@ -55,8 +55,8 @@ bool gate_is_open(const struct gate *gate);
 /* Readable when somebody changed the kernel's tables; -1 for NULL. */
 int gate_fd(const struct gate *gate);
 
-/* Reads what was changed. True if something of the table was removed by somebody else: build it anew. */
-bool gate_was_removed(struct gate *gate);
+/* Reads what was changed. True if something of the table was, by somebody else: build it anew. */
+bool gate_was_changed(struct gate *gate);
 
 /* Makes the table anew, without a moment in which it is shut or missing. */
 void gate_build(struct gate *gate);

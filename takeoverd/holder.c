@@ -351,12 +351,14 @@ void holder_on_gate(void *userdata, int fd, unsigned events)
 
     (void)fd;
     (void)events;
-    if (!gate_was_removed(h->gate))
+    if (!gate_was_changed(h->gate)) {
+        wait_for_gate(h);
         return;
+    }
     gate_build(h->gate);
     wait_for_gate(h);
     h->state.gate_lost_ns = clock_now_ns();
-    log_warning("something else removed the gate (table netdev " GATE_TABLE " of nftables): %s",
+    log_warning("something else changed the gate (table netdev " GATE_TABLE " of nftables): %s",
                 gate_error(h->gate)[0] ? gate_error(h->gate) : "put back");
     tell(h);
 }

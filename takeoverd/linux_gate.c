@@ -28,6 +28,7 @@ enum {
 };
 
 static const int64_t retry_first_ns = 200 * NS_PER_MS, retry_most_ns = 10 * NS_PER_S;
+static const int64_t lost_apart_ns = NS_PER_S;
 
 struct gate {
     const struct plan *plan;
@@ -46,7 +47,8 @@ struct gate {
     int64_t retry_ns;             /* stale: when it is made anew */
     int64_t tries;                /* in a row that came to nothing */
     struct gate_proof proof;
-    bool deleted;          /* something of the table was, in the transaction that is being read */
+    bool changed;          /* something of the table was, in the transaction that is being read */
+    int64_t lost_ns;       /* the table was made anew last because news of others' changes were lost */
     char build_error[160]; /* what is wrong with the table */
     char wire_error[160];  /* … and with the way to it */
     _Alignas(struct nlmsghdr) uint8_t receiving[RECEIVE_MAX];
@@ -288,7 +290,7 @@ static void forget_events(struct gate *g)
     do
         n = receive(g, g->events, MSG_DONTWAIT);
     while (n >= 0 || n == -ENOBUFS);
-    g->deleted = false;
+    g->changed = false;
 }
 
 static int build_once(struct gate *g, const char *const devices[])
@@ -345,54 +347,61 @@ const char *gate_error(const struct gate *g)
 
 /* ------------------------------------------------------------------ events */
 
-/* Whether a message says that something of the table was deleted. */
-static bool is_deletion(struct nlmsghdr *header)
+/* Whether a message is about the table: what is added or only marked may shut or open it as well. The name of
+ * the table is the first attribute of them all. */
+static bool is_about_table(struct nlmsghdr *header)
 {
-    switch (NFNL_MSG_TYPE(header->nlmsg_type)) {
-    case NFT_MSG_DELTABLE:
-    case NFT_MSG_DELCHAIN:
-    case NFT_MSG_DELRULE:
-    case NFT_MSG_DELSET:
-    case NFT_MSG_DELSETELEM:
-        break;
-    default:
-        return false;
-    }
-    /* The name of the table is the first attribute of all of them. */
     const struct nlattr *table = nlmsg_find_attr(header, sizeof(struct nfgenmsg), NFTA_TABLE_NAME);
     const struct nfgenmsg *message = nlmsg_data(header);
+
     return table && message->nfgen_family == FAMILY_NETDEV && nla_len(table) == sizeof GATE_TABLE &&
            memcmp(nla_data(table), GATE_TABLE, sizeof GATE_TABLE) == 0;
 }
 
-/* True at the end of somebody else's transaction that deleted something of the table. */
+/* True at the end of somebody else's transaction that changed something of the table. */
 static bool see(struct gate *g, struct nlmsghdr *header)
 {
     if (NFNL_SUBSYS_ID(header->nlmsg_type) != NFNL_SUBSYS_NFTABLES ||
         !nlmsg_valid_hdr(header, sizeof(struct nfgenmsg)))
         return false;
     if (NFNL_MSG_TYPE(header->nlmsg_type) != NFT_MSG_NEWGEN) {
-        g->deleted = g->deleted || is_deletion(header);
+        g->changed = g->changed || is_about_table(header);
         return false;
     }
-    const bool removed = g->deleted && !is_own(header);
-    g->deleted = false;
-    return removed;
+    const bool changed = g->changed && !is_own(header);
+    g->changed = false;
+    return changed;
 }
 
-bool gate_was_removed(struct gate *g)
+/* More was changed at once than the queue can hold, and some of it went unread. True if the table is gone; if
+ * not, parts of it may be: it is made anew, but not each time while somebody loads big sets. */
+static bool is_gone_unread(struct gate *g)
 {
-    bool removed = false;
+    const int64_t now_ns = clock_now_ns();
+
+    forget_events(g);
+    if (!has_table(g))
+        return true;
+    if (!g->stale) {
+        g->stale = true;
+        g->retry_ns = MAX(now_ns, g->lost_ns + lost_apart_ns);
+        g->lost_ns = g->retry_ns;
+        log_info("nftables changed faster than it could be read: the gate is made anew, for what was missed");
+    }
+    return false;
+}
+
+bool gate_was_changed(struct gate *g)
+{
+    bool changed = false;
     ssize_t n;
 
     while ((n = receive(g, g->events, MSG_DONTWAIT)) >= 0) {
         int left = (int)n;
         for (struct nlmsghdr *h = (void *)g->receiving; nlmsg_ok(h, left); h = nlmsg_next(h, &left))
-            removed = see(g, h) || removed;
+            changed = see(g, h) || changed;
     }
-    if (n == -ENOBUFS && !removed)
-        gate_build(g); /* some of it was lost: it may have been about the table */
-    return removed;
+    return n == -ENOBUFS ? is_gone_unread(g) || changed : changed;
 }
 
 int gate_fd(const struct gate *g)

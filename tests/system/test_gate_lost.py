@@ -1,11 +1,14 @@
 """The gate of the active addresses when it is not renewed, not made, or changed by others: what is told is what the kernel
 does (DESIGN R12, R13, section 7)."""
 import contextlib
+import os
+import signal
 import subprocess
 import time
 
+import pytest
 from test_gate import FOUR, Asker, nft, serving
-from test_takeoverd import MS, Lan, lan, make, now_ns, pytestmark, run
+from test_takeoverd import MS, Lan, eventually, lan, make, now_ns, pytestmark, run
 
 assert lan and make and pytestmark  # fixtures and marks of this module, too
 
@@ -131,3 +134,53 @@ def test_R12_a_table_that_cannot_be_made_anew_is_renewed_as_it_is(lan, make, tmp
                 assert asker.reaches(FOUR), "the node that serves is deaf"
         node.next(where=lambda m: m["gate"] == "on", timeout=15)
         assert "chain egress-0" in nft("list", "ruleset") and asker.answers()
+
+
+@pytest.mark.parametrize("what", ["add table netdev duet { flags dormant; }", "insert rule netdev duet egress-0 accept",
+                                  "add element netdev duet held { 2 timeout 1h }"])
+def test_R12_what_others_put_into_the_table_does_not_stay(lan, make, what):
+    node = make().start()
+    node.next(where=lambda m: m["state"] == "released")
+    whole = nft("-s", "list", "table", "netdev", "duet")
+    nft(what)
+    told = node.next(where=lambda m: m["gate_lost_ns"] > 0)
+    assert told["gate"] == "on" and nft("-s", "list", "table", "netdev", "duet") == whole
+
+
+def test_R12_a_removal_among_more_than_can_be_read_is_told(lan, make, tmp_path):
+    """The news of it is lost, since the queue is full of others' news by then."""
+    node = make().start()
+    node.next(where=lambda m: m["state"] == "released")
+    pid = int(run("ip", "netns", "pids", lan.NODE).split()[0])
+    many = ",".join("10.%d.%d.%d" % (i >> 16, i >> 8 & 255, i & 255) for i in range(60000))
+    path = tmp_path / "big"
+    path.write_text("table inet big { set s { type ipv4_addr; elements = { %s }; }; }\n" % many)
+    for removed in (False, True):
+        os.kill(pid, signal.SIGSTOP)
+        nft("-f", path)
+        nft("delete table inet big")
+        if removed:
+            nft("delete table netdev duet")
+        os.kill(pid, signal.SIGCONT)
+        if removed:
+            assert node.next(where=lambda m: m["gate_lost_ns"] > 0, timeout=9)["gate"] == "on"
+        eventually("nothing was missed", lambda: node.logged().count("made anew, for what was missed") == 1)
+        assert "table netdev duet" in nft("list", "tables")
+
+
+def test_R13_an_adapter_that_rises_while_quiet_is_announced_when_it_ends(lan, make):
+    node = make(route=False).start()
+    asker = Asker()
+    with serving(node, lan, asker):
+        node.arbiter.send(quiet=True, change=2)
+        before = node.next(where=lambda m: m["silent"])["announced_ns"]
+        node.forget()
+        for state in ("down", "up"):
+            run("ip", "-n", Lan.OTHER, "link", "set", "far0", state)
+            eventually("the kernel does not see it", lambda: '"operstate":"%s"' % state.upper() in lan.ip("-j", "link", "show", "eth0"))
+        time.sleep(0.3)
+        node.forget()
+        told = node.next(where=lambda m: m["silent"])
+        assert told["announced_ns"] == before, "nothing can have got out"
+        node.arbiter.send(quiet=False, change=3)
+        node.next(where=lambda m: m["announced_ns"] > before)

@@ -9,9 +9,11 @@
 
 /* ------------------------------------------------- conditions of single rows */
 
+/* Who was giving the role away, and answers nothing any more, has told the peer to take it. */
 static bool own_lease_still_stands(const struct arbiter *a)
 {
-    return a->address_heard > 0 && a->address.state == HOLD_STATE_HOLDING && a->address.lease_ns > a->now &&
+    return !a->address.silent && a->address_heard > 0 && a->address.state == HOLD_STATE_HOLDING &&
+           a->address.lease_ns > a->now &&
            a->address.epoch == epoch_above(a->set.first_named, a->address.epoch - 1);
 }
 
@@ -678,7 +680,6 @@ void arbiter_step(struct arbiter *a, const struct arbiter_event *event, struct a
         number_change(a);
     }
     upkeep_lease(a);
-    right_burn(a);
     right_ask(a);
     upkeep_save(a, effects);
 }

@@ -219,7 +219,7 @@ struct arbiter {
     bool vouched;      /* an operator, or the fence, answers for it that nobody else serves: until the peer is
                           heard */
     enum question ask; /* what the witness is asked for */
-    int64_t ask_number, ask_epoch;
+    int64_t ask_number, ask_epoch, asked_since;
     int64_t fence_number; /* the peer is to be fenced; 0 = it is not */
     int64_t fence_last;
     int64_t fence_failed; /* when that was last tried in vain */

@@ -26,11 +26,12 @@ static bool nothing_exclusive_left(const struct arbiter *a)
     return !a->set.exclusive || (a->exclusive_at_rest > 0 && data_drained(a, a->exclusive_at_rest));
 }
 
-/* The answers can be shut without the addresses: the gate stands, and takeoverd keeps the lease. */
+/* The answers can be shut without the addresses: the gate stands, takeoverd keeps the lease, and the peer's
+ * version claims although this node is still there. */
 static bool may_go_quiet(const struct arbiter *a)
 {
     return a->address.gate == GATE_CONDITION_ON && a->address.state == HOLD_STATE_HOLDING &&
-           a->address.lease_ns > a->now && !a->lapsed;
+           a->address.lease_ns > a->now && !a->lapsed && a->peer.takes_silent;
 }
 
 bool offer_considered(const struct arbiter *a)

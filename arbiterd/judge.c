@@ -292,7 +292,7 @@ static int order_of(int64_t own, int64_t theirs)
  * milliseconds. */
 bool claim_barred(const struct arbiter *a)
 {
-    return a->now < a->no_claim_before;
+    return a->now < a->no_claim_before || !takeoverd_alive(a);
 }
 
 /* Better is, in this order: not held, data whole, newer data, not barred from claiming, fitter, longer in
@@ -324,8 +324,8 @@ bool self_preferred(const struct arbiter *a)
 
 bool can_claim(const struct arbiter *a)
 {
-    return takeoverd_alive(a) && !a->stopping && !claim_barred(a) && !watchdog_awaited(a) &&
-           !data_awaited(a) && a->disk.next_epoch > highest_epoch(a);
+    return !a->stopping && !claim_barred(a) && !watchdog_awaited(a) && !data_awaited(a) &&
+           a->disk.next_epoch > highest_epoch(a);
 }
 
 /* Not on an old report: after a stall of this arbiter, newer ones wait to be read, and may say that somebody
@@ -333,11 +333,6 @@ bool can_claim(const struct arbiter *a)
 bool reports_are_fresh(const struct arbiter *a)
 {
     return a->observed >= a->woke && a->now - a->observed < a->set.heartbeat_interval / 2;
-}
-
-bool may_claim(const struct arbiter *a)
-{
-    return can_claim(a) && reports_are_fresh(a);
 }
 
 bool hold_bars_claim(const struct arbiter *a)
@@ -403,10 +398,23 @@ static bool vacancy_lasts(const struct arbiter *a)
     return own_usable(a) > 0 && vacant_for >= a->set.search_time + apart;
 }
 
+bool patience_is_out(const struct arbiter *a)
+{
+    return a->set.witness && !witness_lost(a) && peer_alive(a) && vacancy_lasts(a);
+}
+
+/* Where the two do not agree. The peer may claim in the very moment in which it is heard no more, and what
+ * was heard of it just before says nothing of that: with a witness, only the witness tells (R8). */
+static bool vacancy_decided(const struct arbiter *a)
+{
+    if (!vacancy_lasts(a))
+        return false;
+    return a->set.witness && peer_alive(a) ? witness_granted(a) : third_party_agrees(a, patience(a));
+}
+
 bool vacancy_due(const struct arbiter *a)
 {
-    return reports_are_fresh(a) && ((vacancy_agreed(a) && third_party_agrees(a, 0)) ||
-                                    (vacancy_lasts(a) && third_party_agrees(a, patience(a))));
+    return reports_are_fresh(a) && ((vacancy_agreed(a) && third_party_agrees(a, 0)) || vacancy_decided(a));
 }
 
 /* ------------------------------------------------------------ takeover (R3) */

@@ -61,13 +61,16 @@ int64_t search_clear_since(const struct arbiter *a); /* valid while clear; 0 if 
 int64_t highest_epoch(const struct arbiter *a); /* that this node knows of */
 bool role_vacant(const struct arbiter *a);
 bool self_preferred(const struct arbiter *a);
-bool claim_barred(const struct arbiter *a); /* a failed claim bars the next one for a while */
+bool claim_barred(const struct arbiter *a); /* a failed claim bars the next one for a while; so does a
+                                               takeoverd that is not there */
 bool can_claim(const struct arbiter *a);    /* nothing of this node's own bars it */
 bool reports_are_fresh(const struct arbiter *a);
-bool may_claim(const struct arbiter *a); /* what every claim needs: also a fresh report */
 bool hold_bars_claim(
     const struct arbiter *a); /* the operator's hold; an offer is an order and overrides it (R15) */
 bool vacancy_due(const struct arbiter *a);
+/* With a witness: the peer is there, and nobody served for so long that it would have, if it could or wanted.
+ */
+bool patience_is_out(const struct arbiter *a);
 /* Nothing but the word of a third party is missing for a claim. */
 bool claim_is_ripe(const struct arbiter *a);
 

@@ -49,18 +49,24 @@ static bool peer_is_fenced(const struct arbiter *a)
     return a->fence_number > 0 && a->fence.number == a->fence_number && a->fence.state == FENCE_STATE_DONE;
 }
 
+/* … to the question that stands: between two questions this node may have agreed to the peer's claim. */
+bool witness_granted(const struct arbiter *a)
+{
+    return a->set.witness && a->ask == QUESTION_CLAIM && a->witness.granted_ns >= a->asked_since &&
+           granted_lately(a, a->disk.next_epoch);
+}
+
 bool third_party_agrees(const struct arbiter *a, int64_t wait)
 {
     const bool none = !a->set.witness && !a->set.fence;
     const bool heard = peer_is_heard(a) && a->observed - a->heard_since >= wait;
 
-    return none || heard || (a->set.witness && !peer_is_heard(a) && granted_lately(a, a->disk.next_epoch)) ||
-           peer_is_fenced(a);
+    return none || heard || (!peer_is_heard(a) && witness_granted(a)) || peer_is_fenced(a);
 }
 
 bool fence_vouches(const struct arbiter *a)
 {
-    return peer_is_fenced(a) && !peer_is_heard(a) && !granted_lately(a, a->disk.next_epoch);
+    return peer_is_fenced(a) && !peer_is_heard(a) && !witness_granted(a);
 }
 
 static enum question wanted(const struct arbiter *a)
@@ -69,7 +75,7 @@ static enum question wanted(const struct arbiter *a)
         return QUESTION_NONE;
     if (phase_serves(a->phase))
         return peer_hears(a) || a->now < a->no_renewal_before ? QUESTION_NONE : QUESTION_KEEP;
-    if (a->phase == PHASE_RELEASING || a->observed == 0 || peer_is_heard(a))
+    if (a->phase == PHASE_RELEASING || a->observed == 0 || (peer_is_heard(a) && !patience_is_out(a)))
         return QUESTION_NONE;
     return claim_is_ripe(a) ? QUESTION_CLAIM : QUESTION_WATCH;
 }
@@ -113,17 +119,34 @@ void right_take_fence(struct arbiter *a, const struct fence_message *message)
         a->fence_failed = a->now + a->set.settle_time;
 }
 
+/* A grant that is not used at once is never used: its epoch counts as claimed. */
+static void burn(struct arbiter *a)
+{
+    const int64_t next = a->disk.next_epoch;
+
+    if (phase_serves(a->phase) || next == 0 || a->witness.granted_epoch != next)
+        return;
+    a->epoch = MAX(a->epoch, next);
+    a->spent_epoch = MAX(a->spent_epoch, next);
+    a->disk.next_epoch = 0;
+}
+
 /* From watching to claiming it is one question: what was seen counts. */
 void right_ask(struct arbiter *a)
 {
     const enum question ask = wanted(a);
+
+    if (ask != QUESTION_CLAIM || !witness_granted(a))
+        burn(a);
     const int64_t epoch = ask == QUESTION_KEEP ? a->epoch : ask == QUESTION_CLAIM ? a->disk.next_epoch : 0;
     const bool goes_on = (ask == QUESTION_WATCH || ask == QUESTION_CLAIM) &&
                          (a->ask == QUESTION_WATCH || a->ask == QUESTION_CLAIM);
     const bool same = ask == a->ask && (ask != QUESTION_KEEP || epoch == a->ask_epoch);
 
-    if (!same && !goes_on)
+    if (!same && !goes_on) {
         a->ask_number++;
+        a->asked_since = a->now;
+    }
     a->ask = ask;
     a->ask_epoch = epoch;
     ask_fence(a);
@@ -134,15 +157,4 @@ void right_take_witness(struct arbiter *a, const struct witness_message *message
     a->witness = *message;
     if (!phase_serves(a->phase) && message->epoch > a->epoch && message->granted_epoch != message->epoch)
         a->epoch = message->epoch;
-}
-
-void right_burn(struct arbiter *a)
-{
-    const int64_t next = a->disk.next_epoch;
-
-    if (phase_serves(a->phase) || next == 0 || a->witness.granted_epoch != next || granted_lately(a, next))
-        return;
-    a->epoch = MAX(a->epoch, next);
-    a->spent_epoch = MAX(a->spent_epoch, next);
-    a->disk.next_epoch = 0;
 }

@@ -11,7 +11,9 @@
  * that wants to claim must see that record unchanged for isolation-after (and an eighth, for the clocks). So
  * the right lasts until isolation-after after that moment.
  *
- * The lease never outlasts the right. Where the nodes hear each other, nothing is asked. */
+ * The lease never outlasts the right. Where the nodes hear each other, nothing is asked, but for one case: a
+ * node whose patience is out, since the peer serves not, agrees to nothing and does not claim. It takes back
+ * its own consent (it prefers nobody) and asks the witness, as if it did not hear the peer. */
 #pragma once
 #include "arbiterd/decide.h"
 
@@ -24,12 +26,16 @@ bool right_over(const struct arbiter *a);
 /* The record names the peer under a higher epoch: somebody else was let in. */
 bool witness_denies(const struct arbiter *a);
 
-/* A claim may begin as far as others have to do with it: the peer has been heard for `wait` (what it says
+/* A claim may begin, as far as others have to do with it: the peer has been heard for `wait` (what it says
  * then is enough, and silence of before that counts no more); or the witness has granted it, or the peer is
  * fenced. */
 bool third_party_agrees(const struct arbiter *a, int64_t wait);
 
-/* … and it is the fence alone that answers for it. */
+/* The witness has written the next claim of this node into its record, and not too long ago. A grant that is
+ * not used is never used later: its epoch counts as claimed. */
+bool witness_granted(const struct arbiter *a);
+
+/* A claim may begin, and it is the fence alone that answers for it. */
 bool fence_vouches(const struct arbiter *a);
 
 /* It does not answer, or witnessd does not. */
@@ -45,6 +51,3 @@ void right_ask(struct arbiter *a);
 void right_take_witness(struct arbiter *a, const struct witness_message *message);
 
 void right_take_fence(struct arbiter *a, const struct fence_message *message);
-
-/* A grant that is not used at once is never used: its epoch counts as claimed. */
-void right_burn(struct arbiter *a);

@@ -150,7 +150,7 @@ static void on_address(void *userdata, const struct bus_message *m)
         history_note(&s->history, m->envelope->mono_ns, m->cause, "addresses %s%s%s",
                      now->state == HOLD_STATE_HOLDING    ? "up and announced"
                      : now->state == HOLD_STATE_RELEASED ? "released"
-                                                         : "could not be brought about",
+                                                         : "not as wanted",
                      now->error[0] ? ": " : "", now->error);
     server_step(s, &event, m->cause);
 }

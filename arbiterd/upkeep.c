@@ -16,7 +16,7 @@ static void update_preference(struct arbiter *a)
         a->prefers = PREFERS_SELF;
     else if (a->offer != OFFER_NONE)
         a->prefers = PREFERS_PEER;
-    else if (!peer_linked(a) || !channels_known(a) || is_awaiting(a))
+    else if (!peer_linked(a) || !channels_known(a) || is_awaiting(a) || patience_is_out(a))
         a->prefers = PREFERS_NONE;
     else
         a->prefers = self_preferred(a) ? PREFERS_SELF : PREFERS_PEER;
@@ -95,7 +95,10 @@ static void update_release(struct arbiter *a)
 static void update_giving(struct arbiter *a)
 {
     if (a->phase != PHASE_OFFERING) {
-        a->yielding = a->exclusive_at_rest = a->quiet = 0;
+        /* After a recall the peer may serve: until that is known, what may not run twice stays down. */
+        if (a->phase != PHASE_ACTIVE || a->lapsed == 0)
+            a->yielding = 0;
+        a->exclusive_at_rest = a->quiet = 0;
         a->silent = false;
         return;
     }

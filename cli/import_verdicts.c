@@ -60,7 +60,8 @@ static const struct verdict of_instance[] = {
     {"skip_check_adv_addr", REMARK_NOT_NEEDED, "heartbeats are sealed"},
     {"lvs_*", REMARK_LEFT_OUT, "balancing by IPVS is not duet's"},
     {"virtual_rules", REMARK_LEFT_OUT,
-     "duet sets no rules; a hook (on = active, on = passive) can run ip rule"},
+     "they are not translated: write each as rule \"NAME\" { from = ...  to = ...  table = N  priority = N "
+     "}"},
     {"track_bfd", REMARK_LEFT_OUT,
      "there is no BFD; the router test of a channel takes its place: router = {...}"},
     {"track_file", REMARK_LEFT_OUT, "there are no files to track; the check of a service can look at one"},

@@ -90,8 +90,9 @@ static json_t *path_row(const struct view *view, const struct model_topic *topic
     const struct path_message *path = topic->body;
 
     (void)view;
-    return json_pack("{s:s s:s s:I s:f}", "name", topic->name, "state", path_state_names[path->state],
-                     "rtt_us", (json_int_t)path->rtt_us, "loss", (double)path->loss_permille / 10);
+    return json_pack("{s:s s:s s:b s:I s:f}", "name", topic->name, "state", path_state_names[path->state],
+                     "udp", (int)path->udp, "rtt_us", (json_int_t)path->rtt_us, "loss",
+                     (double)path->loss_permille / 10);
 }
 
 static json_t *addresses_of(const struct address_channel_message *addresses)

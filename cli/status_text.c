@@ -114,6 +114,8 @@ static void put_paths(const struct view *view)
         fprintf(view->paper->out, "%-10s ", topic->name);
         paper_print(view->paper, path->state == PATH_STATE_UP ? TINT_GOOD : TINT_BAD, "%s",
                     path_state_names[path->state]);
+        if (path->udp && strcmp(topic->name, "reserved") != 0)
+            fprintf(view->paper->out, ", by UDP");
         if (path->rtt_us > 0)
             fprintf(view->paper->out, ", round trip %.2f ms", (double)path->rtt_us / 1e3);
         fprintf(view->paper->out, ", loss %.1f %%\n", (double)path->loss_permille / 10);

@@ -14,7 +14,13 @@
 #include "common/log.h"
 #include "common/statefile.h"
 
-enum { PUBLISHERS_MAX = 12, HANDLERS_MAX = 32, RECONNECT_MS = 5, JSON_MAX = 1 << 20 };
+enum {
+    PUBLISHERS_MAX = 12,
+    HANDLERS_MAX = 32,
+    RECONNECT_MS = 5,
+    RECONNECT_SELDOM_MS = 100,
+    JSON_MAX = 1 << 20
+};
 
 struct retained {
     const struct message_type *type;
@@ -68,6 +74,18 @@ static void endpoint_of(const char *run_dir, const char *daemon, const char *are
 static void set_option(void *socket, int option, int value)
 {
     zmq_setsockopt(socket, option, &value, sizeof value);
+}
+
+/* A lease may hang on those that always run, if they are started again. Others may not be there at all, and
+ * two hundred attempts a second for each cost more than all else. */
+static int reconnect_ms(const char *daemon)
+{
+    static const char *const seldom[] = {"syncd", "trapd", "monitord", "witnessd"};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(seldom); i++)
+        if (strcmp(daemon, seldom[i]) == 0)
+            return RECONNECT_SELDOM_MS;
+    return RECONNECT_MS;
 }
 
 static void *open_socket(void *context, int type)
@@ -322,6 +340,7 @@ static int connect_publisher(struct bus *bus, const char *daemon)
     if (bus->publisher_count == PUBLISHERS_MAX)
         return -ENOBUFS;
     endpoint_of(bus->run_dir, daemon, "bus", "pub", endpoint, sizeof endpoint);
+    set_option(bus->sub, ZMQ_RECONNECT_IVL, reconnect_ms(daemon));
     if (zmq_connect(bus->sub, endpoint) < 0)
         return -errno;
     text_copy(bus->publishers[bus->publisher_count++], sizeof *bus->publishers, daemon);

@@ -175,6 +175,7 @@ void config_free(struct config *config)
     config_strings_free(&config->witness.endpoints);
     config_strings_free(&config->fence.command);
     free(config->routes);
+    free(config->rules);
     free(config->services);
     free(config->syncs);
     free(config->hooks);

@@ -17,6 +17,8 @@ enum {
     CONFIG_ROUTERS_MAX = 8, /* a channel */
     CONFIG_SERVICES_MAX = 64,
     CONFIG_ROUTES_MAX = 256,
+    CONFIG_RULES_MAX = 64,
+    CONFIG_TABLE_MAIN = 254, /* of routes that name none */
     CONFIG_SYNCS_MAX = 64,
     CONFIG_HOOKS_MAX = 64,
     CONFIG_KEY_BYTES = 32,
@@ -68,17 +70,28 @@ struct config_channel {
     char name[CONFIG_NAME_MAX];
     char device[16]; /* of this node */
     enum config_mode mode;
-    bool search;        /* ask for the active addresses there */
-    bool heartbeat_udp; /* `heartbeat = udp`: for networks without layer 2 */
+    bool search;                          /* ask for the active addresses there */
+    bool heartbeat_udp;                   /* `heartbeat = udp`: for networks without layer 2 */
+    struct net_address udp_own, udp_peer; /* heartbeat_udp: between these passive addresses */
+    bool check_only_idle; /* any frame of a router is an answer; it is asked only while there is none */
+    bool local_routes;    /* `hold-as = local-routes`: for many active addresses */
     struct config_addresses active;
     struct config_addresses passive, peer_passive; /* this node's; the peer's */
     struct config_addresses routers;
 };
 
 struct config_route {
-    char name[64]; /* "default" or a network */
+    char name[64]; /* "default" or a network, unless `to` says that */
     struct net_address to, via;
     int channel; /* index */
+    int table;
+};
+
+/* A rule of policy routing: what comes from here and goes there is routed by a table. */
+struct config_rule {
+    char name[CONFIG_NAME_MAX];
+    struct net_address from, to; /* prefix 0: whatever; both of one family */
+    int table, priority;
 };
 
 /* The longest pause between two starts of a service, unless its retry-interval is longer. */
@@ -137,9 +150,10 @@ struct config {
     } nodes[CONFIG_NODES];           /* in the order of the file; the first one has the odd epochs */
     int self;                        /* index into nodes; -1 when checked for no node in particular */
 
-    size_t channel_count, route_count, service_count, sync_count, hook_count;
+    size_t channel_count, route_count, rule_count, service_count, sync_count, hook_count;
     struct config_channel channels[CONFIG_CHANNELS_MAX];
     struct config_route *routes;
+    struct config_rule *rules;
     struct config_service *services;
     struct config_hook *hooks; /* in the order of the file, which is the one in which they run */
     struct config_sync *syncs;

@@ -33,8 +33,7 @@ int config_channel_index(const struct config *config, const char *name)
     return -1;
 }
 
-/* The title of a section as a name. False after saying what is wrong with it. */
-static bool take_name(struct reader *reader, cfg_t *section, char name[static CONFIG_NAME_MAX])
+bool config_take_name(struct reader *reader, cfg_t *section, char name[static CONFIG_NAME_MAX])
 {
     const char *title = cfg_title(section);
 
@@ -50,8 +49,7 @@ static bool take_name(struct reader *reader, cfg_t *section, char name[static CO
     return true;
 }
 
-/* How many sections of this kind there are, cut down to `most` after saying that it is too many. */
-static size_t section_count(struct reader *reader, cfg_t *in, const char *kind, size_t most)
+size_t config_section_count(struct reader *reader, cfg_t *in, const char *kind, size_t most)
 {
     const size_t count = cfg_size(in, kind);
 
@@ -62,7 +60,7 @@ static size_t section_count(struct reader *reader, cfg_t *in, const char *kind, 
     return most;
 }
 
-static void *take_memory(struct reader *reader, size_t count, size_t size)
+void *config_take_memory(struct reader *reader, size_t count, size_t size)
 {
     void *memory = calloc(count + 1, size);
 
@@ -93,7 +91,7 @@ static void default_reboot_command(struct reader *reader)
     struct config_strings *command = &reader->config->reboot_command;
 
     free(command->items);
-    command->items = take_memory(reader, ARRAY_LENGTH(words), sizeof *command->items);
+    command->items = config_take_memory(reader, ARRAY_LENGTH(words), sizeof *command->items);
     for (size_t i = 0; i < ARRAY_LENGTH(words) && command->items; i++) {
         command->items[i] = strdup(words[i]);
         if (!command->items[i]) {
@@ -109,7 +107,7 @@ static void build_cluster(struct reader *reader, cfg_t *cluster)
     struct config *config = reader->config;
     int profile = PROFILE_LAN, action = FAULT_REBOOT;
 
-    take_name(reader, cluster, config->cluster);
+    config_take_name(reader, cluster, config->cluster);
     config_take_choice(reader, cluster, "profile", profiles, ARRAY_LENGTH(profiles), &profile);
     config->profile = (enum config_profile)profile;
     text_copy(config->key_file, sizeof config->key_file, "/etc/duet/cluster.key");
@@ -133,7 +131,7 @@ static void build_node(struct reader *reader, cfg_t *section, int index)
     char what[sizeof((struct address_use *)0)->what];
     const struct value reserved = config_value_of(section, "reserved-address");
 
-    take_name(reader, section, config->nodes[index].name);
+    config_take_name(reader, section, config->nodes[index].name);
     snprintf(what, sizeof what, "the reserved address of node \"%s\"", config->nodes[index].name);
     if (reserved.text && config_parse_address(reader, "reserved-address", reserved, PREFIX_FORBIDDEN,
                                               &config->nodes[index].reserved) == 0)
@@ -285,12 +283,13 @@ static void take_channel_addresses(struct reader *reader, cfg_t *section, int in
 static void build_channel(struct reader *reader, cfg_t *section, int index)
 {
     static const char *const carriers[] = {"ethernet", "udp"};
+    static const char *const holds[] = {"addresses", "local-routes"};
     struct config_channel *channel = &reader->config->channels[index];
     const int self = MAX(reader->config->self, 0);
     const struct value device = config_value_of(section, "device");
-    int mode = MODE_EXCHANGE, carrier = 0;
+    int mode = MODE_EXCHANGE, carrier = 0, hold = 0;
 
-    take_name(reader, section, channel->name);
+    config_take_name(reader, section, channel->name);
     if (strcmp(channel->name, "reserved") == 0)
         config_refuse(reader, config_section_line(section),
                       "\"reserved\" is the name of the reserved line's path; give the "
@@ -301,6 +300,9 @@ static void build_channel(struct reader *reader, cfg_t *section, int index)
     config_take_bool(reader, section, "search", &channel->search);
     config_take_choice(reader, section, "heartbeat", carriers, ARRAY_LENGTH(carriers), &carrier);
     channel->heartbeat_udp = carrier == 1;
+    config_take_choice(reader, section, "hold-as", holds, ARRAY_LENGTH(holds), &hold);
+    channel->local_routes = hold == 1;
+    config_take_bool(reader, section, "check-only-idle", &channel->check_only_idle);
     check_channel_nodes(reader, section);
     if (device.text)
         check_device(reader, &device);
@@ -315,7 +317,7 @@ static void build_channel(struct reader *reader, cfg_t *section, int index)
 static void build_channels(struct reader *reader)
 {
     struct config *config = reader->config;
-    const size_t count = section_count(reader, reader->tree, "channel", CONFIG_CHANNELS_MAX);
+    const size_t count = config_section_count(reader, reader->tree, "channel", CONFIG_CHANNELS_MAX);
 
     if (count == 0)
         config_refuse(reader, 1,
@@ -324,72 +326,6 @@ static void build_channels(struct reader *reader)
     for (; config->channel_count < count; config->channel_count++)
         build_channel(reader, cfg_getnsec(reader->tree, "channel", (unsigned)config->channel_count),
                       (int)config->channel_count);
-}
-
-/* ---- routes */
-
-/* "default", or a network: the destination. */
-static bool take_destination(struct reader *reader, cfg_t *section, struct config_route *route)
-{
-    const char *title = cfg_title(section);
-
-    if (strcmp(title, "default") == 0) {
-        route->to.family = route->via.family;
-        return true;
-    }
-    if (!strchr(title, '/') || net_address_parse(title, &route->to) < 0) {
-        config_refuse(reader, config_section_line(section),
-                      "route \"%s\" is no destination; name it \"default\", or by its "
-                      "network, such as \"198.51.100.0/24\"",
-                      title);
-        return false;
-    }
-    if (route->via.family != 0 && route->to.family != route->via.family) {
-        config_refuse(reader, config_section_line(section),
-                      "route \"%s\" goes via an address of the other family; make both "
-                      "IPv4 or both IPv6",
-                      title);
-        return false;
-    }
-    return true;
-}
-
-static void take_route_channel(struct reader *reader, cfg_t *section, struct config_route *route)
-{
-    const struct value channel = config_value_of(section, "channel");
-
-    route->channel = channel.text ? config_channel_index(reader->config, channel.text) : -1;
-    if (!channel.text)
-        config_refuse(reader, channel.line, "route \"%s\" has no channel; add channel = \"NAME\"",
-                      cfg_title(section));
-    else if (route->channel < 0)
-        config_refuse(reader, channel.line, "there is no channel \"%s\"; name one that this file has",
-                      channel.text);
-}
-
-static void build_route(struct reader *reader, cfg_t *section, struct config_route *route)
-{
-    const struct value via = config_value_of(section, "via");
-
-    take_route_channel(reader, section, route);
-    if (!via.text)
-        config_refuse(reader, via.line, "route \"%s\" has no via; add via = \"ADDRESS\" of the next router",
-                      cfg_title(section));
-    else if (config_parse_address(reader, "via", via, PREFIX_FORBIDDEN, &route->via) < 0)
-        route->via = (struct net_address){0};
-    take_destination(reader, section, route);
-    text_copy(route->name, sizeof route->name, cfg_title(section));
-}
-
-static void build_routes(struct reader *reader)
-{
-    struct config *config = reader->config;
-    const size_t count = section_count(reader, reader->tree, "route", CONFIG_ROUTES_MAX);
-
-    config->routes = take_memory(reader, count, sizeof *config->routes);
-    for (; config->routes && config->route_count < count; config->route_count++)
-        build_route(reader, cfg_getnsec(reader->tree, "route", (unsigned)config->route_count),
-                    &config->routes[config->route_count]);
 }
 
 /* ---- services and sync sets */
@@ -417,7 +353,7 @@ static void build_service(struct reader *reader, cfg_t *section, struct config_s
     int when = WHEN_ACTIVE, action = FAULT_REBOOT;
 
     service->line = config_section_line(section);
-    take_name(reader, section, service->name);
+    config_take_name(reader, section, service->name);
     config_take_command(reader, section, "command", &service->command);
     config_take_text(reader, section, "unit", service->unit, sizeof service->unit);
     config_take_command(reader, section, "start", &service->start);
@@ -439,9 +375,9 @@ static void build_service(struct reader *reader, cfg_t *section, struct config_s
 static void build_services(struct reader *reader)
 {
     struct config *config = reader->config;
-    const size_t count = section_count(reader, reader->tree, "service", CONFIG_SERVICES_MAX);
+    const size_t count = config_section_count(reader, reader->tree, "service", CONFIG_SERVICES_MAX);
 
-    config->services = take_memory(reader, count, sizeof *config->services);
+    config->services = config_take_memory(reader, count, sizeof *config->services);
     for (; config->services && config->service_count < count; config->service_count++)
         build_service(reader, cfg_getnsec(reader->tree, "service", (unsigned)config->service_count),
                       &config->services[config->service_count]);
@@ -453,7 +389,7 @@ static void build_hook(struct reader *reader, cfg_t *section, struct config_hook
     int event = HOOK_EVENT_ACTIVE;
 
     hook->line = config_section_line(section);
-    take_name(reader, section, hook->name);
+    config_take_name(reader, section, hook->name);
     config_take_choice(reader, section, "on", hook_event_names, HOOK_EVENT_COUNT, &event);
     hook->event = (enum hook_event)event;
     if (!on.text)
@@ -472,9 +408,9 @@ static void build_hook(struct reader *reader, cfg_t *section, struct config_hook
 static void build_hooks(struct reader *reader)
 {
     struct config *config = reader->config;
-    const size_t count = section_count(reader, reader->tree, "hook", CONFIG_HOOKS_MAX);
+    const size_t count = config_section_count(reader, reader->tree, "hook", CONFIG_HOOKS_MAX);
 
-    config->hooks = take_memory(reader, count, sizeof *config->hooks);
+    config->hooks = config_take_memory(reader, count, sizeof *config->hooks);
     for (; config->hooks && config->hook_count < count; config->hook_count++)
         build_hook(reader, cfg_getnsec(reader->tree, "hook", (unsigned)config->hook_count),
                    &config->hooks[config->hook_count]);
@@ -482,7 +418,7 @@ static void build_hooks(struct reader *reader)
 
 static void build_sync(struct reader *reader, cfg_t *section, struct config_sync *sync)
 {
-    take_name(reader, section, sync->name);
+    config_take_name(reader, section, sync->name);
     config_take_strings(reader, section, "path", &sync->paths);
     config_take_path(reader, section, "sqlite", sync->sqlite, sizeof sync->sqlite);
     config_take_command(reader, section, "dump", &sync->dump);
@@ -500,9 +436,9 @@ static void build_sync(struct reader *reader, cfg_t *section, struct config_sync
 static void build_syncs(struct reader *reader)
 {
     struct config *config = reader->config;
-    const size_t count = section_count(reader, reader->tree, "sync", CONFIG_SYNCS_MAX);
+    const size_t count = config_section_count(reader, reader->tree, "sync", CONFIG_SYNCS_MAX);
 
-    config->syncs = take_memory(reader, count, sizeof *config->syncs);
+    config->syncs = config_take_memory(reader, count, sizeof *config->syncs);
     for (; config->syncs && config->sync_count < count; config->sync_count++)
         build_sync(reader, cfg_getnsec(reader->tree, "sync", (unsigned)config->sync_count),
                    &config->syncs[config->sync_count]);
@@ -625,7 +561,7 @@ static void build_monitor(struct reader *reader)
 static void build_named_parts(struct reader *reader)
 {
     build_channels(reader);
-    build_routes(reader);
+    config_build_routes(reader);
     build_services(reader);
     build_hooks(reader);
     build_syncs(reader);

@@ -5,6 +5,8 @@
 
 /* What must hold between nodes, channels, addresses and routes. */
 
+enum { MANY_ADDRESSES = 4000 }; /* from here on they may take a second on a slow machine */
+
 void config_note_use(struct reader *reader, const struct net_address *address, int line, int channel,
                      const char *what)
 {
@@ -118,20 +120,84 @@ static void check_routers(struct reader *reader, cfg_t *section, const struct co
     }
 }
 
-static void check_channel(struct reader *reader, cfg_t *section, const struct config_channel *channel)
+static const struct net_address *first_of(const struct config_addresses *addresses, int family)
+{
+    for (size_t i = 0; i < addresses->count; i++)
+        if (addresses->items[i].family == family && !link_local(&addresses->items[i]))
+            return &addresses->items[i];
+    return NULL;
+}
+
+/* The first passive address of each node, of IPv4 if both have one: both nodes must choose the same two. */
+static bool find_udp_ends(struct config_channel *channel)
+{
+    static const int families[] = {AF_INET, AF_INET6};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(families); i++) {
+        const struct net_address *own = first_of(&channel->passive, families[i]),
+                                 *peer = first_of(&channel->peer_passive, families[i]);
+        if (!own || !peer)
+            continue;
+        channel->udp_own = *own;
+        channel->udp_peer = *peer;
+        return true;
+    }
+    return false;
+}
+
+/* What the network of routers between two nodes cannot do. */
+static void check_udp(struct reader *reader, cfg_t *section, struct config_channel *channel)
+{
+    const int line = config_value_of(section, "heartbeat").line;
+
+    if (!find_udp_ends(channel))
+        config_refuse(
+            reader, line,
+            "heartbeat = udp on channel \"%s\" needs a passive-address of each node to send from, both "
+            "of one family and not link-local; add them, or use heartbeat = ethernet",
+            channel->name);
+    else if (channel->mode == MODE_EXCHANGE)
+        config_refuse(
+            reader, line,
+            "heartbeat = udp on channel \"%s\" needs mode = overlay: in mode exchange the active node "
+            "has no passive address to send from",
+            channel->name);
+    else if (channel->search && !net_address_contains(&channel->udp_own, &channel->udp_peer))
+        config_refuse(
+            reader, line,
+            "the nodes are in two networks on channel \"%s\", where ARP does not reach from one to the "
+            "other; set search = off there",
+            channel->name);
+}
+
+static void check_channel(struct reader *reader, cfg_t *section, struct config_channel *channel)
 {
     check_routers(reader, section, channel);
-    if (channel->heartbeat_udp && (channel->passive.count == 0 || channel->peer_passive.count == 0))
-        config_refuse(reader, config_value_of(section, "heartbeat").line,
-                      "heartbeat = udp on channel \"%s\" needs a passive-address of each node to send from; "
-                      "add them, or "
-                      "use heartbeat = ethernet",
-                      channel->name);
+    if (channel->heartbeat_udp)
+        check_udp(reader, section, channel);
+    if (channel->check_only_idle && channel->routers.count == 0)
+        config_refuse(
+            reader, config_value_of(section, "check-only-idle").line,
+            "check-only-idle on channel \"%s\" means its routers, and it has none; name one, or leave "
+            "the key out",
+            channel->name);
+    if (channel->active.count > MANY_ADDRESSES && !channel->local_routes)
+        config_warn(
+            reader, config_value_at(section, "active-address", 0).line,
+            "%zu active addresses on channel \"%s\" take the kernel long, and a claim is given up after "
+            "claim-time; set hold-as = local-routes, or lengthen claim-time",
+            channel->active.count, channel->name);
+    if (channel->local_routes && !reader->config->lease_gate)
+        config_refuse(
+            reader, config_value_of(section, "hold-as").line,
+            "hold-as = local-routes on channel \"%s\" needs lease-gate = on: a route has no lifetime "
+            "that could end it; use hold-as = addresses, or the gate",
+            channel->name);
 }
 
 void config_check_channels(struct reader *reader)
 {
-    const struct config *config = reader->config;
+    struct config *config = reader->config;
 
     check_shared_devices(reader);
     for (size_t i = 0; i < config->channel_count; i++)
@@ -178,16 +244,35 @@ static void check_route(struct reader *reader, size_t index)
                           "via \"%s\" is %s; name a router outside of the pair",
                           config_value_of(section, "via").text, reader->uses[i].what);
     for (size_t i = 0; i < index; i++)
-        if (same_network(&config->routes[i].to, &route->to))
+        if (same_network(&config->routes[i].to, &route->to) && config->routes[i].table == route->table)
             config_refuse(reader, line,
                           "routes \"%s\" and \"%s\" have the same destination; keep one of them",
                           config->routes[i].name, route->name);
+}
+
+static void check_rule(struct reader *reader, size_t index)
+{
+    const struct config_rule *rule = &reader->config->rules[index];
+    const int line = config_section_line(cfg_getnsec(reader->tree, "rule", (unsigned)index));
+
+    if (!host_bits_clear(&rule->from) || !host_bits_clear(&rule->to))
+        config_refuse(reader, line,
+                      "rule \"%s\" has bits set behind a prefix length; name the network itself", rule->name);
+    for (size_t i = 0; i < index; i++) {
+        const struct config_rule *other = &reader->config->rules[i];
+        if (other->priority == rule->priority && other->table == rule->table &&
+            same_network(&other->from, &rule->from) && same_network(&other->to, &rule->to))
+            config_refuse(reader, line, "rules \"%s\" and \"%s\" say the same; keep one of them", other->name,
+                          rule->name);
+    }
 }
 
 void config_check_routes(struct reader *reader)
 {
     const struct config *config = reader->config;
 
+    for (size_t i = 0; i < config->rule_count; i++)
+        check_rule(reader, i);
     for (size_t i = 0; i < config->route_count; i++) {
         const struct config_route *route = &config->routes[i];
         if (route->channel >= 0 && route->via.family != 0 && route->to.family != 0)

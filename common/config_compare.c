@@ -30,10 +30,17 @@ bool config_addresses_equal(const struct config_addresses *a, const struct confi
     return true;
 }
 
+bool config_heartbeat_equal(const struct config_channel *a, const struct config_channel *b)
+{
+    return a->heartbeat_udp == b->heartbeat_udp && same_address(&a->udp_own, &b->udp_own) &&
+           same_address(&a->udp_peer, &b->udp_peer);
+}
+
 bool config_channel_equal(const struct config_channel *a, const struct config_channel *b)
 {
     return strcmp(a->name, b->name) == 0 && strcmp(a->device, b->device) == 0 && a->mode == b->mode &&
-           a->search == b->search && a->heartbeat_udp == b->heartbeat_udp &&
+           a->search == b->search && config_heartbeat_equal(a, b) &&
+           a->check_only_idle == b->check_only_idle && a->local_routes == b->local_routes &&
            config_addresses_equal(&a->active, &b->active) &&
            config_addresses_equal(&a->passive, &b->passive) &&
            config_addresses_equal(&a->peer_passive, &b->peer_passive) &&
@@ -43,7 +50,13 @@ bool config_channel_equal(const struct config_channel *a, const struct config_ch
 bool config_route_equal(const struct config_route *a, const struct config_route *b)
 {
     return strcmp(a->name, b->name) == 0 && same_address(&a->to, &b->to) && same_address(&a->via, &b->via) &&
-           a->channel == b->channel;
+           a->channel == b->channel && a->table == b->table;
+}
+
+bool config_rule_equal(const struct config_rule *a, const struct config_rule *b)
+{
+    return strcmp(a->name, b->name) == 0 && same_address(&a->from, &b->from) &&
+           same_address(&a->to, &b->to) && a->table == b->table && a->priority == b->priority;
 }
 
 bool config_hook_equal(const struct config_hook *a, const struct config_hook *b)
@@ -99,6 +112,16 @@ bool config_routes_equal(const struct config *a, const struct config *b)
         return false;
     for (size_t i = 0; i < a->route_count; i++)
         if (!config_route_equal(&a->routes[i], &b->routes[i]))
+            return false;
+    return true;
+}
+
+bool config_rules_equal(const struct config *a, const struct config *b)
+{
+    if (a->rule_count != b->rule_count)
+        return false;
+    for (size_t i = 0; i < a->rule_count; i++)
+        if (!config_rule_equal(&a->rules[i], &b->rules[i]))
             return false;
     return true;
 }
@@ -243,6 +266,64 @@ static bool third_same(const struct config *now, const struct config *next)
            now->fence.timeout == next->fence.timeout;
 }
 
+static const struct config_channel *find_channel(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->channel_count; i++)
+        if (strcmp(config->channels[i].name, name) == 0)
+            return &config->channels[i];
+    return NULL;
+}
+
+/* Between the reloads of the two nodes a path that goes another way is none: another one must carry on. */
+static bool heartbeats_go_on(const struct config *now, const struct config *next,
+                             char why[static CONFIG_REFUSAL_MAX])
+{
+    const struct config_channel *changed = NULL;
+
+    for (size_t i = 0; i < now->channel_count; i++) {
+        const struct config_channel *channel = find_channel(next, now->channels[i].name);
+        if (channel && config_heartbeat_equal(&now->channels[i], channel))
+            return true;
+        changed = channel ? channel : changed;
+    }
+    if (!changed || now->nodes[0].reserved.family != 0)
+        return true;
+    snprintf(why, CONFIG_REFUSAL_MAX,
+             "heartbeat on channel %s, or the addresses between which it goes, cannot be changed while it is "
+             "the only path: add a reserved line, or stop duet on both nodes",
+             changed->name);
+    return false;
+}
+
+static const struct net_address *first_ipv4(const struct config_channel *channel)
+{
+    for (size_t i = 0; i < channel->active.count; i++)
+        if (channel->active.items[i].family == AF_INET)
+            return &channel->active.items[i];
+    return NULL;
+}
+
+/* What the kernel holds as an address is not made a route under those who use it, nor a route an address. */
+static bool held_alike(const struct config_channel *a, const struct config_channel *b)
+{
+    const struct net_address *x = first_ipv4(a), *y = first_ipv4(b);
+
+    if (a->local_routes != b->local_routes)
+        return false;
+    return !a->local_routes || (x && y ? same_address(x, y) : x == y);
+}
+
+static bool all_held_alike(const struct config *now, const struct config *next,
+                           char why[static CONFIG_REFUSAL_MAX])
+{
+    for (size_t i = 0; i < now->channel_count; i++)
+        for (size_t k = 0; k < next->channel_count; k++)
+            if (strcmp(now->channels[i].device, next->channels[k].device) == 0 &&
+                !held_alike(&now->channels[i], &next->channels[k]))
+                return refuse(why, "hold-as, or the first IPv4 active-address with hold-as = local-routes,");
+    return true;
+}
+
 bool config_can_reload(const struct config *now, const struct config *next,
                        char why[static CONFIG_REFUSAL_MAX])
 {
@@ -263,7 +344,7 @@ bool config_can_reload(const struct config *now, const struct config *next,
     if (config_has_witness(now) && !deadlines_same(&now->timers, &next->timers))
         return refuse(why, "heartbeat-interval, takeover-after, address-lease or isolation-after, with a "
                            "witness,");
-    return times_meet(now, next, why);
+    return all_held_alike(now, next, why) && heartbeats_go_on(now, next, why) && times_meet(now, next, why);
 }
 
 /* ---- the list for people */
@@ -298,6 +379,16 @@ static bool route_same(const struct config *a, size_t i, const struct config *b,
         return false;
     x.channel = y.channel = 0; /* where they stand in the file */
     return config_route_equal(&x, &y);
+}
+
+static const char *rule_name(const struct config *c, size_t i)
+{
+    return c->rules[i].name;
+}
+
+static bool rule_same(const struct config *a, size_t i, const struct config *b, size_t k)
+{
+    return config_rule_equal(&a->rules[i], &b->rules[k]);
 }
 
 static const char *service_name(const struct config *c, size_t i)
@@ -389,6 +480,7 @@ int config_list_changes(const struct config *now, const struct config *next, FIL
     const struct named kinds[] = {
         {"channel", now->channel_count, next->channel_count, channel_name, channel_same},
         {"route", now->route_count, next->route_count, route_name, route_same},
+        {"rule", now->rule_count, next->rule_count, rule_name, rule_same},
         {"service", now->service_count, next->service_count, service_name, service_same},
         {"hook", now->hook_count, next->hook_count, hook_name, hook_same},
         {"sync", now->sync_count, next->sync_count, sync_name, sync_same},

@@ -8,7 +8,9 @@
 bool config_strings_equal(const struct config_strings *a, const struct config_strings *b);
 bool config_addresses_equal(const struct config_addresses *a, const struct config_addresses *b);
 bool config_channel_equal(const struct config_channel *a, const struct config_channel *b);
+bool config_heartbeat_equal(const struct config_channel *a, const struct config_channel *b); /* how they go */
 bool config_route_equal(const struct config_route *a, const struct config_route *b);
+bool config_rule_equal(const struct config_rule *a, const struct config_rule *b);
 bool config_hook_equal(const struct config_hook *a, const struct config_hook *b);
 bool config_sync_equal(const struct config_sync *a, const struct config_sync *b);
 
@@ -20,6 +22,7 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 bool config_channels_equal(const struct config *a, const struct config *b);
 bool config_services_equal(const struct config *a, const struct config *b);
 bool config_routes_equal(const struct config *a, const struct config *b);
+bool config_rules_equal(const struct config *a, const struct config *b);
 bool config_hooks_equal(const struct config *a, const struct config *b);
 bool config_syncs_equal(const struct config *a, const struct config *b);
 bool config_snmp_equal(const struct config *a, const struct config *b);

@@ -19,6 +19,7 @@ enum {
     CHANNEL,
     CHANNEL_NODE,
     ROUTE,
+    RULE,
     SERVICE,
     SYNC,
     HOOK,
@@ -131,10 +132,10 @@ PRINTF_LIKE(2, 0) static void on_error(cfg_t *cfg, const char *format, va_list a
 #define NAMED CONFIG_NAMED
 #define PLAIN CONFIG_PLAIN
 
-static const cfg_opt_t root_options[] = {NAMED("cluster"), NAMED("node"),     NAMED("channel"),
-                                         NAMED("route"),   NAMED("service"),  NAMED("sync"),
-                                         NAMED("hook"),    PLAIN("watchdog"), PLAIN("snmp"),
-                                         PLAIN("monitor"), PLAIN("witness"),  PLAIN("fence")};
+static const cfg_opt_t root_options[] = {
+    NAMED("cluster"), NAMED("node"),    NAMED("channel"), NAMED("route"),    NAMED("rule"),
+    NAMED("service"), NAMED("sync"),    NAMED("hook"),    PLAIN("watchdog"), PLAIN("snmp"),
+    PLAIN("monitor"), PLAIN("witness"), PLAIN("fence")};
 static const cfg_opt_t cluster_options[] = {LINE,
                                             SCALAR("profile"),
                                             SCALAR("key-file"),
@@ -145,11 +146,21 @@ static const cfg_opt_t cluster_options[] = {LINE,
                                             LIST("reboot-command"),
                                             SCALAR("router-retries")};
 static const cfg_opt_t node_options[] = {LINE, SCALAR("reserved-address")};
-static const cfg_opt_t channel_options[] = {
-    LINE,           SCALAR("device"), LIST("active-address"), LIST("router"),
-    SCALAR("mode"), SCALAR("search"), SCALAR("heartbeat"),    NAMED("node")};
+static const cfg_opt_t channel_options[] = {LINE,
+                                            SCALAR("device"),
+                                            LIST("active-address"),
+                                            LIST("router"),
+                                            SCALAR("mode"),
+                                            SCALAR("search"),
+                                            SCALAR("heartbeat"),
+                                            SCALAR("hold-as"),
+                                            SCALAR("check-only-idle"),
+                                            NAMED("node")};
 static const cfg_opt_t channel_node_options[] = {LINE, LIST("passive-address"), SCALAR("device")};
-static const cfg_opt_t route_options[] = {LINE, SCALAR("via"), SCALAR("channel")};
+static const cfg_opt_t route_options[] = {LINE, SCALAR("to"), SCALAR("via"), SCALAR("channel"),
+                                          SCALAR("table")};
+static const cfg_opt_t rule_options[] = {LINE, SCALAR("from"), SCALAR("to"), SCALAR("table"),
+                                         SCALAR("priority")};
 static const cfg_opt_t service_options[] = {LINE,
                                             LIST("command"),
                                             SCALAR("unit"),
@@ -236,6 +247,7 @@ static void grammar_init(struct grammar *grammar)
     table_set(&t[CHANNEL], "channel", channel_options, ARRAY_LENGTH(channel_options));
     table_set(&t[CHANNEL_NODE], "node", channel_node_options, ARRAY_LENGTH(channel_node_options));
     table_set(&t[ROUTE], "route", route_options, ARRAY_LENGTH(route_options));
+    table_set(&t[RULE], "rule", rule_options, ARRAY_LENGTH(rule_options));
     table_set(&t[SERVICE], "service", service_options, ARRAY_LENGTH(service_options));
     table_set(&t[SYNC], "sync", sync_options, ARRAY_LENGTH(sync_options));
     table_set(&t[HOOK], "hook", hook_options, ARRAY_LENGTH(hook_options));

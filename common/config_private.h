@@ -124,6 +124,13 @@ void config_strings_free(struct config_strings *strings);
 /* ---- config_build, config_timers, config_check, config_check_sets, config_key */
 
 void config_build(struct reader *reader);
+void config_build_routes(struct reader *reader);
+/* The title of a section as a name. False after saying what is wrong with it. */
+bool config_take_name(struct reader *reader, cfg_t *section, char name[static CONFIG_NAME_MAX]);
+/* How many sections of this kind there are, cut down to `most` after saying that it is too many. */
+size_t config_section_count(struct reader *reader, cfg_t *in, const char *kind, size_t most);
+/* `count` and one more, all zero; NULL: reader->out_of_memory. */
+void *config_take_memory(struct reader *reader, size_t count, size_t size);
 /* The only section of a kind; NULL if there is none. */
 cfg_t *config_single_section(struct reader *reader, const char *kind);
 void config_build_third_parties(struct reader *reader);

@@ -1,5 +1,8 @@
 #include "heartbeatd/channel.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "common/config_compare.h"
 
 static const int64_t request_cost_ns = NS_PER_S / 100; /* 100 requests a second … */
@@ -47,6 +50,7 @@ void channel_take_over(struct channel *channel, const struct channel *before, in
 
     *channel = *before;
     channel->config = fresh.config;
+    channel->sorted = fresh.sorted;
     channel->index = fresh.index;
     channel->searchable = fresh.searchable;
     channel->router_count = fresh.router_count;
@@ -227,6 +231,8 @@ static void step_router(struct channel *channel, size_t i, const struct channel_
     if (router_is_quick(router, &pace->router, now_ns) ? now_ns < router->next_ns
                                                        : now_ns + pace->slack_ns < router->next_ns)
         return;
+    if (channel->config->check_only_idle && router_is_talking(router, &pace->router, now_ns))
+        return;
     if (!afford(channel, now_ns)) {
         router->next_ns = now_ns + request_cost_ns;
         return;
@@ -316,14 +322,36 @@ void channel_step(struct channel *channel, const struct channel_pace *pace, int6
 
 /* ------------------------------------------------------------------ answers */
 
+int channel_compare(const void *a, const void *b)
+{
+    const struct net_address *x = a, *y = b;
+
+    if (x->family != y->family)
+        return x->family < y->family ? -1 : 1;
+    return memcmp(&x->v4, &y->v4, x->family == AF_INET ? sizeof x->v4 : sizeof x->v6);
+}
+
 static bool is_active_address(const struct channel *channel, const struct net_address *address)
 {
     const struct config_addresses *active = &channel->config->active;
 
+    if (channel->sorted)
+        return bsearch(address, channel->sorted, active->count, sizeof *address, channel_compare) != NULL;
     for (size_t i = 0; i < active->count; i++)
         if (net_address_equal(&active->items[i], address))
             return true;
     return false;
+}
+
+static void hear_router(struct channel *channel, size_t i, const struct channel_pace *pace,
+                        const struct mac *mac, int64_t received_ns, int64_t now_ns, struct outbox *out)
+{
+    const bool answering = channel->routers[i].answering;
+
+    if (router_answered(&channel->routers[i], &pace->router, mac, received_ns, now_ns))
+        out->publish_routers[channel->index] |= UINT32_C(1) << i;
+    if (!answering)
+        outbox_note(out, NOTE_ROUTER, channel->index, (int64_t)i);
 }
 
 static bool hear_routers(struct channel *channel, const struct channel_pace *pace,
@@ -331,17 +359,29 @@ static bool hear_routers(struct channel *channel, const struct channel_pace *pac
                          struct outbox *out)
 {
     for (size_t i = 0; i < channel->router_count; i++) {
-        struct router *router = &channel->routers[i];
-        if (!net_address_equal(&router->address, &neighbour->address))
+        if (!net_address_equal(&channel->routers[i].address, &neighbour->address))
             continue;
-        const bool answering = router->answering;
-        if (router_answered(router, &pace->router, &neighbour->mac, received_ns, now_ns))
-            out->publish_routers[channel->index] |= UINT32_C(1) << i;
-        if (!answering)
-            outbox_note(out, NOTE_ROUTER, channel->index, (int64_t)i);
+        hear_router(channel, i, pace, &neighbour->mac, received_ns, now_ns, out);
         return true;
     }
     return false;
+}
+
+bool channel_router_frame(struct channel *channel, const struct channel_pace *pace, const struct mac *from,
+                          int64_t received_ns, int64_t now_ns, struct outbox *out)
+{
+    bool evidence = false;
+
+    if (!channel->carrier || received_ns < channel->changed_ns)
+        return false;
+    channel_frame(channel, received_ns);
+    for (size_t i = 0; i < channel->router_count; i++)
+        if (!mac_is_zero(from) && mac_equal(&channel->routers[i].mac, from)) {
+            hear_router(channel, i, pace, from, received_ns, now_ns, out);
+            evidence = true;
+        }
+    judge_usable(channel, now_ns, out);
+    return evidence;
 }
 
 static void hear_search(struct channel *channel, const struct channel_pace *pace,

@@ -14,6 +14,7 @@
 
 struct channel {
     const struct config_channel *config;
+    const struct net_address *sorted; /* its active addresses, by channel_compare(); NULL: as configured */
     size_t index;
     uint32_t id;     /* heartbeat_hash() of its name */
     bool proven;     /* it was usable once */
@@ -53,8 +54,12 @@ struct channel_pace {
 
 void channel_init(struct channel *channel, const struct config_channel *config, size_t index, int64_t now_ns);
 
-/* The configuration was changed: `channel`, just initialised by the new one, goes on with what `before`, of
- * the same name and device, knew. A new router is asked at once. */
+/* The order of `sorted`, for qsort(): with thousands of addresses each frame would be compared with all. */
+int channel_compare(const void *a, const void *b);
+
+/* The configuration was changed: `channel`, just initialised by the new one (`sorted`, too, is the caller's
+ * to give anew), goes on with what `before`, of the same name and device, knew. A new router is asked at
+ * once. */
 void channel_take_over(struct channel *channel, const struct channel *before, int64_t now_ns);
 
 void channel_link(struct channel *channel, const struct link_event *event, int64_t now_ns,
@@ -67,6 +72,11 @@ void channel_frame(struct channel *channel, int64_t received_ns);
 bool channel_neighbour(struct channel *channel, const struct channel_pace *pace,
                        const struct neighbour *neighbour, int64_t received_ns, int64_t now_ns,
                        struct outbox *out);
+
+/* check-only-idle: any frame from the adapter from which a router answered last. True if it is fresh evidence
+ * that the channel works. */
+bool channel_router_frame(struct channel *channel, const struct channel_pace *pace, const struct mac *from,
+                          int64_t received_ns, int64_t now_ns, struct outbox *out);
 
 /* Signs of trouble elsewhere: asks the routers at once. */
 void channel_hint(struct channel *channel, const struct channel_pace *pace, int64_t now_ns);

@@ -297,6 +297,18 @@ void detector_neighbour(struct detector *d, size_t channel, const struct neighbo
         out->send_paths |= all_paths(d);
 }
 
+void detector_router_frame(struct detector *d, size_t channel, const struct mac *from, int64_t received_ns,
+                           int64_t now_ns, struct outbox *out)
+{
+    const struct channel_pace pace = pace_of(d, channel, now_ns);
+    const bool usable = d->channels[channel].usable;
+
+    if (channel_router_frame(&d->channels[channel], &pace, from, received_ns, now_ns, out))
+        tell_evidence(d, now_ns, out);
+    if (usable != d->channels[channel].usable)
+        out->send_paths |= all_paths(d);
+}
+
 static void step_channel(struct detector *d, size_t i, int64_t now_ns, struct outbox *out)
 {
     const struct channel_pace pace = pace_of(d, i, now_ns);
@@ -426,6 +438,7 @@ void detector_sent(struct detector *d, size_t path, bool taken_by_kernel)
 void detector_fill_path(const struct detector *d, size_t path, int64_t now_ns, struct path_message *message)
 {
     path_fill(&d->paths[path], interval_of(d), now_ns, message);
+    message->udp = path == PATH_RESERVED || d->config->channels[path - PATH_CHANNEL].heartbeat_udp;
 }
 
 /* --------------------------------------------------------------------- time */

@@ -63,6 +63,9 @@ void detector_refused(struct detector *detector, size_t path, enum refusal why);
 
 void detector_neighbour(struct detector *detector, size_t channel, const struct neighbour *neighbour,
                         int64_t received_ns, int64_t now_ns, struct outbox *out);
+/* check-only-idle: any frame from the adapter of a router. */
+void detector_router_frame(struct detector *detector, size_t channel, const struct mac *from,
+                           int64_t received_ns, int64_t now_ns, struct outbox *out);
 void detector_link(struct detector *detector, size_t channel, const struct link_event *event, int64_t now_ns,
                    struct outbox *out);
 void detector_reserved_carrier(struct detector *detector, int64_t now_ns);

@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/ip.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -35,9 +36,13 @@ static void set_options(int fd, int family)
     }
 }
 
-static int set_up(int fd, const struct net_address *own, const struct net_address *peer, uint16_t port)
+static int set_up(int fd, const struct net_address *own, const struct net_address *peer, uint16_t port,
+                  const char *device)
 {
     struct sockaddr_storage place;
+
+    if (device && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) < 0)
+        return -errno;
 
     set_options(fd, own->family);
     int r = receive_prepare(fd); /* after IP_TOS, which sets a priority of its own */
@@ -50,13 +55,14 @@ static int set_up(int fd, const struct net_address *own, const struct net_addres
     return connect(fd, (const struct sockaddr *)&place, length) < 0 ? -errno : 0;
 }
 
-int line_open(const struct net_address *own, const struct net_address *peer, uint16_t port, int *fd)
+int line_open(const struct net_address *own, const struct net_address *peer, uint16_t port,
+              const char *device, int *fd)
 {
     const int made = socket(own->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (made < 0)
         return -errno;
-    int r = set_up(made, own, peer, port);
+    int r = set_up(made, own, peer, port, device);
     if (r < 0)
         close(made);
     else

@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,13 @@ static int join(int fd, unsigned index, const uint8_t *group)
 
     memcpy(wanted.mr_address, group, 6);
     return setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &wanted, sizeof wanted) < 0 ? -errno : 0;
+}
+
+static int filter(int fd, struct sock_filter *code, size_t count)
+{
+    const struct sock_fprog program = {.len = (unsigned short)count, .filter = code};
+
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
 }
 
 /* Not bound to a protocol at first, so that nothing comes in from other devices before it is set up. */
@@ -70,8 +78,7 @@ int packet_filter_senders(int fd, const struct in_addr *senders, size_t count)
         code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
     }
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0);
-    const struct sock_fprog program = {.len = (unsigned short)n, .filter = code};
-    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
+    return filter(fd, code, n);
 }
 
 int packet_filter_discovery(int fd)
@@ -85,9 +92,49 @@ int packet_filter_discovery(int fd)
         BPF_STMT(BPF_RET | BPF_K, 0),
         BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
     };
-    const struct sock_fprog program = {.len = ARRAY_LENGTH(code), .filter = code};
+    return filter(fd, code, ARRAY_LENGTH(code));
+}
 
-    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
+int packet_open_sources(unsigned index, int *fd)
+{
+    const struct sockaddr_ll place = {
+        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)index};
+    const int made = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, little = 1;
+
+    if (made < 0)
+        return -errno;
+    int r = packet_filter_sources(made, NULL, 0);
+    if (r == 0 && (setsockopt(made, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) < 0 ||
+                   setsockopt(made, SOL_SOCKET, SO_RCVBUF, &little, sizeof little) < 0 ||
+                   setsockopt(made, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on) < 0 ||
+                   bind(made, (const struct sockaddr *)&place, sizeof place) < 0))
+        r = -errno;
+    if (r < 0)
+        close(made);
+    else
+        *fd = made;
+    return r;
+}
+
+int packet_filter_sources(int fd, const struct mac *macs, size_t count)
+{
+    enum { SOURCE_AT = 6, MACS = 8 };
+    struct sock_filter code[5 * MACS + 1];
+    size_t n = 0;
+
+    for (size_t i = 0; i < count && i < MACS; i++) {
+        const uint8_t *b = macs[i].bytes;
+        if (mac_is_zero(&macs[i]))
+            continue;
+        const uint32_t front = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+        code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, SOURCE_AT);
+        code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, front, 0, 3);
+        code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_H | BPF_ABS, SOURCE_AT + 4);
+        code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)b[4] << 8 | b[5], 0, 1);
+        code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, PACKET_HEADER_BYTES);
+    }
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0);
+    return filter(fd, code, n);
 }
 
 int packet_send(int fd, const uint8_t *frame, size_t size)

@@ -75,6 +75,7 @@ uint64_t own_say(struct own *own, int64_t now_ns, struct heartbeat *heartbeat)
     heartbeat->unfit = own->role_ns != 0 && !role->fit;
     heartbeat->released = role->released;
     heartbeat->silent = role->silent;
+    heartbeat->takes_silent = true;
     heartbeat->suspicious = role->suspicious;
     heartbeat->epoch = role->epoch;
     heartbeat->next_epoch = role->next_epoch;

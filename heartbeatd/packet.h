@@ -19,5 +19,13 @@ int packet_filter_senders(int fd, const struct in_addr *senders, size_t count);
 /* On a socket for IPv6: passes Neighbor Solicitations and Advertisements only. 0 or a negative errno. */
 int packet_filter_discovery(int fd);
 
+/* A socket for all frames of the device, of which only a few are kept until they are read, and none comes in
+ * before packet_filter_sources() has named whose. 0 and a descriptor that the caller closes, or a negative
+ * errno. */
+int packet_open_sources(unsigned index, int *fd);
+
+/* Passes frames from these adapters, at most 8; zero addresses are none. 0 or a negative errno. */
+int packet_filter_sources(int fd, const struct mac *macs, size_t count);
+
 /* Sends a whole frame. 0 or a negative errno. */
 int packet_send(int fd, const uint8_t *frame, size_t size);

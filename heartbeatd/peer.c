@@ -102,6 +102,7 @@ static void fill_state(const struct heartbeat *said, struct peer_message *messag
     message->lease_us = said->lease_us;
     message->released = said->released;
     message->silent = said->silent;
+    message->takes_silent = said->takes_silent;
     message->held = said->held;
     message->hold_version = said->hold_version;
     message->hold_left_ms = said->hold_left_ms;
@@ -161,9 +162,9 @@ bool peer_differs(const struct peer *a, const struct peer *b)
     return a->linked != b->linked || !heartbeat_session_equal(&a->session, &b->session) ||
            x->role != y->role || x->phase != y->phase || x->epoch != y->epoch ||
            x->next_epoch != y->next_epoch || x->offer != y->offer || x->prefers != y->prefers ||
-           x->released != y->released || x->silent != y->silent || x->held != y->held ||
-           x->hold_version != y->hold_version || x->unfit != y->unfit || x->whole != y->whole ||
-           x->services_failed != y->services_failed || x->suspicious != y->suspicious ||
-           x->change != y->change || x->considered != y->considered ||
+           x->released != y->released || x->silent != y->silent || x->takes_silent != y->takes_silent ||
+           x->held != y->held || x->hold_version != y->hold_version || x->unfit != y->unfit ||
+           x->whole != y->whole || x->services_failed != y->services_failed ||
+           x->suspicious != y->suspicious || x->change != y->change || x->considered != y->considered ||
            (x->lease_us > 0) != (y->lease_us > 0) || channels_differ(a, b);
 }

@@ -37,6 +37,16 @@ void router_hint(struct router *router, const struct router_pace *pace, int64_t 
     router->next_ns = MIN(router->next_ns, MAX(router->asked_ns + pace->quick_ns, now_ns));
 }
 
+bool router_is_talking(struct router *router, const struct router_pace *pace, int64_t now_ns)
+{
+    const int64_t interval_ns = router_is_quick(router, pace, now_ns) ? pace->quick_ns : pace->calm_ns;
+
+    if (!router->answering || router->outstanding || router->answered_ns + interval_ns <= now_ns)
+        return false;
+    router->next_ns = router->answered_ns + interval_ns;
+    return true;
+}
+
 static void miss(struct router *router, const struct router_pace *pace, int64_t now_ns)
 {
     if (router->missed++ == 0)

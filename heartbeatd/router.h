@@ -39,6 +39,10 @@ void router_hint(struct router *router, const struct router_pace *pace, int64_t 
 
 bool router_is_quick(const struct router *router, const struct router_pace *pace, int64_t now_ns);
 
+/* check-only-idle: it was heard within the present interval, so that a request would tell nothing more; the
+ * next one is put off. */
+bool router_is_talking(struct router *router, const struct router_pace *pace, int64_t now_ns);
+
 /* A request is due: counts the miss of the one before. True if what others know of it (answering, missing)
  * changed. */
 bool router_ask(struct router *router, const struct router_pace *pace, int64_t now_ns);

@@ -23,6 +23,7 @@ static void drain(struct shell *shell, int budget)
     for (size_t i = 0; i < shell->daemon->config->channel_count; i++) {
         shell_read_neighbours(&shell->arps[i], budget);
         shell_read_neighbours(&shell->discoveries[i], budget);
+        shell_read_idle(shell, i);
     }
 }
 
@@ -90,28 +91,51 @@ static int open_ear(struct ear *ear, int fd, loop_fd_handler *handler)
     return r;
 }
 
-static void open_line(struct shell *shell, int64_t now_ns)
+bool shell_is_udp(const struct shell *shell, size_t path)
+{
+    return path == PATH_RESERVED || shell->daemon->config->channels[path - PATH_CHANNEL].heartbeat_udp;
+}
+
+static int open_udp(struct shell *shell, size_t path)
 {
     const struct config *config = shell->daemon->config;
-    struct ear *ear = &shell->paths[PATH_RESERVED];
+    const struct config_channel *channel =
+        path == PATH_RESERVED ? NULL : &config->channels[path - PATH_CHANNEL];
     int fd;
 
-    if (!shell->detector.paths[PATH_RESERVED].configured || ear->fd >= 0 || now_ns < shell->line_retry_ns)
+    int r = channel ? line_open(&channel->udp_own, &channel->udp_peer, HEARTBEAT_PORT, channel->device, &fd)
+                    : line_open(&config->nodes[config->self].reserved,
+                                &config->nodes[1 - config->self].reserved, HEARTBEAT_PORT, NULL, &fd);
+    return r == 0 ? open_ear(&shell->paths[path], fd, on_path) : r;
+}
+
+/* Opens a path by UDP if it is not open; what the system refuses is tried again each second. */
+static void open_line(struct shell *shell, size_t path, int64_t now_ns)
+{
+    int64_t *const retry_ns = &shell->line_retry_ns[path];
+    const char *name = detector_path_name(&shell->detector, path);
+
+    if (!shell->detector.paths[path].configured || shell->paths[path].fd >= 0 || now_ns < *retry_ns ||
+        (path != PATH_RESERVED && shell->device_index[path - PATH_CHANNEL] == 0))
         return;
-    int r = line_open(&config->nodes[config->self].reserved, &config->nodes[1 - config->self].reserved,
-                      HEARTBEAT_PORT, &fd);
-    if (r == 0)
-        r = open_ear(ear, fd, on_path);
+    const int r = open_udp(shell, path);
     if (r == 0) {
-        if (shell->line_retry_ns)
-            log_notice("the reserved line is open");
+        if (*retry_ns)
+            log_notice("the path %s is open", name);
         return;
     }
-    if (shell->line_retry_ns == 0)
-        log_warning("cannot use the reserved line yet: %s; trying again each second; has this node its "
-                    "reserved-address?",
-                    strerror(-r));
-    shell->line_retry_ns = now_ns + line_retry_ns;
+    if (*retry_ns == 0)
+        log_warning("cannot use the path %s yet: %s; trying again each second; has this node its %s, and a "
+                    "route to the peer's?",
+                    name, strerror(-r), path == PATH_RESERVED ? "reserved-address" : "passive-address");
+    *retry_ns = now_ns + line_retry_ns;
+}
+
+static void open_lines(struct shell *shell, int64_t now_ns)
+{
+    for (size_t i = 0; i < shell->detector.path_count; i++)
+        if (shell_is_udp(shell, i))
+            open_line(shell, i, now_ns);
 }
 
 static int filter_arp(const struct config_channel *channel, int fd)
@@ -155,17 +179,39 @@ static int open_discovery(struct shell *shell, size_t i, unsigned index)
     return r;
 }
 
+static int open_heartbeats(struct shell *shell, size_t i, unsigned index)
+{
+    int fd;
+
+    if (shell_is_udp(shell, PATH_CHANNEL + i))
+        return 0; /* open_line() does */
+    int r = packet_open(index, HEARTBEAT_ETHERTYPE, heartbeat_group, &fd);
+    return r == 0 ? open_ear(&shell->paths[PATH_CHANNEL + i], fd, on_path) : r;
+}
+
+static void open_idle(struct shell *shell, size_t i, unsigned index)
+{
+    const char *device = shell->daemon->config->channels[i].device;
+
+    if (!shell->daemon->config->channels[i].check_only_idle)
+        return;
+    memset(shell->idle_macs[i], 0, sizeof shell->idle_macs[i]);
+    const int r = packet_open_sources(index, &shell->idles[i]);
+    if (r < 0)
+        log_warning("cannot listen to all that routers send on %s: %s; asking them instead", device,
+                    strerror(-r));
+}
+
 static int open_channel(struct shell *shell, size_t i, unsigned index)
 {
     int fd;
 
-    int r = packet_open(index, HEARTBEAT_ETHERTYPE, heartbeat_group, &fd);
-    if (r == 0)
-        r = open_ear(&shell->paths[PATH_CHANNEL + i], fd, on_path);
+    int r = open_heartbeats(shell, i, index);
     if (r == 0)
         r = packet_open(index, PACKET_ARP, NULL, &fd);
     if (r < 0)
         return r;
+    open_idle(shell, i, index);
     r = filter_arp(&shell->daemon->config->channels[i], fd);
     if (r < 0)
         log_warning("cannot filter ARP on %s: %s; going on without",
@@ -179,6 +225,9 @@ static void close_channel(struct shell *shell, size_t i)
     close_ear(&shell->paths[PATH_CHANNEL + i]);
     close_ear(&shell->arps[i]);
     close_ear(&shell->discoveries[i]);
+    if (shell->idles[i] >= 0)
+        close(shell->idles[i]);
+    shell->idles[i] = -1;
     shell->device_index[i] = 0;
 }
 
@@ -190,17 +239,34 @@ static void keep(struct ear *ear, int fd, loop_fd_handler *handler, const char *
         log_error("cannot go on listening on %s: %s", device, strerror(-r));
 }
 
-void shell_keep_channel(struct shell *shell, size_t i, unsigned index, int path, int arp, int discovery)
+/* What a channel did not need before. */
+static int open_more(struct shell *shell, size_t i, const struct shell_sockets *sockets)
+{
+    const unsigned index = sockets->device_index;
+    int r = 0;
+
+    if (sockets->idle < 0)
+        open_idle(shell, i, index);
+    if (sockets->path < 0)
+        r = open_heartbeats(shell, i, index);
+    if (r == 0 && sockets->discovery < 0 && uses_ipv6(&shell->daemon->config->channels[i]))
+        r = open_discovery(shell, i, index);
+    return r;
+}
+
+void shell_keep_channel(struct shell *shell, size_t i, const struct shell_sockets *sockets)
 {
     const struct config_channel *channel = &shell->daemon->config->channels[i];
-    int r = arp < 0 ? 0 : filter_arp(channel, arp);
+    int r = sockets->arp < 0 ? 0 : filter_arp(channel, sockets->arp);
 
-    keep(&shell->paths[PATH_CHANNEL + i], path, on_path, channel->device);
-    keep(&shell->arps[i], arp, on_neighbours, channel->device);
-    keep(&shell->discoveries[i], discovery, on_neighbours, channel->device);
-    shell->device_index[i] = index;
-    if (r == 0 && index != 0 && discovery < 0 && uses_ipv6(channel))
-        r = open_discovery(shell, i, index);
+    keep(&shell->paths[PATH_CHANNEL + i], sockets->path, on_path, channel->device);
+    keep(&shell->arps[i], sockets->arp, on_neighbours, channel->device);
+    keep(&shell->discoveries[i], sockets->discovery, on_neighbours, channel->device);
+    shell->idles[i] = sockets->idle;
+    memcpy(shell->idle_macs[i], sockets->idle_macs, sizeof shell->idle_macs[i]);
+    shell->device_index[i] = sockets->device_index;
+    if (r == 0 && sockets->device_index != 0)
+        r = open_more(shell, i, sockets);
     if (r < 0)
         log_warning("cannot listen to what was added on %s: %s", channel->device, strerror(-r));
 }
@@ -277,7 +343,7 @@ static void on_time(void *userdata, int64_t now_ns)
     const bool late = now_ns - shell->detector.tick_ns > shell->daemon->config->timers.heartbeat_interval;
 
     shell->timer_ns = 0;
-    open_line(shell, now_ns);
+    open_lines(shell, now_ns);
     drain(shell, late ? BUDGET_AFTER_STALL : BUDGET);
     detector_tick(&shell->detector, clock_now_ns(), &shell->outbox);
     shell_finish(shell);
@@ -352,11 +418,6 @@ static int check_names(const struct config *config)
 {
     const char *other, *name = shell_alike_channels(config, &other);
 
-    for (size_t i = 0; i < config->channel_count; i++)
-        if (config->channels[i].heartbeat_udp)
-            log_warning(
-                "channel %s: heartbeat = udp is not to be had yet; its heartbeats are Ethernet frames",
-                config->channels[i].name);
     if (!name)
         return 0;
     log_error("the channels %s and %s cannot be told apart in heartbeats: rename one of them", name, other);
@@ -373,6 +434,30 @@ static int open_bus(struct shell *shell)
     if (r < 0)
         log_error("cannot subscribe to role and address: %s", strerror(-r));
     return r;
+}
+
+int shell_sort(const struct config *config, struct net_address *sorted[static CONFIG_CHANNELS_MAX])
+{
+    memset(sorted, 0, CONFIG_CHANNELS_MAX * sizeof *sorted);
+    for (size_t i = 0; i < config->channel_count; i++) {
+        const struct config_addresses *active = &config->channels[i].active;
+        sorted[i] = calloc(active->count + 1, sizeof *active->items);
+        if (!sorted[i])
+            return -ENOMEM;
+        if (active->count > 0)
+            memcpy(sorted[i], active->items, active->count * sizeof *active->items);
+        qsort(sorted[i], active->count, sizeof *active->items, channel_compare);
+    }
+    return 0;
+}
+
+void shell_use_sorted(struct shell *shell, struct net_address *const sorted[static CONFIG_CHANNELS_MAX])
+{
+    for (size_t i = 0; i < CONFIG_CHANNELS_MAX; i++) {
+        free(shell->sorted[i]);
+        shell->sorted[i] = sorted[i];
+        shell->detector.channels[i].sorted = sorted[i];
+    }
 }
 
 static int open_links(struct shell *shell)
@@ -393,6 +478,8 @@ static void init_ears(struct shell *shell)
     for (size_t i = 0; i < PATHS_MAX; i++)
         shell->paths[i] = (struct ear){.shell = shell, .index = i, .fd = -1};
     for (size_t i = 0; i < CONFIG_CHANNELS_MAX; i++)
+        shell->idles[i] = -1;
+    for (size_t i = 0; i < CONFIG_CHANNELS_MAX; i++)
         shell->arps[i] = shell->discoveries[i] = (struct ear){.shell = shell, .index = i, .fd = -1};
 }
 
@@ -410,7 +497,11 @@ int shell_open(struct shell *shell, struct daemon *daemon)
         return r;
     sessions_begin(shell->sessions_path, &shell->sessions);
     detector_init(&shell->detector, config, &shell->sessions.own, &shell->sessions.peer, clock_now_ns());
-    r = open_bus(shell);
+    r = shell_sort(config, shell->sorted);
+    for (size_t i = 0; i < CONFIG_CHANNELS_MAX; i++)
+        shell->detector.channels[i].sorted = shell->sorted[i];
+    if (r == 0)
+        r = open_bus(shell);
     if (r == 0)
         r = loop_add_timer(daemon->loop, on_time, shell, &shell->timer);
     if (r == 0)
@@ -425,5 +516,7 @@ void shell_close(struct shell *shell)
 {
     saver_close(shell->saver);
     links_free(shell->links);
+    for (size_t i = 0; i < ARRAY_LENGTH(shell->sorted); i++)
+        free(shell->sorted[i]);
     seal_ring_close(&shell->ring);
 }

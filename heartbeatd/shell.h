@@ -21,6 +21,13 @@ struct ear {
     struct loop_source *source;
 };
 
+/* A channel's sockets; -1: there is none. */
+struct shell_sockets {
+    unsigned device_index; /* 0: the device is absent */
+    int path, arp, discovery, idle;
+    struct mac idle_macs[CONFIG_ROUTERS_MAX];
+};
+
 struct shell {
     struct daemon *daemon;
     struct detector detector;
@@ -30,12 +37,15 @@ struct shell {
     char sessions_path[PATH_MAX];
     struct saver *saver; /* made when first needed */
     struct links *links;
+    struct net_address *sorted[CONFIG_CHANNELS_MAX]; /* each channel's active addresses */
     struct ear paths[PATHS_MAX], arps[CONFIG_CHANNELS_MAX], discoveries[CONFIG_CHANNELS_MAX];
+    int idles[CONFIG_CHANNELS_MAX];             /* check-only-idle: all that comes from routers; -1: closed */
     unsigned device_index[CONFIG_CHANNELS_MAX]; /* 0: the device is absent */
     bool reserved_carrier;
     char reserved_device[LINK_NAME_MAX];
     struct loop_source *timer;
-    int64_t timer_ns, line_retry_ns;
+    int64_t timer_ns, line_retry_ns[PATHS_MAX]; /* of paths by UDP; 0: they were never refused */
+    struct mac idle_macs[CONFIG_CHANNELS_MAX][CONFIG_ROUTERS_MAX]; /* as the filters of `idles` have them */
     struct log_limit path_log, stall_log, send_log, parse_log;
 };
 
@@ -52,11 +62,17 @@ int shell_reload(void *userdata, const struct config *before, char *text, size_t
 
 /* What shell.c and its parts share. */
 const char *shell_alike_channels(const struct config *config, const char **other);
-/* Goes on with the sockets (-1: there is none) that a channel had before the configuration was changed. */
-void shell_keep_channel(struct shell *shell, size_t channel, unsigned device_index, int path, int arp,
-                        int discovery);
+/* Goes on with the sockets that a channel had before the configuration was changed, and opens what else it
+ * needs by now. */
+void shell_keep_channel(struct shell *shell, size_t channel, const struct shell_sockets *sockets);
+/* Each channel's active addresses in the order of channel_compare(). 0 or -ENOMEM; either way the caller
+ * frees them, or gives them to shell_use_sorted(), which frees those before. */
+int shell_sort(const struct config *config, struct net_address *sorted[static CONFIG_CHANNELS_MAX]);
+void shell_use_sorted(struct shell *shell, struct net_address *const sorted[static CONFIG_CHANNELS_MAX]);
 void shell_finish(struct shell *shell);            /* after anything happened */
 void shell_apply(struct shell *shell);             /* empties the outbox (publish.c) */
 void shell_send(struct shell *shell);              /* heartbeats and requests of the outbox (wire.c) */
 void shell_read_path(struct ear *ear, int budget); /* takes datagrams in (wire.c) */
 void shell_read_neighbours(struct ear *ear, int budget);
+void shell_read_idle(struct shell *shell, size_t channel);
+bool shell_is_udp(const struct shell *shell, size_t path);

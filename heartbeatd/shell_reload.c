@@ -65,17 +65,11 @@ static void retire(struct shell *shell, const struct config *before)
 
 /* ----------------------------------------------------------------- sockets */
 
-/* What listened under the configuration before, by its place there. */
-struct ears {
-    struct ear paths[CONFIG_CHANNELS_MAX], arps[CONFIG_CHANNELS_MAX], discoveries[CONFIG_CHANNELS_MAX];
-    unsigned device_index[CONFIG_CHANNELS_MAX];
-};
-
 /* The kernel takes ten milliseconds and more to close a packet socket, and a heartbeat would be late by them:
  * that is done beside. */
 struct closing {
     size_t count;
-    int fds[3 * CONFIG_CHANNELS_MAX];
+    int fds[4 * CONFIG_CHANNELS_MAX];
 };
 
 static void *close_all(void *userdata)
@@ -98,29 +92,46 @@ static void close_beside(struct closing *closing)
         pthread_detach(thread);
 }
 
-static void take_out(struct ear *ear, struct ear *to)
+static int take_out(struct ear *ear)
 {
+    const int fd = ear->fd;
+
     loop_remove(ear->source);
-    *to = *ear;
     ear->fd = -1;
     ear->source = NULL;
+    return fd;
 }
 
-static void take_all_out(struct shell *shell, struct ears *ears)
+static void take_all_out(struct shell *shell, struct shell_sockets sockets[static CONFIG_CHANNELS_MAX])
 {
     for (size_t i = 0; i < CONFIG_CHANNELS_MAX; i++) {
-        take_out(&shell->paths[PATH_CHANNEL + i], &ears->paths[i]);
-        take_out(&shell->arps[i], &ears->arps[i]);
-        take_out(&shell->discoveries[i], &ears->discoveries[i]);
-        ears->device_index[i] = shell->device_index[i];
+        sockets[i].path = take_out(&shell->paths[PATH_CHANNEL + i]);
+        sockets[i].arp = take_out(&shell->arps[i]);
+        sockets[i].discovery = take_out(&shell->discoveries[i]);
+        sockets[i].idle = shell->idles[i];
+        memcpy(sockets[i].idle_macs, shell->idle_macs[i], sizeof sockets[i].idle_macs);
+        sockets[i].device_index = shell->device_index[i];
+        shell->idles[i] = -1;
         shell->device_index[i] = 0;
+        shell->line_retry_ns[PATH_CHANNEL + i] = 0;
     }
 }
 
-static void drop(struct ear *ear, struct closing *closing)
+static void drop(int *fd, struct closing *closing)
 {
-    if (ear->fd >= 0)
-        closing->fds[closing->count++] = ear->fd;
+    if (*fd >= 0)
+        closing->fds[closing->count++] = *fd;
+    *fd = -1;
+}
+
+/* What the channel does not need any more, or needs in another way. */
+static void drop_changed(struct shell_sockets *sockets, const struct config_channel *before,
+                         const struct config_channel *now, struct closing *closing)
+{
+    if (!config_heartbeat_equal(before, now))
+        drop(&sockets->path, closing);
+    if (!now->check_only_idle)
+        drop(&sockets->idle, closing);
 }
 
 static int place_before(const struct config *before, const struct config_channel *channel)
@@ -145,9 +156,9 @@ static void exchange_sockets(struct shell *shell, const struct config *before, s
 {
     const struct config *now = shell->daemon->config;
     bool kept[CONFIG_CHANNELS_MAX] = {0};
-    struct ears ears;
+    struct shell_sockets sockets[CONFIG_CHANNELS_MAX];
 
-    take_all_out(shell, &ears);
+    take_all_out(shell, sockets);
     for (size_t i = 0; i < now->channel_count; i++) {
         const int from = place_before(before, &now->channels[i]);
         if (from < 0) {
@@ -155,23 +166,38 @@ static void exchange_sockets(struct shell *shell, const struct config *before, s
             continue;
         }
         kept[from] = true;
-        shell_keep_channel(shell, i, ears.device_index[from], ears.paths[from].fd, ears.arps[from].fd,
-                           ears.discoveries[from].fd);
+        drop_changed(&sockets[from], &before->channels[from], &now->channels[i], closing);
+        shell_keep_channel(shell, i, &sockets[from]);
     }
     for (size_t i = 0; i < before->channel_count; i++)
         if (!kept[i]) {
-            drop(&ears.paths[i], closing);
-            drop(&ears.arps[i], closing);
-            drop(&ears.discoveries[i], closing);
+            drop(&sockets[i].path, closing);
+            drop(&sockets[i].arp, closing);
+            drop(&sockets[i].discovery, closing);
+            drop(&sockets[i].idle, closing);
         }
+}
+
+/* Both or none: `sorted` is freed again. */
+static struct closing *take_memory(const struct config *now,
+                                   struct net_address *sorted[static CONFIG_CHANNELS_MAX])
+{
+    struct closing *closing = calloc(1, sizeof *closing);
+
+    if (shell_sort(now, sorted) == 0 && closing)
+        return closing;
+    for (size_t i = 0; i < CONFIG_CHANNELS_MAX; i++)
+        free(sorted[i]);
+    free(closing);
+    return NULL;
 }
 
 int shell_reload(void *userdata, const struct config *before, char *text, size_t size)
 {
     struct shell *shell = userdata;
     const struct config *now = shell->daemon->config;
-
-    struct closing *closing = calloc(1, sizeof *closing);
+    struct net_address *sorted[CONFIG_CHANNELS_MAX];
+    struct closing *closing = take_memory(now, sorted);
 
     if (!closing) {
         snprintf(text, size, "out of memory");
@@ -179,6 +205,7 @@ int shell_reload(void *userdata, const struct config *before, char *text, size_t
     }
     retire(shell, before);
     detector_configure(&shell->detector, now, clock_now_ns());
+    shell_use_sorted(shell, sorted);
     exchange_sockets(shell, before, closing);
     close_beside(closing);
     detector_tick(&shell->detector, clock_now_ns(), &shell->outbox);

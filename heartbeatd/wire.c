@@ -41,15 +41,15 @@ static size_t make_heartbeat(struct shell *shell, size_t path, uint8_t bytes[sta
                                                  bytes + HEARTBEAT_HEADER_BYTES);
 }
 
-static int send_on_line(struct shell *shell)
+static int send_on_line(struct shell *shell, size_t path)
 {
     uint8_t bytes[HEARTBEAT_MAX];
     bool refused;
 
-    const size_t length = make_heartbeat(shell, PATH_RESERVED, bytes);
-    const int r = line_send(shell->paths[PATH_RESERVED].fd, bytes, length, &refused);
+    const size_t length = make_heartbeat(shell, path, bytes);
+    const int r = line_send(shell->paths[path].fd, bytes, length, &refused);
     if (refused)
-        detector_sent(&shell->detector, PATH_RESERVED, false);
+        detector_sent(&shell->detector, path, false);
     return r;
 }
 
@@ -69,7 +69,7 @@ static void send_heartbeat(struct shell *shell, size_t path)
 {
     if (shell->paths[path].fd < 0)
         return;
-    const int r = path == PATH_RESERVED ? send_on_line(shell) : send_on_channel(shell, path);
+    const int r = shell_is_udp(shell, path) ? send_on_line(shell, path) : send_on_channel(shell, path);
     detector_sent(&shell->detector, path, r == 0);
     if (r < 0 && log_allowed(&shell->send_log, 3))
         log_debug("a heartbeat on %s was refused: %s", detector_path_name(&shell->detector, path),
@@ -130,7 +130,7 @@ static void take_datagram(struct shell *shell, size_t path, const uint8_t *bytes
 void shell_read_path(struct ear *ear, int budget)
 {
     uint8_t bytes[FRAME_MAX];
-    const size_t skip = ear->index == PATH_RESERVED ? 0 : PACKET_HEADER_BYTES;
+    const size_t skip = shell_is_udp(ear->shell, ear->index) ? 0 : PACKET_HEADER_BYTES;
     int64_t received_ns;
 
     for (int i = 0; i < budget && ear->fd >= 0; i++) {
@@ -161,5 +161,39 @@ void shell_read_neighbours(struct ear *ear, int budget)
         if (neighbour_parse(frame, (size_t)n, &neighbour) == 0)
             detector_neighbour(&ear->shell->detector, ear->index, &neighbour, received_ns, clock_now_ns(),
                                &ear->shell->outbox);
+    }
+}
+
+/* check-only-idle: lets through what comes from the routers, by the MAC addresses from which they answered
+ * last. */
+static void follow_routers(struct shell *shell, size_t i)
+{
+    const struct channel *channel = &shell->detector.channels[i];
+    struct mac macs[CONFIG_ROUTERS_MAX] = {0};
+
+    for (size_t k = 0; k < channel->router_count; k++)
+        macs[k] = channel->routers[k].mac;
+    if (memcmp(macs, shell->idle_macs[i], sizeof macs) == 0)
+        return;
+    if (packet_filter_sources(shell->idles[i], macs, channel->router_count) == 0)
+        memcpy(shell->idle_macs[i], macs, sizeof macs);
+}
+
+void shell_read_idle(struct shell *shell, size_t i)
+{
+    enum { FRAMES = 16 }; /* more than its buffer holds */
+    uint8_t frame[PACKET_HEADER_BYTES];
+    struct mac from;
+    int64_t received_ns;
+
+    if (shell->idles[i] < 0)
+        return;
+    follow_routers(shell, i);
+    for (int k = 0; k < FRAMES; k++) {
+        const ssize_t n = receive_stamped(shell->idles[i], frame, sizeof frame, 0, &received_ns);
+        if (n < (ssize_t)sizeof frame)
+            return;
+        memcpy(from.bytes, frame + 6, sizeof from.bytes);
+        detector_router_frame(&shell->detector, i, &from, received_ns, clock_now_ns(), &shell->outbox);
     }
 }

@@ -15,7 +15,8 @@ enum {
     FLAG_UNFIT = 4,
     FLAG_RELEASED = 8,
     FLAG_SUSPICIOUS = 16,
-    FLAG_SILENT = 32
+    FLAG_SILENT = 32,
+    FLAG_TAKES_SILENT = 64
 };
 enum { CHANNEL_USABLE = 1 };
 
@@ -151,7 +152,7 @@ static unsigned flags_of(const struct heartbeat *h)
 {
     return (h->whole ? FLAG_WHOLE : 0u) | (h->held ? FLAG_HELD : 0u) | (h->unfit ? FLAG_UNFIT : 0u) |
            (h->released ? FLAG_RELEASED : 0u) | (h->suspicious ? FLAG_SUSPICIOUS : 0u) |
-           (h->silent ? FLAG_SILENT : 0u);
+           (h->silent ? FLAG_SILENT : 0u) | (h->takes_silent ? FLAG_TAKES_SILENT : 0u);
 }
 
 static void put_state(struct writer *w, const struct heartbeat *h)
@@ -219,6 +220,7 @@ static void get_state(struct reader *r, struct heartbeat *h)
     h->released = flags & FLAG_RELEASED;
     h->suspicious = flags & FLAG_SUSPICIOUS;
     h->silent = flags & FLAG_SILENT;
+    h->takes_silent = flags & FLAG_TAKES_SILENT;
     h->epoch = get_number(r);
     h->next_epoch = get_number(r);
     h->arbiter_age_us = get_number(r);

@@ -74,6 +74,7 @@ struct heartbeat {
     enum offer offer;
     enum prefers prefers;
     bool whole, held, unfit, released, silent, suspicious;
+    bool takes_silent; /* this version takes the role from a node that is silent; the first one did not */
     int64_t epoch, next_epoch;
     int64_t arbiter_age_us; /* HEARTBEAT_NUMBER_MAX: it never spoke */
     int64_t lease_us, phase_age_us;

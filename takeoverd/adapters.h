@@ -30,8 +30,8 @@ struct adapters_failure {
 struct adapters;
 
 /* For the devices of these channels, in the plan's order. Active addresses get a lifetime of `lifetime_s`
- * seconds. 0 or a negative errno; the caller frees. */
-int adapters_open(const struct config_channel *channels, size_t count, uint32_t lifetime_s,
+ * seconds. Without `events` nothing is heard of changes. 0 or a negative errno; the caller frees. */
+int adapters_open(const struct config_channel *channels, size_t count, uint32_t lifetime_s, bool events,
                   struct adapters **adapters);
 void adapters_free(struct adapters *adapters);
 

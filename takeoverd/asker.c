@@ -14,6 +14,8 @@
 enum { ASK_MAX = 256, HEAR_MAX = 64 }; /* questions, frames, before the loop has its turn */
 
 static const int64_t pause_ns = 5 * NS_PER_MS; /* between two turns: 50,000 questions a second at most */
+static const int64_t news_pause_ns =
+    20 * NS_PER_MS; /* to count thousands of answers at each one takes long */
 
 struct asker {
     struct loop *loop;
@@ -21,7 +23,8 @@ struct asker {
     const struct plan *plan;
     const struct adapters *adapters;
     struct confirm confirm;
-    struct loop_source *timer;
+    struct loop_source *timer, *news_timer;
+    int64_t news_ns;           /* when it was last told */
     int sending, listening[2]; /* ARP, neighbour discovery; -1: not needed */
     unsigned told;             /* channels whose outcome was logged */
     bool asking;
@@ -153,8 +156,17 @@ static void on_frames(void *userdata, int fd, unsigned events)
         if (channel >= 0)
             news = take(a, channel, &heard, now_ns) || news;
     }
-    if (!news)
+    if (news)
+        loop_set_timer(a->news_timer, MAX(now_ns, a->news_ns + news_pause_ns));
+}
+
+static void on_news_timer(void *userdata, int64_t now_ns)
+{
+    struct asker *a = userdata;
+
+    if (!a->asking)
         return;
+    a->news_ns = now_ns;
     log_outcome(a);
     a->handlers.on_news(a->handlers.userdata);
 }
@@ -181,6 +193,7 @@ void asker_end(struct asker *a)
     a->told = ~0u;
     confirm_end(&a->confirm);
     loop_stop_timer(a->timer);
+    loop_stop_timer(a->news_timer);
 }
 
 struct confirm_tally asker_count(const struct asker *a, int channel, int router)
@@ -244,6 +257,8 @@ int asker_open(struct loop *loop, const struct config *config, const struct plan
     int r = a->sending < 0 ? a->sending : confirm_init(&a->confirm, plan);
     if (r == 0)
         r = loop_add_timer(loop, on_timer, a, &a->timer);
+    if (r == 0)
+        r = loop_add_timer(loop, on_news_timer, a, &a->news_timer);
     if (r == 0)
         r = open_listener(a, AF_INET, &a->listening[0]);
     if (r == 0)

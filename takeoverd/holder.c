@@ -1,16 +1,13 @@
 #include "takeoverd/holder.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "takeoverd/holder_inside.h"
 #include "takeoverd/words.h"
 
-enum { ROUNDS_MAX = 4, STOP_TRIES = 3 };
+enum { ROUNDS_MAX = 4 };
 
-static const int64_t grace_ns = NS_PER_MS;
 static const int64_t retry_after_ns = 200 * NS_PER_MS;
 static const int64_t defend_interval_ns = 10 * NS_PER_S; /* DEFEND_INTERVAL of RFC 5227, section 1.1 */
 
@@ -36,7 +33,8 @@ static void count_held(const struct holder *h, size_t counts[static PLAN_CHANNEL
 
 static bool adds(const struct plan_operation *operation)
 {
-    return operation->verb == PLAN_ADD_ADDRESS || operation->verb == PLAN_ADD_ROUTE;
+    return operation->verb == PLAN_ADD_ADDRESS || operation->verb == PLAN_ADD_ROUTE ||
+           operation->verb == PLAN_ADD_RULE;
 }
 
 static void set_trouble(struct holder *h, const struct adapters_failure *failure)
@@ -83,7 +81,7 @@ static enum gate_condition gate_condition(const struct holder *h)
 }
 
 /* Publishes the state: with each renewal, and when it changed. */
-static void tell(struct holder *h)
+void holder_tell(struct holder *h)
 {
     size_t counts[PLAN_CHANNELS_MAX];
 
@@ -118,23 +116,41 @@ static void look(struct holder *h, int r)
                  strerror(-r));
 }
 
-/* Does what the plan says is missing. Goes on after a failure only with the next try. */
-static void carry_out(struct holder *h)
+/* Does what the plan says is missing, at most a slice of it. False: there may be more. Goes on after a
+ * failure only with the next try. */
+static bool carry_out(struct holder *h)
 {
     struct adapters_failure failure;
 
     for (int round = 0; round < ROUNDS_MAX && !h->blind; round++) {
-        const size_t count = plan_make(&h->plan, h->active, h->operations, h->operations_max);
+        const size_t count = plan_make(&h->plan, h->active, h->operations, HOLDER_SLICE);
         if (count == 0)
-            return;
-        if (adapters_apply(h->adapters, &h->plan, h->operations, count, &failure) == 0)
-            continue;
-        set_trouble(h, &failure);
-        look(h, adapters_refresh(h->adapters, &h->plan));
-        return;
+            return true;
+        if (adapters_apply(h->adapters, &h->plan, h->operations, count, &failure) < 0) {
+            set_trouble(h, &failure);
+            look(h, adapters_refresh(h->adapters, &h->plan));
+            return true;
+        }
+        if (count == HOLDER_SLICE && ++h->slices * HOLDER_SLICE <= h->operations_max)
+            return false;
     }
     if (!h->blind)
         text_copy(h->trouble, sizeof h->trouble, "the kernel's addresses do not come to rest");
+    return true;
+}
+
+/* What the configuration before had goes last. What is missing then is what it stood in the way of. */
+static bool bring_about(struct holder *h)
+{
+    if (!carry_out(h))
+        return false;
+    if (!h->leaving.adapters)
+        return true;
+    if (!holder_leave(h))
+        return false;
+    if (h->left > 0)
+        look(h, adapters_refresh(h->adapters, &h->plan));
+    return carry_out(h);
 }
 
 /* "active: 2 addresses on outside, 1 on inside up in 0.8 ms, announced (epoch 17)" */
@@ -176,7 +192,7 @@ static bool show(struct holder *h, bool always)
     if (changed)
         h->state.changed_ns = clock_now_ns();
     if (changed || other_error || always)
-        tell(h);
+        holder_tell(h);
     if (error[0] && (changed || other_error))
         log_error_of(h);
     report_tell(h->report, h->active, h->cause[0] ? h->cause : NULL);
@@ -184,7 +200,7 @@ static bool show(struct holder *h, bool always)
 }
 
 /* Shouts, and asks whether it was heard. */
-static bool proclaim(struct holder *h, unsigned channels)
+bool holder_proclaim(struct holder *h, unsigned channels)
 {
     if (!announcer_start(h->announcer, channels))
         return false;
@@ -217,7 +233,7 @@ void holder_on_conflict(void *userdata, int channel, const struct net_address *a
     h->state.conflict_ns = now_ns;
     log_warning("%s, which is an active address of this node: announced once more", h->state.conflict);
     announcer_start(h->announcer, 1u << channel);
-    tell(h);
+    holder_tell(h);
 }
 
 /* Announces where there is more than before, and what came up. Says what it did, for the log. */
@@ -237,7 +253,7 @@ static const char *announce(struct holder *h, const size_t before[], const size_
         h->risen = channels; /* nothing would get out: once it is open */
         return "not yet announced";
     }
-    return proclaim(h, channels) ? "announced" : "not yet announced";
+    return holder_proclaim(h, channels) ? "announced" : "not yet announced";
 }
 
 /* No timer runs while the kernel answers at once. */
@@ -252,7 +268,7 @@ static void wait_for_gate(struct holder *h)
 }
 
 /* Quiet without a gate would be a word only: then it is not confirmed, and arbiterd finds another way. */
-static void set_gate(struct holder *h)
+void holder_set_gate(struct holder *h)
 {
     const enum gate_state state = !h->active ? GATE_CLOSED : h->quiet ? GATE_TRAFFIC : GATE_OPEN;
 
@@ -264,29 +280,71 @@ static void set_gate(struct holder *h)
     }
 }
 
-/* Brings the kernel to what is wanted now; `why` says in the log what for; `always`: the bus waits for an
- * answer. */
-static void settle(struct holder *h, const char *why, bool always)
+/* What the kernel has by now; and the gate is at the adapters that there are. */
+static void catch_up(struct holder *h)
 {
-    const int64_t began_ns = clock_now_ns();
-    size_t before[PLAN_CHANNELS_MAX], after[PLAN_CHANNELS_MAX];
-
-    h->trouble[0] = '\0';
     look(h, adapters_catch_up(h->adapters, &h->plan, &h->risen));
     if (gate_is_stale(h->gate))
         gate_build(h->gate);
     wait_for_gate(h);
-    count_held(h, before);
-    carry_out(h);
+}
+
+/* Neither what was nor what is wanted: nobody may take it for either. */
+static void say_underway(struct holder *h)
+{
+    h->underway = true;
+    h->state.state = HOLD_STATE_FAILED;
+    h->state.changed_ns = clock_now_ns();
+    text_copy(h->state.error, sizeof h->state.error,
+              h->active ? "the addresses are being put up" : "the addresses are being taken away");
+    loop_set_timer(h->more_timer, h->state.changed_ns + (clerk_is_behind(h->clerk) ? NS_PER_MS : 0));
+}
+
+/* The next slice; and when that was the last one, everything else that belongs to the change. */
+void holder_proceed(struct holder *h)
+{
+    size_t after[PLAN_CHANNELS_MAX];
+
+    if (!bring_about(h)) {
+        say_underway(h);
+        return;
+    }
+    h->underway = false;
     count_held(h, after);
-    const int64_t took_ns = clock_now_ns() - began_ns;
-    const char *announced = announce(h, before, after);
-    if (show(h, always))
-        log_change(h, h->active ? after : before, took_ns, h->active ? announced : why);
+    const int64_t took_ns = clock_now_ns() - h->settling.began_ns;
+    const char *announced = announce(h, h->settling.before, after);
+    if (show(h, h->settling.always))
+        log_change(h, h->active ? after : h->settling.before, took_ns,
+                   h->active ? announced : h->settling.why);
     if (h->trouble[0])
         loop_set_timer(h->retry_timer, clock_now_ns() + retry_after_ns);
     else
         loop_stop_timer(h->retry_timer);
+}
+
+/* Brings the kernel to what is wanted now; `why` says in the log what for; `always`: the bus waits for an
+ * answer. What is much goes on in slices, so that leases are renewed meanwhile. */
+static void settle(struct holder *h, const char *why, bool always)
+{
+    h->settling.began_ns = clock_now_ns();
+    h->settling.why = why;
+    h->settling.always = always || h->underway;
+    h->slices = 0;
+    h->trouble[0] = '\0';
+    catch_up(h);
+    count_held(h, h->settling.before);
+    holder_proceed(h);
+}
+
+void holder_on_more(void *userdata, int64_t now_ns)
+{
+    struct holder *h = userdata;
+
+    (void)now_ns;
+    if (!h->underway)
+        return;
+    catch_up(h);
+    holder_proceed(h);
 }
 
 void holder_settle(struct holder *h, const char *why)
@@ -319,7 +377,7 @@ static void compare(struct holder *h)
 {
     struct plan_operation first;
 
-    if (h->waiting)
+    if (h->waiting || h->underway)
         return;
     if (h->risen)
         settle(h, "an adapter changed", false);
@@ -360,7 +418,7 @@ void holder_on_gate(void *userdata, int fd, unsigned events)
     h->state.gate_lost_ns = clock_now_ns();
     log_warning("something else changed the gate (table netdev " GATE_TABLE " of nftables): %s",
                 gate_error(h->gate)[0] ? gate_error(h->gate) : "put back");
-    tell(h);
+    holder_tell(h);
 }
 
 /* The gate has shown something since it was last told its state, or was given up. */
@@ -369,10 +427,10 @@ static void heed_gate(struct holder *h)
     const bool silent = h->quiet && gate_is_silent(h->gate);
 
     wait_for_gate(h);
-    if (h->waiting)
+    if (h->waiting || h->underway)
         return;
     if (silent != h->state.silent || gate_condition(h) != h->state.gate)
-        tell(h);
+        holder_tell(h);
     if (h->risen && gate_is_open(h->gate))
         settle(h, "the gate is open", false);
     else if (show(h, false))
@@ -404,11 +462,36 @@ void holder_on_audit(void *userdata, int64_t now_ns)
 {
     struct holder *h = userdata;
 
-    loop_set_timer(h->audit_timer, now_ns + HOLDER_AUDIT_NS);
+    /* An active node does that all the time. So a passive one knows of a fault before it has to serve. */
     if (!h->active && !h->waiting)
-        set_gate(h); /* the active node does that all the time: so this one knows before it has to serve */
-    if (adapters_refresh(h->adapters, &h->plan) < 0 || gate_is_stale(h->gate))
+        holder_set_gate(h);
+    if (gate_is_stale(h->gate) && !h->underway)
+        settle(h, "an adapter changed", false);
+    loop_set_timer(h->audit_timer,
+                   now_ns + (clerk_audit(h->clerk) ? HOLDER_AUDIT_NS : HOLDER_AUDIT_AGAIN_NS));
+}
+
+/* The audit found something else than the events had told: it is read once more, and believed. */
+static void correct(struct holder *h)
+{
+    if (adapters_refresh(h->adapters, &h->plan) < 0)
         settle(h, "the kernel could be read again", false);
+    else
+        compare(h);
+}
+
+void holder_on_clerk(void *userdata, const struct plan *found, int error)
+{
+    struct holder *h = userdata;
+
+    if (!found) {
+        lifetime_renewed(h->lifetime, error);
+        return;
+    }
+    if (h->underway)
+        return;
+    if (error < 0 || adapters_catch_up(h->adapters, &h->plan, &h->risen) < 0 || !plan_agrees(&h->plan, found))
+        correct(h);
     else
         compare(h);
 }
@@ -417,202 +500,4 @@ void holder_on_retry(void *userdata, int64_t now_ns)
 {
     (void)now_ns;
     settle(userdata, "it was tried again", false);
-}
-
-/* ----------------------------------------------------------------- obeying */
-
-void holder_become(struct holder *h, bool active, const char *why)
-{
-    h->waiting = false;
-    h->active = active;
-    set_gate(h);
-    if (active)
-        lifetime_start(h->lifetime);
-    else
-        lifetime_stop(h->lifetime);
-    settle(h, why, true);
-}
-
-/* Orders from before are void: arbiterd has to have heard of this one. */
-void holder_begin_term(struct holder *h)
-{
-    h->state.term = MAX(clock_now_ns(), h->state.term + 1);
-}
-
-void holder_on_lease_end(void *userdata, int64_t now_ns)
-{
-    struct holder *h = userdata;
-
-    if (now_ns < h->lease_ns)
-        return; /* renewed at the last moment */
-    if (!h->lease_late && now_ns - h->lease_ns > grace_ns) {
-        h->lease_late = true; /* this loop was held up: a renewal that is still good may wait to be read */
-        loop_set_timer(h->lease_timer, now_ns + grace_ns);
-        return;
-    }
-    h->lease_ns = 0;
-    h->quiet = false;
-    holder_begin_term(h);
-    holder_become(h, false, "the lease ran out without a renewal by arbiterd");
-}
-
-static void set_lease(struct holder *h, int64_t lease_ns)
-{
-    h->lease_ns = lease_ns;
-    h->lease_late = false;
-    announcer_until(h->announcer, lease_ns);
-    asker_until(h->asker, lease_ns);
-    /* Who is started again in the quiet of a handover has nothing to keep: the peer is about to serve. */
-    lease_file_remember(&h->file, h->state.epoch, h->quiet ? 0 : h->lease_ns);
-    if (lease_ns != 0)
-        loop_set_timer(h->lease_timer, lease_ns + NS_PER_US); /* timers count whole microseconds */
-    else
-        loop_stop_timer(h->lease_timer);
-}
-
-/* A renewal: no question to the kernel, its state is known. */
-static void confirm(struct holder *h, bool new_epoch)
-{
-    set_gate(h);
-    if (new_epoch)
-        h->risen = (1u << h->plan.channel_count) - 1;
-    if (h->risen && !h->quiet && gate_is_open(h->gate)) {
-        proclaim(h, h->risen);
-        h->risen = 0;
-    }
-    tell(h);
-}
-
-static bool wants_active(const struct role_message *role)
-{
-    return role->role == ROLE_ACTIVE && role->lease_ns != 0 && !role->searching; /* R12: lapsed */
-}
-
-/* An order to put addresses up that arbiterd may have taken back since: it was read late, by a process that
- * stood still, while the peer found nobody to answer. Its lease alone proves nothing, because arbiterd went
- * on renewing it. One that says what takeoverd's state was then (`term`) and is fresh is meant now. */
-static bool is_void(struct holder *h, const struct role_message *role, int64_t sent_ns)
-{
-    if (!wants_active(role) || h->active || h->waiting)
-        return false;
-    const bool stale = clock_now_ns() - sent_ns > h->daemon->config->timers.takeover_after / 2;
-    if (role->term == h->state.term && !stale)
-        return false;
-    if (role->term == h->state.term) {
-        log_info("an order to serve was read %" PRId64 " ms late: asking arbiterd whether it is still meant",
-                 (clock_now_ns() - sent_ns) / NS_PER_MS);
-        holder_begin_term(h);
-        tell(h);
-    }
-    return true;
-}
-
-static void obey(struct holder *h, const struct role_message *role, const char *cause)
-{
-    const bool active = wants_active(role);
-    const bool new_epoch = active && role->epoch != h->state.epoch;
-    const bool new_change = role->change != h->state.change;
-
-    if (active && role->lease_ns <= clock_now_ns())
-        return; /* read too late: it gives no right, and ends none that a later one gives; the timer does */
-    text_copy(h->cause, sizeof h->cause, cause);
-    h->state.change = role->change;
-    if (active)
-        h->state.epoch = role->epoch;
-    h->quiet = active && role->quiet;
-    set_lease(h, active ? role->lease_ns : 0);
-    if (active != h->active || h->waiting)
-        holder_become(h, active, "the role is passive");
-    else if (active)
-        confirm(h, new_epoch);
-    else if (new_change)
-        tell(h); /* the arbiter waits to hear that this very change has been obeyed */
-}
-
-/* ------------------------------------------------- waiting before a claim */
-
-/* When the addresses of this role may go up; 0: at once. What is up already does not wait, nor what the run
- * before put up under this epoch. */
-static int64_t wait_until(const struct holder *h, const struct role_message *role)
-{
-    if (!wants_active(role) || h->active || (h->waiting && h->state.epoch == role->epoch))
-        return 0;
-    return prepare_until(&h->prepare, role, clock_now_ns());
-}
-
-/* Nothing of the claim is obeyed yet, so it leaves no trace: a renewal takes its place, another role its end.
- */
-static void hold_back(struct holder *h, const struct role_message *role, const char *cause, int64_t until_ns)
-{
-    if (!h->claim_waits)
-        log_info("the addresses wait for the before-active hooks (epoch %" PRId64 "), at most %" PRId64 " ms",
-                 role->epoch, (until_ns - clock_now_ns()) / NS_PER_MS);
-    h->claim_waits = true;
-    h->claim = *role;
-    text_copy(h->claim_cause, sizeof h->claim_cause, cause);
-    loop_set_timer(h->claim_timer, until_ns);
-    if (!h->waiting) /* else nothing can be said of the addresses yet */
-        tell(h);
-}
-
-/* `role` is obeyed now, whatever was waited for. */
-static void end_wait(struct holder *h, const struct role_message *role)
-{
-    if (h->claim_waits && wants_active(role) && h->prepare.prepared != role->epoch)
-        log_warning("superviserd did not tell in time that the before-active hooks came to their end: the "
-                    "addresses go up without them");
-    h->claim_waits = false;
-    loop_stop_timer(h->claim_timer);
-}
-
-void holder_on_role(void *userdata, const struct bus_message *message)
-{
-    struct holder *h = userdata;
-
-    if (is_void(h, message->body, message->envelope->mono_ns))
-        return;
-    const int64_t until_ns = wait_until(h, message->body);
-
-    if (until_ns != 0) {
-        hold_back(h, message->body, message->cause, until_ns);
-        return;
-    }
-    end_wait(h, message->body);
-    obey(h, message->body, message->cause);
-}
-
-/* If its lease ran out meanwhile, obey() leaves it to the next renewal. */
-static void go_on(struct holder *h)
-{
-    end_wait(h, &h->claim);
-    obey(h, &h->claim, h->claim_cause);
-}
-
-void holder_on_hook(void *userdata, const struct bus_message *message)
-{
-    struct holder *h = userdata;
-
-    h->prepare.prepared = ((const struct hook_message *)message->body)->prepared;
-    if (h->claim_waits && wait_until(h, &h->claim) == 0)
-        go_on(h);
-}
-
-void holder_on_claim_timer(void *userdata, int64_t now_ns)
-{
-    struct holder *h = userdata;
-
-    (void)now_ns;
-    if (h->claim_waits)
-        go_on(h);
-}
-
-void holder_on_stop(void *userdata)
-{
-    struct holder *h = userdata;
-
-    h->claim_waits = h->quiet = false;
-    set_lease(h, 0);
-    for (int i = 0; i < STOP_TRIES && (i == 0 || h->trouble[0]); i++)
-        holder_become(h, false, "takeoverd stops");
-    loop_exit(h->daemon->loop, h->state.state == HOLD_STATE_RELEASED ? EXIT_SUCCESS : EXIT_FAILURE);
 }

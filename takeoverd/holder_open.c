@@ -15,11 +15,13 @@ int holder_open_kernel(const struct config *config, struct holder_kernel *kernel
 
     if (r < 0)
         return r;
-    kernel->operations_max = 2 * kernel->plan.address_count + kernel->plan.route_count + 1;
-    kernel->operations = calloc(kernel->operations_max, sizeof *kernel->operations);
+    kernel->operations_max =
+        2 * kernel->plan.address_count + kernel->plan.route_count + kernel->plan.rule_count + 1;
+    kernel->operations = calloc(HOLDER_SLICE, sizeof *kernel->operations);
     if (!kernel->operations)
         return -ENOMEM;
-    r = adapters_open(config->channels, config->channel_count, lifetime_seconds(config), &kernel->adapters);
+    r = adapters_open(config->channels, config->channel_count, lifetime_seconds(config), true,
+                      &kernel->adapters);
     if (r == 0)
         r = adapters_refresh(kernel->adapters, &kernel->plan);
     return r;
@@ -47,6 +49,8 @@ static int open_timers(struct holder *h)
     if (r == 0)
         r = loop_add_timer(loop, holder_on_gate_timer, h, &h->gate_timer);
     if (r == 0)
+        r = loop_add_timer(loop, holder_on_more, h, &h->more_timer);
+    if (r == 0)
         loop_set_timer(h->audit_timer, clock_now_ns() + HOLDER_AUDIT_NS);
     return r;
 }
@@ -72,7 +76,9 @@ static int open_all(struct holder *h)
     if (r == 0)
         r = open_timers(h);
     if (r == 0)
-        r = lifetime_open(d->loop, d->config, &h->plan, h->adapters, &h->lifetime);
+        r = clerk_open(d->loop, d->config, holder_on_clerk, h, &h->clerk);
+    if (r == 0)
+        r = lifetime_open(d->loop, d->config, &h->plan, h->clerk, &h->lifetime);
     if (r == 0)
         r = announcer_open(d->loop, &h->plan, h->adapters, &h->announcer);
     if (r == 0)
@@ -169,6 +175,8 @@ void holder_free(struct holder *h)
     report_free(h->report);
     gate_free(h->gate, h->state.state == HOLD_STATE_RELEASED);
     lifetime_free(h->lifetime);
+    clerk_free(h->clerk);
+    holder_close_kernel(&h->leaving);
     asker_free(h->asker);
     announcer_free(h->announcer);
     adapters_free(h->adapters);

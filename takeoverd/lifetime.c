@@ -7,16 +7,13 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-enum {
-    BESIDE_THE_GATE_S = 30,
-    SLICE = 128, /* addresses before the loop has its turn: about a millisecond */
-};
+enum { BESIDE_THE_GATE_S = 30 };
 
 static const int64_t pause_ns = 5 * NS_PER_MS; /* between two slices */
 
 struct lifetime {
-    struct plan *plan;
-    struct adapters *adapters;
+    const struct plan *plan;
+    struct clerk *clerk;
     struct loop_source *timer;
     int64_t interval_ns;
     bool running;
@@ -29,43 +26,42 @@ uint32_t lifetime_seconds(const struct config *config)
     return config->lease_gate ? BESIDE_THE_GATE_S : (uint32_t)(config->timers.address_lease / NS_PER_S);
 }
 
-static size_t fill(struct lifetime *l, struct plan_operation operations[static SLICE])
+/* Moves `*next` behind the last one that found room. */
+static size_t fill(const struct lifetime *l, size_t *next,
+                   struct plan_operation operations[static CLERK_SLICE])
 {
     size_t count = 0;
 
-    for (; l->next < l->plan->address_count && count < SLICE; l->next++) {
-        const struct plan_address *address = &l->plan->addresses[l->next];
-        if (address->active && plan_holds(address))
+    for (; *next < l->plan->address_count && count < CLERK_SLICE; ++*next) {
+        const struct plan_address *address = &l->plan->addresses[*next];
+        if (address->active && !address->routed && plan_holds(address))
             operations[count++] = (struct plan_operation){
-                .verb = PLAN_RENEW_ADDRESS, .length = address->address.prefix, .index = l->next};
+                .verb = PLAN_RENEW_ADDRESS, .length = address->address.prefix, .index = *next};
     }
     return count;
-}
-
-static void renew_slice(struct lifetime *l)
-{
-    struct plan_operation operations[SLICE];
-    struct adapters_failure failure;
-    const size_t count = fill(l, operations);
-
-    if (count > 0 && adapters_apply(l->adapters, l->plan, operations, count, &failure) < 0 &&
-        log_allowed(&l->log, 1))
-        log_warning("cannot renew the lifetime of an active address: %s", strerror(-failure.error));
 }
 
 static void on_timer(void *userdata, int64_t now_ns)
 {
     struct lifetime *l = userdata;
+    struct plan_operation operations[CLERK_SLICE];
+    size_t next = l->next;
 
     if (!l->running)
         return;
-    renew_slice(l);
-    if (l->next < l->plan->address_count) {
-        loop_set_timer(l->timer, clock_now_ns() + pause_ns);
+    const size_t count = fill(l, &next, operations);
+    if (count > 0 && !clerk_apply(l->clerk, l->plan, operations, count)) {
+        loop_set_timer(l->timer, now_ns + pause_ns); /* it is busy */
         return;
     }
-    l->next = 0;
-    loop_set_timer(l->timer, now_ns + l->interval_ns);
+    l->next = next < l->plan->address_count ? next : 0;
+    loop_set_timer(l->timer, now_ns + (l->next > 0 ? pause_ns : l->interval_ns));
+}
+
+void lifetime_renewed(struct lifetime *l, int error)
+{
+    if (error < 0 && log_allowed(&l->log, 1))
+        log_warning("cannot renew the lifetime of an active address: %s", strerror(-error));
 }
 
 void lifetime_start(struct lifetime *l)
@@ -83,23 +79,22 @@ void lifetime_stop(struct lifetime *l)
     loop_stop_timer(l->timer);
 }
 
-int lifetime_open(struct loop *loop, const struct config *config, struct plan *plan,
-                  struct adapters *adapters, struct lifetime **lifetime)
+int lifetime_open(struct loop *loop, const struct config *config, const struct plan *plan,
+                  struct clerk *clerk, struct lifetime **lifetime)
 {
     struct lifetime *l = calloc(1, sizeof *l);
 
     if (!l)
         return -ENOMEM;
     l->plan = plan;
-    l->adapters = adapters;
+    l->clerk = clerk;
     l->interval_ns = (int64_t)lifetime_seconds(config) * NS_PER_S / 4;
     *lifetime = l;
     return loop_add_timer(loop, on_timer, l, &l->timer);
 }
 
-void lifetime_configure(struct lifetime *l, const struct config *config, struct adapters *adapters)
+void lifetime_configure(struct lifetime *l, const struct config *config)
 {
-    l->adapters = adapters;
     l->interval_ns = (int64_t)lifetime_seconds(config) * NS_PER_S / 4;
     l->next = 0;
 }

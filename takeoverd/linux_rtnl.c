@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
 #include <linux/rtnetlink.h>
@@ -17,7 +18,8 @@
 #include "takeoverd/adapters.h"
 
 enum {
-    ROUTE_ORIGIN = 222, /* rtm_protocol of duet's routes */
+    ROUTE_ORIGIN = 222, /* rtm_protocol of duet's routes, and of its rules */
+    LOCAL_METRIC = 222, /* beside the kernel's own route of an address that is there as well */
     ROUTE_METRIC_IPV6 =
         512, /* before the kernel's default of 1024, so as not to share the load with such a one */
     SEND_MAX = 64 * 1024, /* bytes in one send: more than a thousand addresses */
@@ -33,9 +35,10 @@ struct adapters {
     uint32_t lifetime_s; /* of active addresses */
     size_t count;
     struct adapter adapters[PLAN_CHANNELS_MAX];
-    unsigned risen;   /* channels whose adapter came, went or came up since this was last told */
-    bool stale;       /* the inventory cannot be kept by the events alone */
-    bool interrupted; /* a dump was, by a change */
+    unsigned risen;    /* channels whose adapter came, went or came up since this was last told */
+    bool local_routes; /* some addresses are routes */
+    bool stale;        /* the inventory cannot be kept by the events alone */
+    bool interrupted;  /* a dump was, by a change */
     struct log_limit sysctl_log;
     _Alignas(struct nlmsghdr) uint8_t sending[SEND_MAX];
     _Alignas(struct nlmsghdr) uint8_t receiving[RECEIVE_MAX];
@@ -79,14 +82,32 @@ static void see_route(struct plan *plan, struct nlmsghdr *header)
     struct nlattr *attributes[RTA_MAX + 1];
     struct net_address to, via;
 
-    if (message->rtm_protocol != ROUTE_ORIGIN || message->rtm_table != RT_TABLE_MAIN ||
+    if (message->rtm_protocol != ROUTE_ORIGIN ||
         nlmsg_parse(header, sizeof *message, attributes, RTA_MAX, NULL) < 0 || !attributes[RTA_OIF])
         return;
     if (!read_bytes(attributes[RTA_DST], message->rtm_family, message->rtm_dst_len, &to) && to.prefix != 0)
         return; /* the default route has no destination */
-    if (read_bytes(attributes[RTA_GATEWAY], message->rtm_family, 0, &via))
-        plan_see_route(plan, (int)nla_get_u32(attributes[RTA_OIF]), &to, &via,
+    if (message->rtm_table == RT_TABLE_LOCAL && message->rtm_type == RTN_LOCAL && to.prefix == 32)
+        plan_see_local_route(plan, (int)nla_get_u32(attributes[RTA_OIF]), &to,
+                             header->nlmsg_type == RTM_NEWROUTE);
+    else if (read_bytes(attributes[RTA_GATEWAY], message->rtm_family, 0, &via))
+        plan_see_route(plan, (int)nla_get_u32(attributes[RTA_OIF]), message->rtm_table, &to, &via,
                        header->nlmsg_type == RTM_NEWROUTE);
+}
+
+static void see_rule(struct plan *plan, struct nlmsghdr *header)
+{
+    const struct fib_rule_hdr *message = nlmsg_data(header);
+    struct nlattr *attributes[FRA_MAX + 1];
+    struct plan_rule seen = {.table = message->table};
+
+    if (nlmsg_parse(header, sizeof *message, attributes, FRA_MAX, NULL) < 0 || !attributes[FRA_PRIORITY] ||
+        !attributes[FRA_PROTOCOL] || nla_get_u8(attributes[FRA_PROTOCOL]) != ROUTE_ORIGIN)
+        return;
+    read_bytes(attributes[FRA_SRC], message->family, message->src_len, &seen.from);
+    read_bytes(attributes[FRA_DST], message->family, message->dst_len, &seen.to);
+    seen.priority = nla_get_u32(attributes[FRA_PRIORITY]);
+    plan_see_rule(plan, &seen, header->nlmsg_type == RTM_NEWRULE);
 }
 
 static void set_adapter(struct adapters *a, struct plan *plan, size_t channel, const struct adapter *now)
@@ -138,12 +159,17 @@ static void see(struct adapters *a, struct plan *plan, struct nlmsghdr *header)
     case RTM_DELADDR:
         /* The routes go with a device's last IPv4 address, without a word. */
         if (nlmsg_valid_hdr(header, sizeof(struct ifaddrmsg)) && see_address(plan, header))
-            a->stale = a->stale || plan->route_count > 0;
+            a->stale = a->stale || plan->route_count > 0 || a->local_routes;
         break;
     case RTM_NEWROUTE:
     case RTM_DELROUTE:
         if (nlmsg_valid_hdr(header, sizeof(struct rtmsg)))
             see_route(plan, header);
+        break;
+    case RTM_NEWRULE:
+    case RTM_DELRULE:
+        if (nlmsg_valid_hdr(header, sizeof(struct fib_rule_hdr)))
+            see_rule(plan, header);
         break;
     case RTM_NEWLINK:
     case RTM_DELLINK:
@@ -252,21 +278,30 @@ static int ask_addresses(struct adapters *a, struct plan *plan)
     return ask(a, plan, request(RTM_GETADDR, NLM_F_DUMP, &fixed, sizeof fixed));
 }
 
+/* Of all tables. For IPv4 always: another configuration may have left local routes. */
 static int ask_routes(struct adapters *a, struct plan *plan, int family)
 {
-    const struct rtmsg fixed = {
-        .rtm_family = (unsigned char)family, .rtm_table = RT_TABLE_MAIN, .rtm_protocol = ROUTE_ORIGIN};
-
-    bool any = false;
+    const struct rtmsg fixed = {.rtm_family = (unsigned char)family, .rtm_protocol = ROUTE_ORIGIN};
+    bool any = family == AF_INET;
 
     for (size_t i = 0; i < plan->route_count; i++)
         any = any || plan->routes[i].to.family == family;
-    int r = any ? ask(a, plan, request(RTM_GETROUTE, NLM_F_DUMP, &fixed, sizeof fixed)) : 0;
-    return r == -ENOENT ? 0 : r; /* the table is made with its first route */
+    return any ? ask(a, plan, request(RTM_GETROUTE, NLM_F_DUMP, &fixed, sizeof fixed)) : 0;
+}
+
+static int ask_rules(struct adapters *a, struct plan *plan, int family)
+{
+    const struct fib_rule_hdr fixed = {.family = (unsigned char)family};
+    bool any = false;
+
+    for (size_t i = 0; i < plan->rule_count; i++)
+        any = any || plan->rules[i].to.family == family;
+    return any ? ask(a, plan, request(RTM_GETRULE, NLM_F_DUMP, &fixed, sizeof fixed)) : 0;
 }
 
 static int refresh_once(struct adapters *a, struct plan *plan)
 {
+    static const int families[] = {AF_INET, AF_INET6};
     int r = 0;
 
     a->interrupted = false;
@@ -275,10 +310,11 @@ static int refresh_once(struct adapters *a, struct plan *plan)
     plan_forget(plan);
     if (r == 0)
         r = ask_addresses(a, plan);
-    if (r == 0)
-        r = ask_routes(a, plan, AF_INET);
-    if (r == 0)
-        r = ask_routes(a, plan, AF_INET6);
+    for (size_t i = 0; i < ARRAY_LENGTH(families) && r == 0; i++) {
+        r = ask_routes(a, plan, families[i]);
+        if (r == 0)
+            r = ask_rules(a, plan, families[i]);
+    }
     return r == 0 && a->interrupted ? -EINTR : r;
 }
 
@@ -375,7 +411,7 @@ static struct nl_msg *route_request(const struct plan *plan, const struct plan_o
     const int size = v4 ? 4 : 16;
     const struct rtmsg fixed = {.rtm_family = (unsigned char)route->to.family,
                                 .rtm_dst_len = route->to.prefix,
-                                .rtm_table = RT_TABLE_MAIN,
+                                .rtm_table = (unsigned char)route->table,
                                 .rtm_protocol = ROUTE_ORIGIN,
                                 .rtm_scope = RT_SCOPE_UNIVERSE,
                                 .rtm_type = RTN_UNICAST};
@@ -393,11 +429,61 @@ static struct nl_msg *route_request(const struct plan *plan, const struct plan_o
     return message;
 }
 
+static struct nl_msg *rule_request(const struct plan *plan, const struct plan_operation *operation)
+{
+    const struct plan_rule *rule = &plan->rules[operation->index];
+    const bool add = operation->verb == PLAN_ADD_RULE;
+    const int size = rule->to.family == AF_INET ? 4 : 16;
+    const struct fib_rule_hdr fixed = {.family = (unsigned char)rule->to.family,
+                                       .dst_len = rule->to.prefix,
+                                       .src_len = rule->from.prefix,
+                                       .table = (unsigned char)rule->table,
+                                       .action = FR_ACT_TO_TBL};
+    struct nl_msg *message =
+        request(add ? RTM_NEWRULE : RTM_DELRULE, add ? NLM_F_CREATE | NLM_F_EXCL : 0, &fixed, sizeof fixed);
+
+    if (!message)
+        return NULL;
+    if (rule->from.prefix > 0)
+        nla_put(message, FRA_SRC, size, &rule->from.v4);
+    if (rule->to.prefix > 0)
+        nla_put(message, FRA_DST, size, &rule->to.v4);
+    nla_put_u32(message, FRA_PRIORITY, rule->priority);
+    nla_put_u8(message, FRA_PROTOCOL, ROUTE_ORIGIN);
+    return message;
+}
+
+/* An address as a route: traffic for it is taken in, and ARP answers for it. */
+static struct nl_msg *local_route_request(const struct plan *plan, const struct plan_operation *operation)
+{
+    const struct plan_address *item = &plan->addresses[operation->index];
+    const bool add = operation->verb == PLAN_ADD_ADDRESS;
+    const struct rtmsg fixed = {.rtm_family = AF_INET,
+                                .rtm_dst_len = 32,
+                                .rtm_table = RT_TABLE_LOCAL,
+                                .rtm_protocol = ROUTE_ORIGIN,
+                                .rtm_scope = RT_SCOPE_HOST,
+                                .rtm_type = RTN_LOCAL};
+    struct nl_msg *message =
+        request(add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_EXCL : 0, &fixed, sizeof fixed);
+
+    if (!message)
+        return NULL;
+    nla_put(message, RTA_DST, 4, &item->address.v4);
+    nla_put_u32(message, RTA_OIF, (uint32_t)plan->links[item->channel]);
+    nla_put_u32(message, RTA_PRIORITY, LOCAL_METRIC);
+    return message;
+}
+
 static struct nl_msg *operation_request(const struct adapters *a, const struct plan *plan,
                                         const struct plan_operation *operation)
 {
     if (operation->verb == PLAN_ADD_ROUTE || operation->verb == PLAN_DELETE_ROUTE)
         return route_request(plan, operation);
+    if (operation->verb == PLAN_ADD_RULE || operation->verb == PLAN_DELETE_RULE)
+        return rule_request(plan, operation);
+    if (operation->length == PLAN_ROUTED)
+        return local_route_request(plan, operation);
     return address_request(a, plan, operation);
 }
 
@@ -406,9 +492,13 @@ static bool is_done_already(const struct plan_operation *operation, int error)
     switch (operation->verb) {
     case PLAN_ADD_ADDRESS:
     case PLAN_ADD_ROUTE:
+    case PLAN_ADD_RULE:
         return error == -EEXIST;
+    case PLAN_DELETE_RULE:
+        return error == -ENOENT;
     case PLAN_DELETE_ADDRESS:
-        return error == -EADDRNOTAVAIL || error == -ENODEV;
+        return error == -EADDRNOTAVAIL || error == -ENODEV ||
+               (operation->length == PLAN_ROUTED && error == -ESRCH);
     case PLAN_DELETE_ROUTE:
         return error == -ESRCH || error == -ENODEV;
     case PLAN_RENEW_ADDRESS: /* what went missing meanwhile is told by an event, and repaired */
@@ -480,7 +570,7 @@ static void keep_secondaries(struct adapters *a, const struct plan *plan,
 
     for (size_t i = 0; i < count; i++) {
         char path[80];
-        if (operations[i].verb != PLAN_DELETE_ADDRESS)
+        if (operations[i].verb != PLAN_DELETE_ADDRESS || operations[i].length == PLAN_ROUTED)
             continue;
         const struct plan_address *address = &plan->addresses[operations[i].index];
         if (address->address.family != AF_INET || (done >> address->channel & 1))
@@ -542,7 +632,7 @@ static int open_socket(struct nl_sock **socket)
     return 0;
 }
 
-int adapters_open(const struct config_channel *channels, size_t count, uint32_t lifetime_s,
+int adapters_open(const struct config_channel *channels, size_t count, uint32_t lifetime_s, bool events,
                   struct adapters **adapters)
 {
     struct adapters *a = calloc(1, sizeof *a);
@@ -551,13 +641,17 @@ int adapters_open(const struct config_channel *channels, size_t count, uint32_t 
         return -ENOMEM;
     a->lifetime_s = lifetime_s;
     a->count = MIN(count, PLAN_CHANNELS_MAX);
-    for (size_t i = 0; i < a->count; i++)
+    for (size_t i = 0; i < a->count; i++) {
         text_copy(a->adapters[i].device, sizeof a->adapters[i].device, channels[i].device);
+        a->local_routes = a->local_routes || channels[i].local_routes;
+    }
     int r = open_socket(&a->ask);
-    if (r == 0)
+    if (r == 0 && events)
         r = open_socket(&a->events);
-    if (r == 0 && nl_socket_add_memberships(a->events, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-                                            RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_NONE) < 0)
+    if (r == 0 && events &&
+        nl_socket_add_memberships(a->events, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+                                  RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,
+                                  RTNLGRP_IPV6_RULE, RTNLGRP_NONE) < 0)
         r = -EIO;
     if (r < 0) {
         adapters_free(a);

@@ -41,9 +41,14 @@ static bool held_at_all(const struct plan_address *address)
     return address->lengths[0] || address->lengths[1] || address->lengths[2];
 }
 
+static uint8_t wanted_length(const struct plan_address *address)
+{
+    return address->routed ? PLAN_ROUTED : address->address.prefix;
+}
+
 bool plan_holds(const struct plan_address *address)
 {
-    return has_length(address, address->address.prefix);
+    return has_length(address, wanted_length(address));
 }
 
 bool plan_wants(const struct plan_address *address, bool active)
@@ -100,15 +105,41 @@ bool plan_lose_address(struct plan *plan, int link, const struct net_address *ad
     return true;
 }
 
-bool plan_see_route(struct plan *plan, int link, const struct net_address *to, const struct net_address *via,
-                    bool there)
+bool plan_see_local_route(struct plan *plan, int link, const struct net_address *address, bool there)
+{
+    struct plan_address *found = find_address(plan, link, address);
+
+    if (!found || has_length(found, PLAN_ROUTED) == there)
+        return false;
+    set_length(found, PLAN_ROUTED, there);
+    return true;
+}
+
+bool plan_see_rule(struct plan *plan, const struct plan_rule *seen, bool there)
+{
+    bool changed = false;
+
+    for (size_t i = 0; i < plan->rule_count; i++) {
+        struct plan_rule *rule = &plan->rules[i];
+        if (rule->held == there || rule->table != seen->table || rule->priority != seen->priority ||
+            rule->from.prefix != seen->from.prefix || compare_hosts(&rule->from, &seen->from) != 0 ||
+            rule->to.prefix != seen->to.prefix || compare_hosts(&rule->to, &seen->to) != 0)
+            continue;
+        rule->held = there;
+        changed = true;
+    }
+    return changed;
+}
+
+bool plan_see_route(struct plan *plan, int link, uint32_t table, const struct net_address *to,
+                    const struct net_address *via, bool there)
 {
     bool changed = false;
 
     for (size_t i = 0; i < plan->route_count; i++) {
         struct plan_route *route = &plan->routes[i];
         if (plan->links[route->channel] != link || link == 0 || route->held == there ||
-            route->to.prefix != to->prefix || compare_hosts(&route->to, to) != 0 ||
+            route->table != table || route->to.prefix != to->prefix || compare_hosts(&route->to, to) != 0 ||
             !net_address_equal(&route->via, via))
             continue;
         route->held = there;
@@ -123,6 +154,8 @@ void plan_forget(struct plan *plan)
         memset(plan->addresses[i].lengths, 0, sizeof plan->addresses[i].lengths);
     for (size_t i = 0; i < plan->route_count; i++)
         plan->routes[i].held = false;
+    for (size_t i = 0; i < plan->rule_count; i++)
+        plan->rules[i].held = false;
 }
 
 void plan_set_link(struct plan *plan, int channel, int link)
@@ -163,7 +196,7 @@ static void emit_deletes_of(struct writer *w, size_t index, int kept)
 {
     const struct plan_address *address = &w->plan->addresses[index];
 
-    for (int length = 0; length <= 128; length++) {
+    for (int length = 0; length <= PLAN_ROUTED; length++) {
         if (address->lengths[length / 64] == 0)
             length |= 63; /* nothing in this word */
         else if (length != kept && has_length(address, (uint8_t)length))
@@ -178,7 +211,7 @@ static void emit_strays(struct writer *w, int family)
         const struct plan_address *address = &w->plan->addresses[i];
         if (address->address.family == family && plan_wants(address, w->active) &&
             has_link(w, address->channel))
-            emit_deletes_of(w, i, address->address.prefix);
+            emit_deletes_of(w, i, wanted_length(address));
     }
 }
 
@@ -200,14 +233,14 @@ static bool is_missing(const struct writer *w, const struct plan_address *addres
 }
 
 /* One active address for each channel and family that has none, or all but those. Called once for each, with
- * the same inventory, it names every missing active address exactly once. */
+ * the same inventory, it names every missing active address exactly once. What is a route anchors nothing. */
 static void emit_active(struct writer *w, bool anchors)
 {
     bool anchored[PLAN_CHANNELS_MAX][2] = {0};
 
     for (size_t i = 0; i < w->plan->address_count; i++) {
         const struct plan_address *address = &w->plan->addresses[i];
-        if (address->active && plan_holds(address))
+        if (address->active && !address->routed && plan_holds(address))
             anchored[address->channel][address->address.family == AF_INET6] = true;
     }
     for (size_t i = 0; i < w->plan->address_count; i++) {
@@ -215,9 +248,9 @@ static void emit_active(struct writer *w, bool anchors)
         if (!address->active || !is_missing(w, address))
             continue;
         bool *const have = &anchored[address->channel][address->address.family == AF_INET6];
-        if (!*have == anchors)
-            emit(w, PLAN_ADD_ADDRESS, i, address->address.prefix);
-        *have = true;
+        if (address->routed ? !anchors : !*have == anchors)
+            emit(w, PLAN_ADD_ADDRESS, i, wanted_length(address));
+        *have = *have || !address->routed;
     }
 }
 
@@ -233,6 +266,9 @@ static void emit_routes(struct writer *w)
     for (size_t i = 0; i < w->plan->route_count; i++)
         if (w->plan->routes[i].held != w->active && has_link(w, w->plan->routes[i].channel))
             emit(w, w->active ? PLAN_ADD_ROUTE : PLAN_DELETE_ROUTE, i, 0);
+    for (size_t i = 0; i < w->plan->rule_count; i++)
+        if (w->plan->rules[i].held != w->active)
+            emit(w, w->active ? PLAN_ADD_RULE : PLAN_DELETE_RULE, i, 0);
 }
 
 size_t plan_make(const struct plan *plan, bool active, struct plan_operation *operations, size_t max)
@@ -267,9 +303,27 @@ void plan_done(struct plan *plan, const struct plan_operation *operation)
     case PLAN_DELETE_ROUTE:
         plan->routes[operation->index].held = operation->verb == PLAN_ADD_ROUTE;
         break;
+    case PLAN_ADD_RULE:
+    case PLAN_DELETE_RULE:
+        plan->rules[operation->index].held = operation->verb == PLAN_ADD_RULE;
+        break;
     case PLAN_RENEW_ADDRESS:
         break;
     }
+}
+
+bool plan_agrees(const struct plan *plan, const struct plan *other)
+{
+    bool same = memcmp(plan->links, other->links, plan->channel_count * sizeof *plan->links) == 0;
+
+    for (size_t i = 0; i < plan->address_count && same; i++)
+        same = memcmp(plan->addresses[i].lengths, other->addresses[i].lengths,
+                      sizeof plan->addresses[i].lengths) == 0;
+    for (size_t i = 0; i < plan->route_count && same; i++)
+        same = plan->routes[i].held == other->routes[i].held;
+    for (size_t i = 0; i < plan->rule_count && same; i++)
+        same = plan->rules[i].held == other->rules[i].held;
+    return same;
 }
 
 struct plan_tally plan_count(const struct plan *plan, bool active)
@@ -288,5 +342,7 @@ struct plan_tally plan_count(const struct plan *plan, bool active)
     }
     for (size_t i = 0; i < plan->route_count; i++)
         tally.routes_missing += active && !plan->routes[i].held;
+    for (size_t i = 0; i < plan->rule_count; i++)
+        tally.routes_missing += active && !plan->rules[i].held;
     return tally;
 }

@@ -13,7 +13,8 @@ import re
 import sys
 
 # Headings of duet.conf(5) -> the kind of section; under OTHER SECTIONS each kind has a line of its own.
-HEADINGS = {"CLUSTER": "cluster", "Timers": "cluster", "NODES": "node", "CHANNELS": "channel", "ROUTES": "route",
+HEADINGS = {"CLUSTER": "cluster", "Timers": "cluster", "NODES": "node", "CHANNELS": "channel", "ROUTES": "route", "RULES": "rule",
+            
             "SERVICES": "service", "HOOKS": "hook", "SYNC SETS": "sync"}
 OTHER = "OTHER SECTIONS"
 # Options by which a program starts itself at other work: nobody else gives them.

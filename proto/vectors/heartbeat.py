@@ -91,7 +91,7 @@ ROLES = ["passive", "active"]
 PHASES = ["searching", "passive", "claiming", "active", "offering", "releasing"]
 OFFERS = ["none", "offered", "forced"]
 PREFERS = ["none", "self", "peer"]
-FLAGS = ["whole", "held", "unfit", "released", "suspicious", "silent"]
+FLAGS = ["whole", "held", "unfit", "released", "suspicious", "silent", "takes_silent"]
 NEVER = 2**53
 
 
@@ -139,7 +139,7 @@ SECOND = {
     **FIRST, "cluster": "gate", "path": "outside", "direction": 2,
     "start": 1790000000, "random": "f0e1d2c3b4a59687", "sequence": 123456789,
     "role": "active", "phase": "offering", "offer": "forced", "prefers": "peer",
-    "whole": 1, "held": 1, "suspicious": 1, "silent": 1,
+    "whole": 1, "held": 1, "suspicious": 1, "silent": 1, "takes_silent": 1,
     "epoch": 17, "next_epoch": 19, "arbiter_age_us": 1234, "lease_us": 198765, "phase_age_us": 86400000000,
     "change": 1790000123, "considered": 1780000456, "hold_version": 4, "hold_left_ms": 60000, "data_epoch": 16, "data_generation": 987654321, "services_failed": 2,
     "late_us": 73, "config_hash": 0x0123456789ABCDEF, "path_count": 41152263, "stamp": 0xFEDCBA9876543210,

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+from adversity import ADVERSITIES, bench_adversity
+from cost import bench_cost
 from failover import bench_failover
 from keepalived import FORMS, Keepalived
 from lab.lab import Lab
@@ -15,6 +17,7 @@ from lab.network import ACTIVE, NODES
 from lab.pair import other
 from lab.tools import Tool, tool_path
 from roam import bench_client
+from scale import FORMS as SCALES, bench_scale
 from sync import CASES, bench_sync
 from traps import bench_traps
 
@@ -170,17 +173,24 @@ def bench_service(times):
         daemon.wait(5)
 
 
-BENCHES = {"failover": bench_failover, "service": bench_service, "sync": bench_sync, "traps": bench_traps, "client": bench_client}
+BENCHES = {"failover": bench_failover, "service": bench_service, "sync": bench_sync, "traps": bench_traps, "client": bench_client,
+           "adversity": bench_adversity, "scale": bench_scale, "cost": bench_cost}
+OF_CASES = {"sync": list(CASES), "adversity": list(ADVERSITIES), "scale": list(SCALES)}
+
+
+def of_bench(name, cases):
+    return [case for case in cases or [] if case in OF_CASES[name]]
 
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/bench/run")
     parser.add_argument("names", nargs="*", choices=[[], *BENCHES], metavar="NAME", help=", ".join(BENCHES))
     parser.add_argument("--times", type=int, default=10)
-    parser.add_argument("--case", action="append", choices=CASES, help="only these cases of sync (may be repeated)")
+    parser.add_argument("--case", action="append", choices=sum(OF_CASES.values(), []),
+                        help="only these cases of sync, adversity and scale (may be repeated)")
     options = parser.parse_args()
     for name in options.names or BENCHES:
-        BENCHES[name](options.times, *([options.case] if name == "sync" else []))
+        BENCHES[name](options.times, *([of_bench(name, options.case)] if name in OF_CASES else []))
 
 
 if __name__ == "__main__":

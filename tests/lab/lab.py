@@ -45,6 +45,7 @@ class Lab(Pair):
         must not exist."""
         self.keep = False  # close() then leaves the pair running
         self.bin = os.environ["DUET_BIN"]
+        self.bins = dict.fromkeys(NODES, self.bin)  # a node may run another version
         if directory:
             os.mkdir(directory, 0o700)
         self.dir = directory or tempfile.mkdtemp(prefix="duet-lab-")
@@ -148,28 +149,30 @@ class Lab(Pair):
             out.write(os.urandom(32))
 
     def write_config(self, profile="lan", on_network_fault="reboot", routers=("outside",), modes=None, extra="",
-                     active=None, timers=None):
+                     active=None, timers=None, keys=None):
         """Writes the one file of both nodes. `timers` sets single ones ({"settle-time": "1s"}); `active` gives a
-        channel other or more active addresses ({"inside": ["192.0.2.10/24", …]}); `extra` is appended: services."""
+        channel other or more active addresses ({"inside": ["192.0.2.10/24", …]}), `keys` more lines ({"inside": ["search = off"]});
+        `extra` is appended: services."""
         lines = ['cluster "lab" {', "    profile = %s" % profile, '    key-file = "%s/cluster.key"' % self.dir,
                  "    on-network-fault = %s" % on_network_fault, '    reboot-command = {"%s/reboot"}' % self.dir, "    reboot-force = off"]
         lines += ["    %s = %s" % item for item in (timers or {}).items()]
         lines += ["}"] + ['node "%s" { reserved-address = "%s" }' % (node, RESERVED[node]) for node in NODES]
         for channel in CHANNELS:
             lines += self._channel(channel, (active or {}).get(channel, [ACTIVE[channel] + "/24"]),
-                                   (modes or {}).get(channel, "exchange"), channel == "outside" and channel in routers)
+                                   (modes or {}).get(channel, "exchange"), channel == "outside" and channel in routers,
+                                   (keys or {}).get(channel, []))
         lines += ['route "default" { via = "%s"  channel = "outside" }' % ROUTER]
         with open(self.config, "w") as out:
             out.write("\n".join(lines) + "\n" + extra)
         os.chmod(self.config, 0o644)
 
     @staticmethod
-    def _channel(channel, active, mode, router):
+    def _channel(channel, active, mode, router, keys):
         lines = ['channel "%s" {' % channel, '    device = "%s"' % channel,
                  "    active-address = {%s}" % ", ".join('"%s"' % address for address in active)]
         if router:
             lines += ['    router = {"%s"}' % ROUTER]
-        lines += ["    mode = %s" % mode]
+        lines += ["    mode = %s" % mode] + ["    " + key for key in keys]
         lines += ['    node "%s" { passive-address = {"%s/24"} }' % (node, PASSIVE[node][channel]) for node in NODES]
         return lines + ["}"]
 
@@ -190,7 +193,7 @@ class Lab(Pair):
 
     def duet_words(self, node, *words, bin=None):
         """The words of a `duet` command on a node."""
-        return self.network.exec(node, *tools.NO_REBOOT, os.path.join(bin or self.bin, "duet"), *words, "--config", self.config,
+        return self.network.exec(node, *tools.NO_REBOOT, os.path.join(bin or self.bins[node], "duet"), *words, "--config", self.config,
                                  "--node", node, "--run-dir", self.run_dir(node), "--state-dir", self.state_dir(node))
 
     def duet(self, node, *words, timeout=30):

@@ -53,6 +53,21 @@ static void judge_transition(int n, const struct arbiter_transition *t)
     }
 }
 
+/* It has just said that it will take what the peer offers: the worst moment to stand still. What the peer
+ * answers waits in the queue, and is long over when it is read. */
+static void harm_agreement(int n, const struct role_message *role)
+{
+    struct node *node = &w.nodes[n];
+
+    if (!w.healed && role->prefers == PREFERS_SELF && node->shown.prefers != PREFERS_SELF &&
+        node->arbiter.peer.offer != OFFER_NONE && chance(10))
+        push((struct event){.at = w.now + between(0, 2 * ms),
+                            .what = FAULT,
+                            .node = n,
+                            .process = ARBITERD,
+                            .incarnation = -5});
+}
+
 static void publish_role(int n, enum arbiter_event_kind after)
 {
     struct node *node = &w.nodes[n];
@@ -66,6 +81,7 @@ static void publish_role(int n, enum arbiter_event_kind after)
                             .node = n,
                             .process = ARBITERD,
                             .incarnation = node->incarnation[ARBITERD]});
+    harm_agreement(n, &role);
     if (after == EVENT_PEER || role.change != node->shown.change ||
         role.considered != node->shown.considered || role.released != node->shown.released ||
         role.quiet != node->shown.quiet || role.silent != node->shown.silent ||

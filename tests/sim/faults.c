@@ -35,13 +35,8 @@ void kill_process(int n, enum process process, int64_t back_after)
         .at = w.now + back_after, .what = RESTART, .node = n, .process = process, .incarnation = -1});
 }
 
-/* SIGSTOP, and SIGCONT: often just about when the peer takes over. */
-static void stop_process(int n, enum process process)
+void stop_process(int n, enum process process, int64_t duration)
 {
-    const int64_t about = w.set->address_lease + w.set->takeover_after;
-    const int64_t duration =
-        chance(60) ? between(about - about / 8, about + about / 8) : during(10 * ms, 1500 * ms);
-
     tell("node %d: process %d stands still for %" PRId64 " ms", n, process, duration / ms);
     /* Never shorter than a stop that lasts already: what waits in the queue must stay in order. */
     w.nodes[n].paused_until[process] = MAX(w.nodes[n].paused_until[process], w.now + duration);
@@ -86,6 +81,21 @@ void send_order(int n, enum arbiter_event_kind kind, bool force)
     p->bus.force = force;
     p->bus.hold_until = kind == EVENT_HOLD && chance(50) ? during(200 * ms, 6 * NS_PER_S) : 0;
     to_arbiter(n, p);
+}
+
+/* SIGSTOP, and SIGCONT: often just about when the peer takes over. Sometimes the peer's arbiter stands still
+ * as well, and wakes up when the first one has just gone on: what it then reads first is true no more. */
+static void stop_some_process(int n, enum process process)
+{
+    const int64_t about = w.set->address_lease + w.set->takeover_after;
+    const int64_t duration =
+        chance(60) ? between(about - about / 8, about + about / 8) : during(10 * ms, 1500 * ms);
+
+    stop_process(n, process, duration);
+    if (chance(30))
+        stop_process(
+            !n, ARBITERD,
+            duration + between(w.set->heartbeat_interval, w.set->address_lease + w.set->heartbeat_interval));
 }
 
 static void set_services_failed(int n, int64_t failed)
@@ -241,7 +251,7 @@ void inject(void)
                      chance(30) ? NS_PER_S * 3600 : during(5 * ms, 900 * ms));
         break;
     case 2:
-        stop_process(n, (enum process)between(0, PROCESSES - 1));
+        stop_some_process(n, (enum process)between(0, PROCESSES - 1));
         break;
     case 3:
         freeze(n, during(20 * ms, 1500 * ms));

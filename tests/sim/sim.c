@@ -135,6 +135,8 @@ static void fault(struct event *e)
         kill_process(e->node, ARBITERD, during(5 * ms, 900 * ms));
     else if (e->incarnation == -4 && w.nodes[e->node].power)
         power_off(e->node);
+    else if (e->incarnation == -5) /* until the offer was taken back, or about */
+        stop_process(e->node, ARBITERD, between(w.set->handover_time / 2, w.set->handover_time * 3 / 2));
     else
         inject();
 }
@@ -340,11 +342,23 @@ static void begin(uint64_t seed)
     draw_start();
 }
 
+/* Claims that failed bar the next one for a time that doubles each time: a pair that had many of them serves
+ * again only then. */
+static int64_t bars_end(void)
+{
+    int64_t end = 0;
+
+    for (int n = 0; n < 2; n++)
+        end = MAX(end, w.now + w.nodes[n].arbiter.no_claim_before - clock_of(n));
+    return end + 5 * NS_PER_S * w.profile->scale;
+}
+
 static void run_seed(uint64_t seed)
 {
     begin(seed);
     const int64_t end_of_faults = (chance(60) ? 12 : 26) * NS_PER_S * w.profile->scale;
-    const int64_t settled = end_of_faults + w.profile->settled;
+    int64_t settled = end_of_faults + w.profile->settled;
+    const int64_t latest = settled + 16 * w.set->settle_time;
 
     for (int64_t i = between(0, 8); i > 0; i--)
         push(
@@ -359,6 +373,8 @@ static void run_seed(uint64_t seed)
             dispatch(&e);
         free(e.payload);
         judge();
+        if (w.healed)
+            settled = MAX(settled, MIN(bars_end(), latest));
     }
     if (!w.ended_badly)
         settle_and_judge(settled);

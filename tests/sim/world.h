@@ -277,6 +277,7 @@ void heal_witness(void);
 /* ---- faults.c */
 void start_process(int n, enum process process);
 void kill_process(int n, enum process process, int64_t back_after);
+void stop_process(int n, enum process process, int64_t duration);
 void power_off(int n);
 void power_on(int n);
 void reboot(int n);

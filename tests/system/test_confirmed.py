@@ -53,8 +53,8 @@ def test_neighbours_that_know_the_address_are_asked_too(lab):
     lab.wait_for(lambda: probe.snapshot()["received"] > 0, 5, "it has asked, and was answered")
     # The other node may have come up after that: the client asks once more, now that both are there.
     subprocess.run(lab.network.exec("client", "ip", "neigh", "flush", "all"), check=True)
-    before = probe.snapshot()["received"]
-    lab.wait_for(lambda: probe.snapshot()["received"] > before + 10, 5, "it has asked again")
+    probe.snapshot()  # which counts anew
+    lab.wait_for(lambda: probe.snapshot()["received"] > 0, 5, "it has asked again")
     lab.power_off(active)
     lab.wait_for(lambda: lab.serves(other(active)), 5, "the other one takes over")
 

@@ -152,6 +152,99 @@ def test_L9_a_router_comes_and_goes(pair):
                  "the router is asked again, and answers")
 
 
+GUESTS = """rule "guests" { from = "198.18.9.0/24"  table = %d  priority = 500 }
+route "guests" { to = default  via = "%s"  channel = "outside"  table = %d }
+"""
+
+
+def policy(lab, node, table):
+    """The rules and routes of duet's with that table, as the kernel has them."""
+    ip = lambda *words: subprocess.run(lab.network.exec(node, "ip", *words), capture_output=True, text=True).stdout.strip()
+    rules = [line for line in ip("rule", "show").splitlines() if "198.18.9.0/24 lookup %d " % table in line + " "]
+    return rules, ip("route", "show", "table", str(table))
+
+
+def test_L8_rules_and_routes_of_other_tables_come_and_go(pair):
+    lab = pair
+    for table in (100, 101):  # the second time they change
+        lab.write_config(extra=GUESTS % (table, ROUTER, table))
+        reload_pair(lab, lab.active)
+        rules, routes = policy(lab, lab.active, table)
+        assert len(rules) == 1 and "default via " + ROUTER in routes
+        assert policy(lab, other(lab.active), table) == ([], "")
+    assert policy(lab, lab.active, 100) == ([], "")
+    lab.write_config()
+    said = reload_pair(lab, lab.active)
+    assert "removed: 0 addresses, 2 routes" in said[0]
+    assert policy(lab, lab.active, 101) == ([], "")
+
+
+def test_L7_heartbeats_go_another_way(pair):
+    """A channel's go by UDP from now on, and back; the reserved line is there all the time."""
+    lab = pair
+    lab.write_config(modes={"inside": "overlay"})
+    reload_pair(lab, lab.active)
+    is_up = lambda: all((lab.bus.last(node, "path/inside") or {}).get("state") == "up" for node in NODES)
+    for udp in (True, False, True):
+        lab.write_config(modes={"inside": "overlay"}, keys={"inside": ["heartbeat = udp"] if udp else []})
+        list(reload_on(lab, lab.active))
+        lab.wait_for(lambda: not is_up(), 15, "one node sends what the other does not hear")
+        list(reload_on(lab, other(lab.active)))
+        lab.wait_for(is_up, 15, "they hear each other again")
+        for node in NODES:
+            sockets = subprocess.run(lab.network.exec(node, "ss", "-Hnu", "src", PASSIVE[node]["inside"]), capture_output=True, text=True)
+            assert (":5571" in sockets.stdout) == udp, sockets.stdout
+    lab.wait_for(lambda: all(lab.role(node)["ready"] for node in NODES), 15, "ready again")
+
+
+def idle_sockets(lab, node):
+    """Packet sockets that hear of every protocol."""
+    done = subprocess.run(lab.network.exec(node, "cat", "/proc/net/packet"), capture_output=True, text=True)
+    return sum(line.split()[3] == "0003" for line in done.stdout.splitlines()[1:])
+
+
+def test_L10_a_router_is_asked_only_while_it_is_silent_from_now_on(pair):
+    lab = pair
+    lab.write_config(keys={"outside": ["check-only-idle = on"]})
+    reload_pair(lab, lab.active)
+    assert lab.usable(lab.active)
+    lab.wait_for(lambda: idle_sockets(lab, lab.active) == 1, 10, "it listens to all that the router sends")
+    lab.write_config()
+    reload_pair(lab, lab.active)
+    lab.wait_for(lambda: idle_sockets(lab, lab.active) == 0, 10, "it does not any more")
+
+
+MANY = 700  # more than takeoverd does in one go
+
+
+def local_routes(lab, node):
+    done = subprocess.run(lab.network.exec(node, "ip", "route", "show", "table", "local", "proto", "222"), capture_output=True, text=True)
+    return len(done.stdout.splitlines())
+
+
+def test_L3_hundreds_of_addresses_come_and_go(lab):
+    """In slices, so that the lease goes on; and nothing of them is left."""
+    first, many = "10.77.0.1/16", ["10.77.%d.%d/16" % (i // 250 + 1, i % 250 + 1) for i in range(MANY)]
+    config = lambda addresses: lab.write_config(active={"inside": [ACTIVE["inside"] + "/24", first, *addresses]},
+                                                keys={"inside": ["hold-as = local-routes"]})
+    config([])
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    before = facts(lab)
+    for addresses in (many, [], many[: MANY // 2], many[MANY // 2 :]):
+        config(addresses)
+        reload_pair(lab, active)
+        lab.wait_for(lambda: local_routes(lab, active) == len(addresses) + 1, 15, "%d local routes" % (len(addresses) + 1))
+        lab.wait_for(lambda: lab.bus.last(active, "address")["state"] == "holding", 15, "all is held")
+        assert local_routes(lab, other(active)) == 0
+        for address in addresses[:: MANY // 5]:
+            lab.wait_for(lambda: answers(lab, address.split("/")[0], "inside") == [active], 10, "%s answers" % address)
+    role = {key: value for key, value in facts(lab).items() if key[1] == "role"}
+    assert role == {key: value for key, value in before.items() if key[1] == "role"}
+    assert lab.bus.last(active, "address")["term"] == before[active, "address", "term"], "the lease went on"
+    assert answers(lab, many[0].split("/")[0], "inside") == []
+
+
 def test_times_change_in_safe_steps_only(pair):
     lab = pair
     lab.write_config(profile="fast")
@@ -178,7 +271,8 @@ def test_times_change_in_safe_steps_only(pair):
     (lambda text: text.replace('cluster "lab"', 'cluster "other"'), "the name of the cluster cannot be changed"),
     (lambda text: text.replace('reserved-address = "10.91.9.2"', 'reserved-address = "10.91.9.7"'), "a node"),
     (lambda text: text.replace("reboot-force = off", "reboot-force = off\n lease-gate = off\n address-lease = 2s"), "lease-gate"),
-], ids=["unknown-key", "clash", "cluster", "reserved", "gate"])
+    (lambda text: text.replace("mode = exchange", "mode = exchange\n    hold-as = local-routes", 1), "hold-as"),
+], ids=["unknown-key", "clash", "cluster", "reserved", "gate", "hold-as"])
 def test_what_cannot_be_applied_changes_nothing(pair, spoil, says):
     lab = pair
     text = open(lab.config).read()

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from conftest import gap_ms
-from lab.network import CHANNELS
+from lab.network import CHANNELS, mac
 from lab.pair import other
 
 
@@ -36,6 +36,23 @@ def test_L10_a_router_that_misses_a_few_is_no_fault(lab):
         lab.network.hear_router_for(active)
         lab.stays(lambda: lab.settled() == active, 0.5, "no change of role for a router that missed a few")
     assert lab.usable(active) and lab.reboots == []
+
+
+def test_L10_a_router_that_talks_answers_without_being_asked(lab):
+    """check-only-idle: any frame of the router's is an answer. It answers no ARP here, and sends all the time; when that
+    ends, it is asked, and silent."""
+    lab.write_config(on_network_fault="demote", keys={"outside": ["check-only-idle = on"]})
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    probe = lab.probe("outside", every_us=5000)
+    lab.wait_for(lambda: lab.bus.last(active, "router/203.0.113.1")["answering"], 5, "the router answers")
+    lab.network.drop("no-arp", 'arp saddr ip 203.0.113.1 oifname "%s" drop' % lab.network.port(active, "outside"))
+    lab.stays(lambda: lab.settled() == active and lab.usable(active), 3, "no fault while the router sends")
+    asked = lambda: [r for r in lab.arp_requests(active, "outside", 2) if r[3] == "203.0.113.1" and r[0] == mac(active, "outside")]
+    lab.wait_for(lambda: len(asked()) <= 1, 30, "it is left alone, but for a moment after a heartbeat that was late")
+    probe.stop()
+    lab.wait_for(lambda: lab.serves(other(active)), 5, "handover to %s" % other(active))
+    assert lab.reboots == []
 
 
 @pytest.mark.parametrize("action", ["reboot", "demote"])

@@ -61,7 +61,8 @@ static void test_nothing_differs_from_itself(void **state)
 
     (void)state;
     assert_int_equal(config_list_changes(a, b, stderr), 0);
-    assert_true(config_channels_equal(a, b) && config_routes_equal(a, b) && config_services_equal(a, b));
+    assert_true(config_channels_equal(a, b) && config_routes_equal(a, b) && config_rules_equal(a, b));
+    assert_true(config_services_equal(a, b));
     assert_true(config_hooks_equal(a, b) && config_syncs_equal(a, b) && config_timers_equal(a, b));
     assert_true(config_snmp_equal(a, b) && config_monitor_equal(a, b));
     assert_true(config_can_reload(a, b, why));
@@ -89,6 +90,37 @@ static void test_each_thing_is_told_by_its_name(void **state)
     expect("sync \"config\"", "hook \"h\" { on = active command = {\"/bin/true\"} }\nsync \"config\"", "hook h: added\n");
     expect("sync \"config\"", "snmp { config = \"/etc/snmp/x\" }\nmonitor { metrics = \"127.0.0.1:1\" }\nsync \"config\"",
            "snmp: changed\nmonitor: changed\n");
+}
+
+#define ROUTE "route \"default\" { via = \"203.0.113.1\" channel = \"outside\" }\n"
+#define RULE "rule \"guests\" { from = \"192.0.2.0/24\" table = 100 priority = 500 }\n"
+#define ROUTER "    router = {\"203.0.113.1\"}\n"
+
+static void test_what_policy_routing_and_adapters_have_is_told(void **state)
+{
+    static const char *const rules[] = {
+        "rule \"guests\" { from = \"192.0.2.0/25\" table = 100 priority = 500 }\n",
+        "rule \"guests\" { from = \"192.0.2.0/24\" to = \"198.51.100.0/24\" table = 100 priority = 500 }\n",
+        "rule \"guests\" { from = \"192.0.2.0/24\" table = 101 priority = 500 }\n",
+        "rule \"guests\" { from = \"192.0.2.0/24\" table = 100 priority = 501 }\n",
+    };
+
+    (void)state;
+    expect(ROUTE, ROUTE RULE, "rule guests: added\n");
+    expect("channel = \"outside\" }", "channel = \"outside\" table = 100 }", "route default: changed\n");
+    expect(ROUTER, ROUTER "    check-only-idle = on\n", "channel outside: changed\n");
+    expect(ROUTER, ROUTER "    hold-as = local-routes\n", "channel outside: changed\n");
+    expect(ROUTER, ROUTER "    mode = overlay\n    heartbeat = udp\n", "channel outside: changed\n");
+    for (size_t i = 0; i < ARRAY_LENGTH(rules); i++) {
+        char both[512];
+        snprintf(both, sizeof both, ROUTE "%s", rules[i]);
+        struct config *a = changed(ROUTE, ROUTE RULE), *b = changed(ROUTE, both), *c = changed(ROUTE, ROUTE RULE);
+        assert_true(config_rules_equal(a, c));
+        assert_false(config_rules_equal(a, b));
+        config_free(a);
+        config_free(b);
+        config_free(c);
+    }
 }
 
 static void test_where_a_thing_stands_does_not_matter(void **state)
@@ -153,6 +185,52 @@ static void test_what_needs_a_restart_is_refused(void **state)
     refused(read_text(base), changed("sync \"config\"", "service \"x\" { unit = \"x.service\" }\nsync \"config\""), NULL);
 }
 
+#define INSIDE "channel \"inside\" {\n    device = \"eth1\"\n    active-address = {\"192.0.2.1/24\"}\n}\n"
+
+/* By routes of the table local: all but the first, which therefore stays. */
+static void test_how_addresses_are_held_is_settled(void **state)
+{
+#define HELD(addresses) "channel \"inside\" { device = \"eth1\" hold-as = local-routes active-address = {" addresses "} }\n"
+    static const char three[] = HELD("\"192.0.2.1/24\", \"192.0.2.2/24\", \"2001:db8::1/64\"");
+    static const struct {
+        const char *next, *says;
+    } cases[] = {
+        {INSIDE, "hold-as"},
+        {HELD("\"192.0.2.2/24\", \"192.0.2.1/24\""), "the first IPv4 active-address"},
+        {HELD("\"192.0.2.2/24\""), "the first IPv4 active-address"},
+        {HELD("\"192.0.2.1/25\""), "the first IPv4 active-address"},
+        {HELD("\"2001:db8::1/64\""), "the first IPv4 active-address"},
+        {"channel \"other\" { device = \"eth1\" active-address = {\"192.0.2.1/24\"} }\n", "hold-as"},
+        {HELD("\"2001:db8::1/64\", \"192.0.2.1/24\", \"192.0.2.3/24\""), NULL},
+        {"channel \"other\" { device = \"eth2\" active-address = {\"192.0.2.1/24\"} }\n", NULL},
+        {"", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+        refused(changed(INSIDE, three), changed(INSIDE, cases[i].next), cases[i].says);
+}
+
+/* While one node is reloaded and the other is not yet, some path must be as it was on both. */
+static void test_heartbeats_keep_a_path(void **state)
+{
+#define ALONE(how) \
+    "cluster \"gate\" {}\nnode \"alpha\" {}\nnode \"beta\" {}\n" \
+    "channel \"outside\" { device = \"eth0\" active-address = {\"203.0.113.10/24\"} " how \
+    " node \"alpha\" { passive-address = {\"203.0.113.11/24\"} } node \"beta\" { passive-address = {\"203.0.113.12/24\"} } }\n"
+    static const char frames[] = ALONE(""), udp[] = ALONE("mode = overlay heartbeat = udp"),
+                      more[] = ALONE("mode = overlay heartbeat = udp") INSIDE,
+                      both[] = ALONE("mode = overlay") INSIDE;
+
+    (void)state;
+    refused(read_text(base), changed(ROUTER, ROUTER "    mode = overlay\n    heartbeat = udp\n"), NULL);
+    refused(read_text(frames), read_text(udp), "heartbeat on channel outside");
+    refused(read_text(udp), read_text(frames), "heartbeat on channel outside");
+    refused(read_text(frames), read_text(more), "heartbeat on channel outside"); /* the peer has no inside yet */
+    refused(read_text(udp), read_text(more), NULL);
+    refused(read_text(both), read_text(more), NULL);
+}
+
 static void test_times_must_fit_to_those_of_the_other_node(void **state)
 {
     (void)state;
@@ -171,6 +249,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_differs_from_itself),
         cmocka_unit_test(test_each_thing_is_told_by_its_name),
+        cmocka_unit_test(test_what_policy_routing_and_adapters_have_is_told),
+        cmocka_unit_test(test_how_addresses_are_held_is_settled),
+        cmocka_unit_test(test_heartbeats_keep_a_path),
         cmocka_unit_test(test_where_a_thing_stands_does_not_matter),
         cmocka_unit_test(test_what_runs_goes_on),
         cmocka_unit_test(test_what_needs_a_restart_is_refused),

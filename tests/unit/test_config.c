@@ -455,9 +455,65 @@ static void test_key_is_passed_by_systemd(void **state)
 
 #define WITH_FILES(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+/* Whatever the order in which each node lists them. */
+static void test_both_nodes_choose_the_same_ends_for_udp(void **state)
+{
+    static const char *const nodes[] = {"alpha", "beta"};
+    struct net_address ends[2][2];
+
+    (void)state;
+    for (int n = 0; n < 2; n++) {
+        char *text =
+            edited("    router = {\"203.0.113.1\"}\n    node \"alpha\" { passive-address = "
+                   "{\"203.0.113.11/24\"} }\n    node \"beta\" { passive-address = {\"203.0.113.12/24\"} }\n",
+                   "    heartbeat = udp mode = overlay search = off\n"
+                   "    node \"alpha\" { passive-address = {\"fe80::1/64\", \"2001:db8::11/64\", "
+                   "\"203.0.113.11/24\"} }\n"
+                   "    node \"beta\" { passive-address = {\"203.0.113.12/24\", \"2001:db8::12/64\"} }\n"
+                   "}\nchannel \"third\" {\n device = eth2 active-address = \"198.51.100.1/24\"\n");
+        struct result result = read_for(text, nodes[n]);
+        assert_non_null(result.config);
+        ends[n][0] = result.config->channels[0].udp_own;
+        ends[n][1] = result.config->channels[0].udp_peer;
+        result_free(&result);
+        free(text);
+    }
+    assert_true(net_address_equal(&ends[0][0], &ends[1][1]) && net_address_equal(&ends[0][1], &ends[1][0]));
+    assert_int_equal(ends[0][0].family, AF_INET);
+}
+
+/* Held as addresses they may take longer than a claim. */
+static void test_thousands_of_addresses_are_warned_of(void **state)
+{
+    static const char *const holds[] = {"addresses", "local-routes"};
+
+    (void)state;
+    for (int n = 0; n < 2; n++) {
+        char *to = NULL;
+        size_t size;
+        FILE *out = open_memstream(&to, &size);
+        fprintf(out, "    hold-as = %s\n    active-address = {\"192.0.2.1/24\"", holds[n]);
+        for (int i = 0; i < 4000; i++)
+            fprintf(out, ", \"10.77.%d.%d/16\"", i / 250, i % 250 + 1);
+        fprintf(out, "}\n");
+        fclose(out);
+        char *text = edited("    active-address = {\"192.0.2.1/24\"}\n", to);
+        struct result result = read_for(text, "alpha");
+        assert_non_null(result.config);
+        assert_int_equal(result.config->warnings, n == 0);
+        assert_true((strstr(result.errors, "f.conf:16: ") &&
+                     strstr(result.errors, "hold-as = local-routes")) == (n == 0));
+        result_free(&result);
+        free(text);
+        free(to);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_thousands_of_addresses_are_warned_of),
+        cmocka_unit_test(test_both_nodes_choose_the_same_ends_for_udp),
         cmocka_unit_test(test_example_is_accepted),
         cmocka_unit_test(test_example_has_all_parts),
         cmocka_unit_test(test_profiles_set_the_timers),

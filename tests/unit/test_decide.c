@@ -41,6 +41,16 @@ static void test_R1_does_not_resume_what_ran_out_or_is_the_peers(void **state)
     assert_int_equal(w.arbiter.phase, PHASE_SEARCHING);
 }
 
+static void test_R1_does_not_resume_what_it_was_giving_away(void **state)
+{
+    (void)state;
+    w.address = (struct address_message){
+        .state = HOLD_STATE_HOLDING, .epoch = 7, .lease_ns = w.now + MS(100), .silent = true};
+    step((struct arbiter_event){.kind = EVENT_ADDRESS, .address = &w.address});
+    assert_int_equal(w.arbiter.phase, PHASE_SEARCHING);
+    assert_int_equal(w.role.role, ROLE_PASSIVE);
+}
+
 static void test_R2_claims_alone_after_search_time(void **state)
 {
     (void)state;
@@ -958,6 +968,7 @@ int main(void)
         TEST(test_R1_says_nothing_before_it_knows_what_takeoverd_holds),
         TEST(test_R1_resumes_under_its_own_lease),
         TEST(test_R1_does_not_resume_what_ran_out_or_is_the_peers),
+        TEST(test_R1_does_not_resume_what_it_was_giving_away),
         TEST(test_R2_claims_alone_after_search_time),
         TEST(test_R2_search_time_needs_a_usable_channel),
         TEST(test_R2_an_answered_search_bars_the_claim),

@@ -119,6 +119,17 @@ static void test_R13_without_a_gate_the_addresses_go_first(void **state)
     assert_rules("R13-ordered R13-considered R13-released ");
 }
 
+static void test_R13_before_a_peer_of_an_older_version_the_addresses_go_first(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    w.peer.takes_silent = false;
+    order_switch();
+    beta_considers();
+    pass(MS(20), true);
+    assert_rules("R13-ordered R13-considered R13-released ");
+}
+
 static void test_R13_a_takeoverd_that_does_not_confirm_holds_it_up_for_a_lease_at_most(void **state)
 {
     (void)state;
@@ -169,6 +180,25 @@ static void test_R13_exclusive_services_end_before_anything_else(void **state)
     assert_rules("R13-ordered R13-exclusive R13-quiet ");
 }
 
+static void test_R13_after_a_recall_exclusive_services_wait_for_the_renewal(void **state)
+{
+    (void)state;
+    begin_exclusive();
+    w.arbiter.set.exclusive_stop = 0;
+    beta_considers();
+    services(false);
+    pass(MS(20), true);
+    assert_rules("R13-ordered R13-exclusive R13-quiet ");
+    pass(MS(3100), true);
+    assert_rules("R13-ordered R13-exclusive R13-quiet R13-recalled ");
+    assert_true(w.role.searching);
+    assert_true(w.role.yielding); /* the peer may just be starting them */
+    w.peer.considered = w.role.change;
+    pass(MS(20), true);
+    assert_rules("R13-ordered R13-exclusive R13-quiet R13-recalled R12-renewed ");
+    assert_false(w.role.yielding);
+}
+
 static void test_R13_an_exclusive_service_that_does_not_end_keeps_the_role_here(void **state)
 {
     (void)state;
@@ -201,6 +231,19 @@ static void test_R13_what_they_wrote_last_is_waited_for(void **state)
     step((struct arbiter_event){.kind = EVENT_DATA, .data = &data});
     pass(MS(20), true);
     assert_rules("R13-ordered R13-exclusive R13-quiet ");
+}
+
+static void test_R13_they_end_first_before_a_peer_of_an_older_version_too(void **state)
+{
+    (void)state;
+    begin_exclusive();
+    w.peer.takes_silent = false;
+    beta_considers();
+    pass(MS(500), true);
+    assert_rules("R13-ordered R13-exclusive ");
+    services(false);
+    pass(MS(20), true);
+    assert_rules("R13-ordered R13-exclusive R13-considered R13-released ");
 }
 
 /* ------------------------------------------------------------- the other side */
@@ -297,10 +340,13 @@ int main(void)
         TEST(test_R13_a_peer_that_falls_silent_in_between_is_searched_for),
         TEST(test_R9_before_the_answers_are_shut_a_higher_epoch_wins_at_once),
         TEST(test_R13_without_a_gate_the_addresses_go_first),
+        TEST(test_R13_before_a_peer_of_an_older_version_the_addresses_go_first),
         TEST(test_R13_a_takeoverd_that_does_not_confirm_holds_it_up_for_a_lease_at_most),
         TEST(test_R13_exclusive_services_end_before_anything_else),
+        TEST(test_R13_after_a_recall_exclusive_services_wait_for_the_renewal),
         TEST(test_R13_an_exclusive_service_that_does_not_end_keeps_the_role_here),
         TEST(test_R13_what_they_wrote_last_is_waited_for),
+        TEST(test_R13_they_end_first_before_a_peer_of_an_older_version_too),
         TEST(test_R13_an_offer_is_taken_once_nothing_answers_there),
         TEST(test_R13_an_offer_is_not_taken_while_something_answers_there),
         TEST(test_R12_addresses_that_went_without_an_order_are_a_lapse),

@@ -175,11 +175,72 @@ static void test_a_grant_that_is_not_used_is_burnt(void **state)
     search(SEARCH_STATE_ANSWERED); /* after all */
     w.role.ask_epoch = epoch;
     grant();
-    assert_int_equal(w.arbiter.disk.next_epoch, epoch);
-    pass(MS(300), false);
     assert_true(w.arbiter.disk.next_epoch > epoch);
     assert_true(w.role.epoch >= epoch);
     assert_null(strstr(w.rules, "R3-takeover"));
+}
+
+/* Beta is there, and does not serve; it agrees to nothing, and does not claim. */
+static void beta_only_looks_on(void)
+{
+    passive_beside_beta();
+    search(SEARCH_STATE_SILENT);
+    w.peer.prefers = PREFERS_SELF;
+    peer_says(PHASE_PASSIVE, w.peer.epoch);
+    pass(MS(100), true);
+}
+
+static void pass_with_witness(int64_t duration)
+{
+    for (const int64_t end = w.now + duration; w.now < end; pass(MS(1000), true))
+        tell_witness();
+}
+
+static void test_with_its_patience_out_it_asks_and_agrees_to_nothing_meanwhile(void **state)
+{
+    (void)state;
+    beta_only_looks_on();
+    assert_int_equal(w.role.ask, QUESTION_NONE);
+    pass_with_witness(MS(8000));
+    assert_int_equal(w.role.ask, QUESTION_CLAIM);
+    assert_int_equal(w.role.prefers, PREFERS_NONE);
+    assert_null(strstr(w.rules, "R2-vacancy"));
+    grant();
+    pass(MS(20), true);
+    assert_non_null(strstr(w.rules, "R2-vacancy"));
+}
+
+static void test_with_its_patience_out_and_the_witness_lost_it_agrees(void **state)
+{
+    (void)state;
+    beta_only_looks_on();
+    witness.state = WITNESS_STATE_UNREACHABLE;
+    pass_with_witness(MS(8000));
+    assert_int_equal(w.role.ask, QUESTION_NONE);
+    assert_int_not_equal(w.role.prefers, PREFERS_NONE);
+    assert_null(strstr(w.rules, "R2-vacancy"));
+}
+
+static void test_a_grant_to_an_earlier_question_is_burnt(void **state)
+{
+    (void)state;
+    beta_only_looks_on();
+    pass_with_witness(MS(8000));
+    const struct role_message asked = w.role;
+    const int64_t sent = w.now;
+    search(SEARCH_STATE_ANSWERED);
+    assert_int_not_equal(w.role.ask, QUESTION_CLAIM);
+    search(SEARCH_STATE_SILENT);
+    pass_with_witness(MS(8000));
+    assert_int_equal(w.role.ask, QUESTION_CLAIM);
+    witness.state = WITNESS_STATE_GRANTED;
+    witness.asks = w.role.ask_number;
+    witness.granted_epoch = witness.epoch = asked.ask_epoch;
+    witness.granted_ns = sent;
+    w.arbiter.set.isolation_after = MS(60000); /* by its age alone it would count */
+    tell_witness();
+    assert_true(w.arbiter.disk.next_epoch == 0 || w.arbiter.disk.next_epoch > asked.ask_epoch);
+    assert_null(strstr(w.rules, "R2-vacancy"));
 }
 
 static void test_old_silence_does_not_count_when_the_peer_is_heard_again(void **state)
@@ -384,6 +445,9 @@ int main(void)
         WITNESS(test_no_takeover_without_the_witness),
         WITNESS(test_from_watching_to_claiming_it_is_one_question),
         WITNESS(test_a_grant_that_is_not_used_is_burnt),
+        WITNESS(test_with_its_patience_out_it_asks_and_agrees_to_nothing_meanwhile),
+        WITNESS(test_with_its_patience_out_and_the_witness_lost_it_agrees),
+        WITNESS(test_a_grant_to_an_earlier_question_is_burnt),
         WITNESS(test_old_silence_does_not_count_when_the_peer_is_heard_again),
         WITNESS(test_the_record_knows_a_higher_epoch),
         WITNESS(test_claim_by_hand_needs_nobody),

@@ -687,6 +687,35 @@ static void test_router_dies_and_returns(void **state)
     assert_true(peer_at(BETA).channels[OUTSIDE].usable);
 }
 
+static void router_talks(const struct mac *from, int64_t until_ms)
+{
+    while (w.now < START + MS(until_ms)) {
+        run_until((w.now - START) / NS_PER_MS + 20);
+        detector_router_frame(&w.nodes[ALPHA].detector, OUTSIDE, from, w.now, w.now, &w.nodes[ALPHA].out);
+    }
+}
+
+static void test_a_router_that_talks_is_not_asked(void **state)
+{
+    const struct channel *channel = channel_at(ALPHA, OUTSIDE);
+    const struct mac router = mac_of(4, OUTSIDE), stranger = mac_of(5, OUTSIDE);
+
+    (void)state;
+    w.nodes[ALPHA].config->channels[OUTSIDE].check_only_idle = true;
+    role(ALPHA, ROLE_ACTIVE, false); /* no search of its own */
+    run_until(1000);
+    look(ALPHA);
+    w.router_dead[ALPHA] = true; /* it answers no ARP, say, but sends */
+    router_talks(&router, 3000);
+    assert_true(channel->usable && channel->routers[0].answering);
+    assert_in_range(w.nodes[ALPHA].asked[OUTSIDE], 0, 1);
+    router_talks(&stranger, 6000);
+    assert_false(channel->usable || channel->routers[0].answering);
+    assert_true(w.nodes[ALPHA].asked[OUTSIDE] > 20);
+    router_talks(&router, 6050);
+    assert_true(channel->usable && channel->routers[0].answering);
+}
+
 static void test_router_is_asked_from_the_addresses_held(void **state)
 {
     (void)state;
@@ -916,6 +945,7 @@ int main(void)
         TEST(test_an_expired_lease_starts_the_search),
         TEST(test_requests_stay_polite),
         TEST(test_router_dies_and_returns),
+        TEST(test_a_router_that_talks_is_not_asked),
         TEST(test_router_is_asked_from_the_addresses_held),
         TEST(test_missing_heartbeats_hint_at_the_router),
         TEST(test_suspicion_brings_fresh_evidence),

@@ -114,7 +114,7 @@ static void assert_body(const struct vector *v, const struct heartbeat *h)
     assert_int_equal(h->phase, index_of(phase_names, text_of(v, "phase")));
     assert_int_equal(h->offer, index_of(offer_names, text_of(v, "offer")));
     assert_int_equal(h->prefers, index_of(prefers_names, text_of(v, "prefers")));
-    SAME(whole), SAME(held), SAME(unfit), SAME(released), SAME(silent), SAME(suspicious);
+    SAME(whole), SAME(held), SAME(unfit), SAME(released), SAME(silent), SAME(suspicious), SAME(takes_silent);
     SAME(epoch), SAME(next_epoch), SAME(arbiter_age_us), SAME(lease_us), SAME(phase_age_us);
     SAME(change), SAME(considered), SAME(hold_version), SAME(hold_left_ms), SAME(data_epoch);
     SAME(data_generation), SAME(services_failed), SAME(late_us), SAME(config_hash), SAME(path_count),

@@ -49,7 +49,7 @@ static void set_up(struct fixture *f, bool exchange)
     name_address(f, OUTSIDE, "2001:db8::10/64", true, false);
     qsort(f->addresses, f->plan.address_count, sizeof *f->addresses, plan_compare);
     f->routes[0] = (struct plan_route){
-        .to = address_of("0.0.0.0/0"), .via = address_of("192.0.2.1"), .channel = OUTSIDE};
+        .to = address_of("0.0.0.0/0"), .via = address_of("192.0.2.1"), .channel = OUTSIDE, .table = 254};
 }
 
 static bool see_as(struct fixture *f, int link, const char *text, bool secondary)
@@ -256,13 +256,42 @@ static void test_routes(void **state)
     (void)state;
     set_up(&f, true);
     do_all(&f, true);
-    assert_false(plan_see_route(&f.plan, LINK_OUTSIDE, &to, &other, false));
-    assert_false(plan_see_route(&f.plan, LINK_INSIDE, &to, &via, false));
-    assert_false(plan_see_route(&f.plan, LINK_OUTSIDE, &half, &via, false));
-    assert_true(plan_see_route(&f.plan, LINK_OUTSIDE, &to, &via, false));
+    assert_false(plan_see_route(&f.plan, LINK_OUTSIDE, 254, &to, &other, false));
+    assert_false(plan_see_route(&f.plan, LINK_INSIDE, 254, &to, &via, false));
+    assert_false(plan_see_route(&f.plan, LINK_OUTSIDE, 254, &half, &via, false));
+    assert_true(plan_see_route(&f.plan, LINK_OUTSIDE, 254, &to, &via, false));
     assert_string_equal(plan_text(&f, true), "+route");
-    assert_true(plan_see_route(&f.plan, LINK_OUTSIDE, &to, &via, true));
+    assert_true(plan_see_route(&f.plan, LINK_OUTSIDE, 254, &to, &via, true));
     assert_string_equal(plan_text(&f, true), "");
+}
+
+/* They point to routes, so they come last, and are the same only if all of it is. */
+static void test_rules(void **state)
+{
+    struct plan_rule rules[] = {
+        {.from = address_of("10.0.0.0/24"), .to = {.family = AF_INET}, .table = 100, .priority = 1000}};
+    struct plan_rule other = rules[0];
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, true);
+    f.plan.rules = rules;
+    f.plan.rule_count = 1;
+    const size_t count = plan_make(&f.plan, true, operations, OPERATIONS_MAX);
+    assert_int_equal(operations[count - 1].verb, PLAN_ADD_RULE);
+    assert_int_equal(plan_count(&f.plan, true).routes_missing, 2);
+    do_all(&f, true);
+    assert_string_equal(plan_text(&f, true), "");
+    other.priority++;
+    assert_false(plan_see_rule(&f.plan, &other, false));
+    other = rules[0];
+    other.to.prefix = 8;
+    assert_false(plan_see_rule(&f.plan, &other, false));
+    assert_true(plan_see_rule(&f.plan, &rules[0], false));
+    assert_int_equal(plan_make(&f.plan, true, operations, OPERATIONS_MAX), 1);
+    do_all(&f, true);
+    do_all(&f, false);
+    assert_false(rules[0].held);
 }
 
 static void test_forget(void **state)
@@ -310,6 +339,60 @@ static void test_room_for_some_only(void **state)
 
 /* A thousand addresses on one channel: as many operations, and never a primary that goes before its
  * secondaries. */
+/* All but the first IPv4 address of a channel, as routes of the table local. */
+static void test_held_as_local_routes(void **state)
+{
+    const struct net_address held = address_of("192.0.2.20");
+    struct fixture f;
+
+    (void)state;
+    set_up(&f, true);
+    for (size_t i = 0; i < f.plan.address_count; i++)
+        f.addresses[i].routed = net_address_equal(&f.addresses[i].address, &held);
+    do_all(&f, false);
+    assert_true(see(&f, LINK_OUTSIDE, "192.0.2.20/24")); /* an address, as another configuration had it */
+    const size_t count = plan_make(&f.plan, true, operations, OPERATIONS_MAX);
+    size_t route = count, address = count, anchor = count;
+    for (size_t i = 0; i < count; i++) {
+        const bool about = net_address_equal(&f.addresses[operations[i].index].address, &held);
+        if (about && operations[i].verb == PLAN_ADD_ADDRESS && operations[i].length == PLAN_ROUTED)
+            route = i;
+        if (about && operations[i].verb == PLAN_DELETE_ADDRESS && operations[i].length == 24)
+            address = i;
+        if (!about && operations[i].verb == PLAN_ADD_ADDRESS && operations[i].length == 24 && anchor == count)
+            anchor = i;
+    }
+    assert_true(anchor < route); /* it keeps the adapter's routes */
+    assert_true(route < address && address < count);
+    do_all(&f, true);
+    assert_string_equal(plan_text(&f, true), "");
+    assert_false(plan_see_local_route(&f.plan, LINK_OUTSIDE, &held, true));
+    assert_true(plan_see_local_route(&f.plan, LINK_OUTSIDE, &held, false));
+    assert_int_equal(plan_make(&f.plan, true, operations, OPERATIONS_MAX), 1);
+    assert_int_equal(operations[0].length, PLAN_ROUTED);
+    do_all(&f, true);
+    do_all(&f, false);
+    assert_int_equal(plan_count(&f.plan, false).active_held, 0);
+}
+
+static void test_agreement(void **state)
+{
+    struct fixture f, g;
+
+    (void)state;
+    set_up(&f, true);
+    set_up(&g, true);
+    do_all(&f, true);
+    assert_false(plan_agrees(&f.plan, &g.plan));
+    do_all(&g, true);
+    assert_true(plan_agrees(&f.plan, &g.plan));
+    g.routes[0].held = false;
+    assert_false(plan_agrees(&f.plan, &g.plan));
+    do_all(&g, true);
+    plan_set_link(&g.plan, INSIDE, 99);
+    assert_false(plan_agrees(&f.plan, &g.plan));
+}
+
 static void test_thousand_addresses(void **state)
 {
     enum { COUNT = 1000 };
@@ -356,9 +439,12 @@ int main(void)
         cmocka_unit_test(test_missing_device),
         cmocka_unit_test(test_repair),
         cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_rules),
         cmocka_unit_test(test_forget),
         cmocka_unit_test(test_tally),
         cmocka_unit_test(test_room_for_some_only),
+        cmocka_unit_test(test_held_as_local_routes),
+        cmocka_unit_test(test_agreement),
         cmocka_unit_test(test_thousand_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

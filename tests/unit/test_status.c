@@ -72,7 +72,8 @@ static void tell_channel(struct model *model)
 /* Everything in order on an active node. */
 static struct model *pair_new(void)
 {
-    const struct path_message path = {.state = PATH_STATE_UP, .rtt_us = 210, .loss_permille = 15};
+    const struct path_message path = {
+        .state = PATH_STATE_UP, .udp = true, .rtt_us = 210, .loss_permille = 15};
     const struct service_message service = {.state = SERVICE_STATE_RUNNING, .pid = 4711, .restarts = 1};
     const struct hook_command_message hook = {.event = HOOK_EVENT_BEFORE_ACTIVE,
                                               .state = HOOK_STATE_FAILED,
@@ -341,9 +342,10 @@ static void test_json_rest(void **state)
     json_t *alarm = only(status, "alarms"), *daemon = json_array_get(json_object_get(status, "daemons"), 1);
 
     (void)state;
-    assert_keys(path, "name state rtt_us loss");
+    assert_keys(path, "name state udp rtt_us loss");
     assert_text(path, "name", "reserved");
     assert_text(path, "state", "up");
+    assert_true(json_is_true(json_object_get(path, "udp")));
     assert_number(path, "rtt_us", 210);
     assert_true(json_real_value(json_object_get(path, "loss")) > 1.49 &&
                 json_real_value(json_object_get(path, "loss")) < 1.51);

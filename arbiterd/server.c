@@ -203,7 +203,7 @@ int server_open(struct server *s, struct daemon *daemon)
     if (r < 0)
         return r;
     bus_on_command(daemon->bus, server_command, s);
-    daemon->reload = (struct daemon_reload){.apply = server_reload, .userdata = s};
+    daemon->reload = (struct daemon_reload){server_check, server_reload, s};
     server_step(s, &start, NULL);
     return 0;
 }

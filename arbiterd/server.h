@@ -69,6 +69,7 @@ void server_count_services(struct server *server, const char *cause);
 
 /* server_reload.c: a changed configuration. */
 void server_fill_settings(const struct config *config, struct arbiter_settings *settings);
+bool server_check(void *userdata, const struct config *next, char *text, size_t size);
 int server_reload(void *userdata, const struct config *before, char *text, size_t size);
 
 /* server_orders.c: what people command. */

@@ -109,6 +109,19 @@ static void forget_what_is_gone(struct server *s)
     s->hook_count = 0; /* told anew within a second */
 }
 
+/* What two nodes agree on meanwhile rests on the settings with which it began. */
+bool server_check(void *userdata, const struct config *next, char *text, size_t size)
+{
+    const struct server *s = userdata;
+    const enum phase phase = s->arbiter.phase;
+
+    (void)next;
+    if (phase == PHASE_ACTIVE || phase == PHASE_PASSIVE || phase == PHASE_SEARCHING)
+        return true;
+    snprintf(text, size, "the role is just changing (%s); try again in a moment", phase_names[phase]);
+    return false;
+}
+
 int server_reload(void *userdata, const struct config *before, char *text, size_t size)
 {
     struct server *s = userdata;

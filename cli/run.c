@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/belongings.h"
 #include "cli/handover.h"
 #include "cli/lines.h"
 #include "cli/program.h"
@@ -380,6 +381,22 @@ static int take_lock(const struct invocation *invocation, const char *run_dir, i
     return -EBUSY;
 }
 
+static int take_belongings(const struct invocation *invocation, const struct options *options)
+{
+    const char *daemon;
+    const int r = belongings_take(options->run_dir, options->state_dir, &daemon);
+
+    if (r == -EBUSY)
+        command_error(invocation,
+                      "%s already works in %s, started by systemd; run: systemctl stop duet.target, and wait "
+                      "until it has ended",
+                      daemon, options->run_dir);
+    else if (r < 0)
+        command_error(invocation, "cannot take over the files in %s and %s: %s", options->run_dir,
+                      options->state_dir, strerror(-r));
+    return r;
+}
+
 static int add_child(struct run *run, size_t i, const char *name)
 {
     struct child *child = &run->children[i];
@@ -439,7 +456,8 @@ int run_command(struct invocation *invocation)
     if (!command_all_taken(invocation))
         return COMMAND_USAGE;
     if (read_config(&run) < 0 || find_programs(invocation, &run) < 0 ||
-        take_lock(invocation, run.options.run_dir, &lock) < 0)
+        take_lock(invocation, run.options.run_dir, &lock) < 0 ||
+        take_belongings(invocation, &run.options) < 0)
         return COMMAND_REFUSED;
     int r = run_daemons(&run);
     if (r < 0)

@@ -122,7 +122,7 @@ static ssize_t read_end(const char *path, unsigned char *bytes)
 static int write_durably(const char *path, const unsigned char *bytes, size_t size, const struct timespec *at)
 {
     const struct timespec times[2] = {*at, *at};
-    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0)
         return -errno;

@@ -302,6 +302,14 @@ size_t dirty_count(const struct dirty *dirty)
     return dirty->count;
 }
 
+bool dirty_is_forced(const struct dirty *dirty)
+{
+    for (size_t i = 0; i < dirty->count; i++)
+        if (dirty->heap[i]->flags & DIRTY_FORCE)
+            return true;
+    return false;
+}
+
 uint64_t dirty_files(const struct dirty *dirty)
 {
     return dirty->count + dirty->files;

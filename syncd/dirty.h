@@ -52,6 +52,7 @@ void dirty_weigh(struct dirty *dirty, struct dirty_entry *entry, uint64_t files,
 int dirty_rename(struct dirty *dirty, struct sync_bytes from, struct sync_bytes to);
 
 size_t dirty_count(const struct dirty *dirty);
+bool dirty_is_forced(const struct dirty *dirty); /* one of them has DIRTY_FORCE */
 uint64_t dirty_files(const struct dirty *dirty);
 uint64_t dirty_bytes(const struct dirty *dirty);
 int64_t dirty_oldest_ns(const struct dirty *dirty); /* 0: there is none */

@@ -342,25 +342,24 @@ static int recover_record(struct replica *r, const struct journal_record *record
 }
 
 /* It was applied since the machine started: all of it is there. */
-static bool was_applied(const struct replica *r, const struct journal_record *next)
+static bool was_applied(const struct replica *r, const struct journal_record *next, struct applied *applied)
 {
-    struct applied applied;
-
-    return next && next->kind == RECORD_APPLIED && next->size == sizeof applied && r->boot_id[0] != '\0' &&
-           journal_read(r->journal, next, (uint8_t *)&applied) == 0 &&
-           memcmp(applied.boot_id, r->boot_id, sizeof applied.boot_id) == 0 &&
-           sync_generation_compare(applied.generation, r->current.generation) == 0;
+    return next && next->kind == RECORD_APPLIED && next->size == sizeof *applied && r->boot_id[0] != '\0' &&
+           journal_read(r->journal, next, (uint8_t *)applied) == 0 &&
+           memcmp(applied->boot_id, r->boot_id, sizeof applied->boot_id) == 0 &&
+           sync_generation_compare(applied->generation, r->current.generation) == 0;
 }
 
 /* The generation that was committed, as the record that follows it (NULL: none) says. */
 static int finish_due(struct replica *r, const struct journal_record *next)
 {
     const bool due = r->redo_due;
+    struct applied applied;
 
     r->redo_due = false;
-    if (due && was_applied(r, next)) {
+    if (due && was_applied(r, next, &applied)) {
         replica_arrive(r);
-        r->tree_hash = r->current.tree;
+        r->tree_hash = applied.tree;
     } else if (due) {
         return redo(r);
     }

@@ -343,6 +343,9 @@ static int move(struct replica *r, const struct sync_op *op)
         done = aside_keep(r, op->content, &to, NULL);
         if (done == 0)
             done = entry_erase(to.directory, to.name);
+        const tree_node there = tree_find(r->options.tree, op->content);
+        if (done == 0 && there)
+            tree_remove(r->options.tree, there);
     }
     if (done == 0)
         done = entry_move(held.directory, held.name, to.directory, to.name);

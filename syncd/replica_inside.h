@@ -56,6 +56,7 @@ struct need {
 
 struct applied {
     struct sync_generation generation;
+    struct sync_hash tree;
     char boot_id[SYS_BOOT_ID_MAX];
 };
 

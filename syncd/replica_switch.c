@@ -144,7 +144,7 @@ void replica_unlock(struct replica *r)
  * journal is applied once more. Not durable, since who dies without it does no more than is needed. */
 static int note_applied(struct replica *r)
 {
-    struct applied applied = {.generation = r->current.generation};
+    struct applied applied = {.generation = r->current.generation, .tree = r->tree_hash};
 
     text_copy(applied.boot_id, sizeof applied.boot_id, r->boot_id);
     r->journal_bytes += sizeof applied;
@@ -156,6 +156,14 @@ void replica_arrive(struct replica *r)
     r->public.generation = r->current.generation;
     r->public.whole = r->current.whole || (r->public.whole && !r->current.partial);
     r->received = true;
+}
+
+/* The sender cannot always know. */
+static bool is_told(const struct sync_hash *tree)
+{
+    static const struct sync_hash none;
+
+    return !hash_equal(tree, &none);
 }
 
 static int end_switch(struct replica *r, int done)
@@ -174,12 +182,14 @@ static int end_switch(struct replica *r, int done)
         return done;
     }
     replica_arrive(r);
-    r->tree_hash = tree_root_hash(r->options.tree);
+    /* When it is done again, the index is not yet what is on the disk. */
+    r->tree_hash = r->redo ? r->current.tree : tree_root_hash(r->options.tree);
     if (!r->redo)
         note_applied(r); /* else it is only done again */
     if (!r->redo && !r->current.partial)
         history_prune(r);
-    if (r->current.partial || r->redo || hash_equal(&r->tree_hash, &r->current.tree))
+    if (r->current.partial || r->redo || !is_told(&r->current.tree) ||
+        hash_equal(&r->tree_hash, &r->current.tree))
         return 0;
     return replica_fail(r, -EILSEQ, "what came of the generation is not what the sender has");
 }

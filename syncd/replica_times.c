@@ -45,7 +45,7 @@ int times_note(struct replica *r, const struct sync_op *op)
         return 0;
     if (op->kind == SYNC_OP_MOVE)
         noted = note(r, path_parent(op->content));
-    if (noted == 0 && op->kind != SYNC_OP_META)
+    if (noted == 0)
         noted = note(r, path_parent(op->path));
     return noted;
 }

@@ -163,19 +163,39 @@ static int send_batch(struct set *set)
     return 0;
 }
 
+/* What the peer will have. Of what comparing found, and what could not be read since (a file that changes all
+ * the time), the peer keeps what it has: what that is, is not known. */
+static struct sync_hash tree_of_peer(const struct set *set)
+{
+    return source_is_sure(set->source) ? tree_root_hash(set->tree) : (struct sync_hash){0};
+}
+
+/* Before it is sent: what a peer ever has can be looked up, also after the death of this process. */
+static void tell_generation(const struct set *set, const struct sync_log_entry *entry)
+{
+    char tree[2 * SYNC_HASH_BYTES + 1];
+
+    for (size_t i = 0; i < SYNC_HASH_BYTES; i++)
+        snprintf(tree + 2 * i, 3, "%02x", entry->tree.bytes[i]);
+    log_debug("set %s: generation %" PRIu64 ".%" PRIu64 " is sent, tree %s", set->config->name,
+              entry->generation.epoch, entry->generation.counter, tree);
+}
+
 static int send_commit(struct set *set, bool whole)
 {
     struct sending *g = &set->sending;
     struct sync_message m = {.header.kind = SYNC_COMMIT};
 
     m.commit.generation = g->generation;
-    m.commit.tree = tree_root_hash(set->tree);
+    m.commit.tree = tree_of_peer(set);
     m.commit.whole = whole;
     digest_end(g->digest, m.commit.digest);
+    const struct sync_log_entry entry = {g->generation, m.commit.tree};
+    tell_generation(set, &entry);
     const int r = exchange_send(set->syncd, set, &m);
     if (r < 0)
         return r; /* the digest is spent: the caller compares again */
-    g->sent[g->unanswered].entry = (struct sync_log_entry){g->generation, m.commit.tree};
+    g->sent[g->unanswered].entry = entry;
     g->sent[g->unanswered].whole = whole;
     g->sent[g->unanswered++].oldest_ns = g->oldest_ns;
     g->base = g->generation;

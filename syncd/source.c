@@ -418,6 +418,11 @@ bool source_can_split(const struct source *s)
     return !s->build.reading;
 }
 
+bool source_is_sure(const struct source *s)
+{
+    return !dirty_is_forced(s->dirty);
+}
+
 void source_end(struct source *s)
 {
     build_end(s);

@@ -86,6 +86,9 @@ int source_begin(struct source *source, int64_t now_ns, bool urgent);
 int source_fill(struct source *source, uint8_t *bytes, size_t room, size_t *used);
 /* For a first sync: true if the generation may end here (the tree is what the operations so far make). */
 bool source_can_split(const struct source *source);
+/* All that was told by source_touch() and source_surplus() was yielded, and no name is left whose file is
+ * gone: with that the peer has the tree. */
+bool source_is_sure(const struct source *source);
 /* The generation is at its end. What it has not come to is dirty again. What it has yielded is in the tree:
  * if the peer did not take it, comparing the trees finds that, and source_touch() and source_surplus() tell.
  */

@@ -180,14 +180,32 @@ static bool parent_is_known(struct source *s, struct sync_bytes path, unsigned f
     return false;
 }
 
+/* It stays for now. Another name of a file is not that any more on the peer if the file was deleted: until it
+ * is looked at again nobody knows what the peer's tree says of it. */
+static void put_off(struct source *s, struct sync_bytes path, tree_node node)
+{
+    struct tree_entry known;
+
+    if (node == 0)
+        return;
+    tree_get(s->tree, node, &known);
+    if (known.type == SYNC_HARDLINK)
+        source_mark(s, path, DIRTY_NAME | DIRTY_FORCE, DIRTY_NOW);
+}
+
 int entry_delete(struct source *s, struct sync_bytes path, unsigned flags)
 {
-    if (is_there(s, path))
-        return 0;
-    watch_drain(s);
-    if (comes_again(s, path) || !parent_is_known(s, path, flags))
-        return 0;
     const tree_node node = tree_find(s->tree, path);
+
+    if (is_there(s, path)) {
+        put_off(s, path, node);
+        return 0;
+    }
+    watch_drain(s);
+    if (comes_again(s, path) || !parent_is_known(s, path, flags)) {
+        put_off(s, path, node);
+        return 0;
+    }
     return node ? entry_remove(s, path, node) : 0;
 }
 

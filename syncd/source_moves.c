@@ -55,6 +55,38 @@ static bool is_better_put(const struct source *s, tree_node there, const struct 
            sight->size <= SYNC_INLINE_MAX;
 }
 
+static int by_path(const void *a, const void *b)
+{
+    const struct sync_bytes *path = a;
+    const struct dirty_entry *const *entry = b;
+
+    return path_compare(*path, dirty_path(*entry));
+}
+
+/* Comparing found that the peer has something at a path of which the tree knows nothing. */
+static bool is_surplus(const struct source *s, struct sync_bytes path)
+{
+    const struct build *b = &s->build;
+    const struct dirty_entry *entry = b->item;
+
+    if (!entry || !path_equal(dirty_path(entry), path)) {
+        struct dirty_entry *const *taken =
+            bsearch(&path, b->taken + b->taken_at, b->taken_count - b->taken_at, sizeof *b->taken, by_path);
+        entry = taken ? *taken : dirty_find(s->dirty, path);
+    }
+    return entry && entry->flags & DIRTY_FORCE;
+}
+
+/* The place that something is renamed to is empty on the peer, too. */
+static int empty_place(struct source *s, struct sync_bytes path, tree_node there)
+{
+    const struct sync_op op = {.kind = SYNC_OP_DELETE, .path = path};
+
+    if (there)
+        return entry_remove(s, path, there);
+    return is_surplus(s, path) ? build_emit(s, &op) : 0;
+}
+
 /* 0, whether it was renamed or not; -ENOBUFS. */
 static int try_move(struct source *s, struct sync_bytes path, const struct sight *sight)
 {
@@ -67,7 +99,7 @@ static int try_move(struct source *s, struct sync_bytes path, const struct sight
         return 0;
     const struct sync_bytes old = {from, from_size};
     const struct sync_op op = {.kind = SYNC_OP_MOVE, .path = old, .content = path};
-    int r = there ? entry_remove(s, path, there) : 0;
+    int r = empty_place(s, path, there);
     if (r < 0 || tree_find(s->tree, old) != node)
         return r; /* or it was below what was replaced */
     r = build_emit(s, &op);

@@ -7,9 +7,11 @@
 #include <net-snmp/agent/agent_callbacks.h>
 /* The library's headers come first: they set macros that the others must see. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "trapd/agent.h"
@@ -21,6 +23,7 @@ static struct {
     agent_view_function *view;
     void *userdata;
     const char *address;
+    bool connected;
 } agent;
 
 /* ---- identifiers: the library's are absolute and wider, those of the view relative */
@@ -147,7 +150,8 @@ static int on_connection(int major, int minor, void *session, void *userdata)
     (void)major;
     (void)session;
     (void)userdata;
-    if (minor == SNMPD_CALLBACK_INDEX_START)
+    agent.connected = minor == SNMPD_CALLBACK_INDEX_START;
+    if (agent.connected)
         log_notice("tables: snmpd at %s takes them", agent.address);
     else
         log_warning("tables: snmpd at %s is gone; they are offered again every %ds", agent.address,
@@ -214,6 +218,19 @@ int agent_open(const char *address, const struct config_oid *base, agent_view_fu
         return -EIO;
     init_snmp("duet");
     return 0;
+}
+
+/* The library tries to connect again and again, and says nothing where it may not. */
+void agent_obstacle(char *text, size_t size)
+{
+    const char *path = strchr(agent.address, '/');
+
+    text[0] = '\0';
+    if (!agent.connected && path && access(path, W_OK) < 0 && errno == EACCES)
+        snprintf(text, size,
+                 "snmpd does not let this user use %s; in snmpd's configuration: agentXPerms 0660 0755 "
+                 "Debian-snmp duet",
+                 path);
 }
 
 void agent_close(void)

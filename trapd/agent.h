@@ -13,6 +13,8 @@ typedef const struct view *agent_view_function(void *userdata);
  * reference. 0 or a negative errno. */
 int agent_open(const char *address, const struct config_oid *base, agent_view_function *view, void *userdata);
 void agent_close(void);
+/* Why snmpd's socket cannot be used by this process, and the remedy; empty while it can, or is not there. */
+void agent_obstacle(char *text, size_t size);
 
 /* Handles what snmpd has sent, if anything, and what is due. */
 void agent_turn(void);

@@ -38,6 +38,10 @@ int config_file_read(const char *path, struct directives *directives, directive_
     const int fd AUTO_CLOSE = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
 
+    if (fd < 0 && errno == EACCES) {
+        problem(userdata, 0, "trapd may not read it: chgrp duet, chmod 640; or see trapd(8), FILES");
+        return -EACCES;
+    }
     if (fd < 0 || fstat(fd, &st) < 0)
         return refuse(-errno, "cannot be read", problem, userdata);
     if (!S_ISREG(st.st_mode))

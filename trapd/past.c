@@ -25,6 +25,19 @@ static bool is_of(const char *path, const char *boot_id, unsigned char **bytes, 
     return false;
 }
 
+bool past_is_closed(const char *directory, const char *boot_id)
+{
+    unsigned char *bytes = NULL;
+    size_t size;
+    uint32_t number;
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof path, "%.4000s/%s", directory, BLACKBOX_FILE);
+    const bool closed = is_of(path, boot_id, &bytes, &size, &number);
+    free(bytes);
+    return closed;
+}
+
 /* superviserd may not have begun a new box yet: then the old one still has the first name. */
 static bool find_box(const char *directory, const char *boot_id, unsigned char **bytes, size_t *size,
                      uint32_t *number)

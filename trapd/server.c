@@ -235,7 +235,7 @@ static struct timespec time_of(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) < 0 ? (struct timespec){0} : st.st_mtim;
+    return stat(path, &st) < 0 ? (struct timespec){0} : st.st_ctim; /* also that it may be read now */
 }
 
 /* A file that is wrong changes nothing: the sinks of before stay. */
@@ -271,13 +271,25 @@ static void check_file(struct server *s)
         read_sinks(s);
 }
 
+static void begin(struct server *s)
+{
+    const int r = memory_begin(&s->memory, &s->watch);
+
+    if (r < 0)
+        log_warning("%s cannot be written (%s): should the machine end by itself, that is not told",
+                    s->memory.path, strerror(-r));
+}
+
 static void on_tick(void *userdata, int64_t now_ns)
 {
     struct server *s = userdata;
     struct event event;
 
     watch_tick(&s->watch, now_ns);
+    const bool tells_past = memory_tell_past(&s->memory, &s->watch, now_ns);
     take_events(s);
+    if (tells_past)
+        begin(s);
     while (limiter_next(&s->limiter, &event, now_ns))
         notify(s, &event);
     remember(s);
@@ -383,7 +395,9 @@ int server_open(struct daemon *daemon, struct server **server)
         read_sinks(s);
     else
         log_notice("no snmp section is configured: there is nothing to do");
-    take_events(s); /* how the time before this start ended */
+    take_events(s);
+    if (!s->memory.past_untold)
+        begin(s);
     loop_set_timer(s->tick, clock_now_ns() + tick_ns);
     return 0;
 }

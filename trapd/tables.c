@@ -74,10 +74,22 @@ static void on_readable(void *userdata, int fd, unsigned events)
     turn(userdata);
 }
 
+static void tell_obstacle(void)
+{
+    static char told[256];
+    char text[sizeof told];
+
+    agent_obstacle(text, sizeof text);
+    if (text[0] != '\0' && strcmp(text, told) != 0)
+        log_warning("tables: %s", text);
+    text_copy(told, sizeof told, text);
+}
+
 static void on_second(void *userdata, int64_t now_ns)
 {
     struct tables *tables = userdata;
 
+    tell_obstacle();
     loop_set_timer(tables->second, now_ns + NS_PER_S);
     turn(tables);
 }
@@ -146,7 +158,7 @@ static int open_tables(struct tables *tables, const struct options *options)
         return r;
     if (tables->config->snmp_agentx[0] == '\0') {
         log_error("tables: the configuration has no agentx in its snmp section; add agentx = "
-                  "\"unix:/var/agentx/master\"");
+                  "\"unix:/run/agentx/master\"");
         return -EINVAL;
     }
     take_base(tables);

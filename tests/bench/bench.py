@@ -16,6 +16,8 @@ from lab.lab import Lab
 from lab.network import ACTIVE, NODES
 from lab.pair import other
 from lab.tools import Tool, tool_path
+from lab.story import Story
+from lab.sync import SyncLab
 from roam import bench_client
 from scale import FORMS as SCALES, bench_scale
 from sync import CASES, bench_sync
@@ -23,6 +25,7 @@ from traps import bench_traps
 
 PORT = 7000
 EVERY_US = 200
+LOG_LINES = 100
 
 
 class Asker(Tool):
@@ -173,6 +176,19 @@ def bench_service(times):
         daemon.wait(5)
 
 
+def bench_story(seconds, seed):
+    os.environ["DUET_DEBUG"] = "1"
+    with SyncLab() as lab:
+        lab.write_config(extra=lab.sync_set())
+        try:
+            happened = Story(lab, seed).run(seconds)
+        except BaseException:
+            print(lab.describe(), *("\n".join(lab.log(node).splitlines()[-LOG_LINES:]) for node in NODES), sep="\n\n")
+            raise
+    print("\n%d s of everything, seed %d: each look found one whole generation that was sent, and in the end both had the same\n  %s"
+          % (seconds, seed, ", ".join("%d %s" % (number, what) for what, number in happened.items())), flush=True)
+
+
 BENCHES = {"failover": bench_failover, "service": bench_service, "sync": bench_sync, "traps": bench_traps, "client": bench_client,
            "adversity": bench_adversity, "scale": bench_scale, "cost": bench_cost}
 OF_CASES = {"sync": list(CASES), "adversity": list(ADVERSITIES), "scale": list(SCALES)}
@@ -184,12 +200,17 @@ def of_bench(name, cases):
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/bench/run")
-    parser.add_argument("names", nargs="*", choices=[[], *BENCHES], metavar="NAME", help=", ".join(BENCHES))
+    parser.add_argument("names", nargs="*", choices=[[], *BENCHES, "story"], metavar="NAME", help=", ".join([*BENCHES, "story"]))
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--case", action="append", choices=sum(OF_CASES.values(), []),
                         help="only these cases of sync, adversity and scale (may be repeated)")
+    parser.add_argument("--seconds", type=int, default=600, help="of the story")
+    parser.add_argument("--seed", type=int, default=1, help="of the story")
     options = parser.parse_args()
     for name in options.names or BENCHES:
+        if name == "story":
+            bench_story(options.seconds, options.seed)
+            continue
         BENCHES[name](options.times, *([of_bench(name, options.case)] if name in OF_CASES else []))
 
 

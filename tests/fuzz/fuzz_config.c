@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/config.h"
+#include "common/config_compare.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,6 +21,11 @@ static void check_accepted(const struct config *config)
         assert(config->channels[i].device[0] != '\0' && config->channels[i].active.count > 0);
         assert(config->channels[i].routers.count <= CONFIG_ROUTERS_MAX);
     }
+    char why[CONFIG_REFUSAL_MAX];
+    assert(config_can_reload(config, config, why));
+    FILE *nowhere = fopen("/dev/null", "we");
+    assert(nowhere && config_list_changes(config, config, nowhere) == 0);
+    fclose(nowhere);
     for (size_t i = 0; i < config->route_count; i++)
         assert(config->routes[i].channel >= 0 && config->routes[i].channel < (int)config->channel_count);
 }

@@ -98,8 +98,9 @@ def remove_stale():
     for name in run("ip", "netns", "list").split():
         words = name.split("-")
         if len(words) == 3 and words[0] == "duet" and words[1].isdigit() and not os.path.exists("/proc/" + words[1]):
-            if not run("ip", "netns", "pids", name).split():
-                run("ip", "netns", "del", name, check=False)  # another run may have been quicker
+            pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True)  # another run may have been quicker
+            if pids.returncode == 0 and not pids.stdout.split():
+                run("ip", "netns", "del", name, check=False)
 
 
 class Network:

@@ -5,6 +5,7 @@ the node's own directory lies at the path that the configuration names.
 """
 import hashlib
 import os
+import random
 import shutil
 import stat
 import subprocess
@@ -153,3 +154,31 @@ def difference(one, other):
     """A few of the entries that differ, for a failed test."""
     names = [name for name in sorted(set(one) | set(other)) if one.get(name) != other.get(name)]
     return ["%s: %s / %s" % (name, one.get(name), other.get(name)) for name in names[:4]] + (["… %d" % len(names)] if len(names) > 4 else [])
+
+
+def write(path, text, mode="w"):
+    with open(path, mode) as file:
+        file.write(text)
+
+
+def make_tree(top, random_=None):
+    """Everything that travels: files of all sizes, directories, symlinks, hard links, modes, owners, attributes."""
+    rng = random_ or random.Random(1)
+    os.makedirs(os.path.join(top, "a/b/c"))
+    os.makedirs(os.path.join(top, "empty"))
+    for i in range(40):
+        write(os.path.join(top, "a/file-%d" % i), rng.randbytes(rng.randrange(5000)), "wb")
+    write(os.path.join(top, "a/b/big"), rng.randbytes(3_000_000), "wb")
+    write(os.path.join(top, "a/b/none"), "")
+    os.symlink("../b/big", os.path.join(top, "a/b/c/link"))
+    os.symlink("/nowhere at all", os.path.join(top, "dangling"))
+    os.link(os.path.join(top, "a/file-3"), os.path.join(top, "a/b/hard"))
+    os.chmod(os.path.join(top, "a/file-4"), 0o600)
+    os.chmod(os.path.join(top, "empty"), 0o711)
+    os.chown(os.path.join(top, "a/file-5"), 1, 2)
+    os.setxattr(os.path.join(top, "a/file-6"), "user.note", b"\0 any bytes")
+    write(os.path.join(top, os.fsdecode(b"name \xff\n.txt")), "names are bytes")
+    with open(os.path.join(top, "sparse"), "wb") as file:
+        file.truncate(50_000_000)
+        file.seek(30_000_000)
+        file.write(b"in the middle")

@@ -9,7 +9,7 @@
 #include "arbiterd/judge.h"
 #include "witnessd/ballot.h"
 
-enum { CHANNELS = 2, PATHS = CHANNELS + 1, EVENTS_MAX = 8192, TOLD_LINES = 40, TOLD_SIZE = 160 };
+enum { CHANNELS = 2, PATHS = CHANNELS + 1, EVENTS_MAX = 32768, TOLD_LINES = 40, TOLD_SIZE = 160 };
 enum process { HEARTBEATD, ARBITERD, TAKEOVERD, SYNCD, WITNESSD, PROCESSES };
 
 static const int64_t ms = NS_PER_MS;

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from lab.lab import NODES, other
-from lab.sync import SyncLab, photo
+from lab.sync import SyncLab, make_tree, write
 
 
 @pytest.fixture
@@ -22,39 +22,11 @@ def lab(request):
         yield made
 
 
-def write(path, text, mode="w"):
-    with open(path, mode) as file:
-        file.write(text)
-
-
 def start(lab, extra=None, **keys):
     """A pair with a set `files`; returns the active node."""
     lab.write_config(extra=extra if extra is not None else lab.sync_set(**keys))
     lab.start_pair(first="alpha")
     return "alpha"
-
-
-def make_tree(top, random_=None):
-    """Everything that travels: files of all sizes, directories, symlinks, hard links, modes, owners, attributes."""
-    rng = random_ or random.Random(1)
-    os.makedirs(os.path.join(top, "a/b/c"))
-    os.makedirs(os.path.join(top, "empty"))
-    for i in range(40):
-        write(os.path.join(top, "a/file-%d" % i), rng.randbytes(rng.randrange(5000)), "wb")
-    write(os.path.join(top, "a/b/big"), rng.randbytes(3_000_000), "wb")
-    write(os.path.join(top, "a/b/none"), "")
-    os.symlink("../b/big", os.path.join(top, "a/b/c/link"))
-    os.symlink("/nowhere at all", os.path.join(top, "dangling"))
-    os.link(os.path.join(top, "a/file-3"), os.path.join(top, "a/b/hard"))
-    os.chmod(os.path.join(top, "a/file-4"), 0o600)
-    os.chmod(os.path.join(top, "empty"), 0o711)
-    os.chown(os.path.join(top, "a/file-5"), 1, 2)
-    os.setxattr(os.path.join(top, "a/file-6"), "user.note", b"\0 any bytes")
-    write(os.path.join(top, os.fsdecode(b"name \xff\n.txt")), "names are bytes")
-    with open(os.path.join(top, "sparse"), "wb") as file:
-        file.truncate(50_000_000)
-        file.seek(30_000_000)
-        file.write(b"in the middle")
 
 
 def test_L13_a_tree_is_copied_and_followed(lab):
@@ -336,71 +308,3 @@ def test_R14_a_node_without_its_first_sync_does_not_claim(lab):
     done = lab.duet("beta", "claim", "--force")
     assert done.returncode == 0, done.stderr
     lab.wait_for(lambda: lab.serves("beta"), 10, "by force it does")
-
-
-class Editor:
-    """Random edits of a tree, by seed."""
-
-    def __init__(self, seed):
-        self.rng = random.Random(seed)
-
-    def name(self, top):
-        return os.path.join(top, self.rng.choice(["", "p", "q", "p/r"]), self.rng.choice("abcdefgh"))
-
-    def edit(self, top):
-        rng, one, other = self.rng, self.name(top), self.name(top)
-        for directory in ("p", "q", "p/r"):
-            os.makedirs(os.path.join(top, directory), exist_ok=True)
-        try:
-            kind = rng.randrange(9)
-            if kind == 0:
-                shutil.rmtree(one) if os.path.isdir(one) and not os.path.islink(one) else os.unlink(one)
-            elif kind == 1:
-                os.rename(one, other)
-            elif kind == 2:
-                os.rename(os.path.join(top, "p"), os.path.join(top, "q", "moved"))
-            elif kind == 3:
-                os.symlink("a target", one)
-            elif kind == 4:
-                os.link(one, other)
-            elif kind == 5:
-                os.chmod(one, rng.choice([0o600, 0o644, 0o755]))
-            elif kind == 6:
-                with open(os.path.join(top, "huge"), "r+b" if os.path.exists(os.path.join(top, "huge")) else "w+b") as file:
-                    file.seek(rng.randrange(20_000_000))
-                    file.write(rng.randbytes(5000))
-            else:
-                write(one, rng.randbytes(rng.randrange(200_000)), "wb")
-        except OSError:
-            pass  # what is there decides what can be done
-
-
-@pytest.mark.parametrize("seed", os.environ.get("SYNC_SEEDS", "1 2").split())
-def test_L13_half_a_minute_of_everything(lab, seed):
-    editor = Editor(int(seed))
-    make_tree(lab.data("alpha", "files"))
-    active = start(lab)
-    lab.wait_current()
-    end, switches = time.monotonic() + int(os.environ.get("SYNC_SECONDS", "30")), 0
-    while time.monotonic() < end:
-        for _ in range(editor.rng.randrange(20)):
-            editor.edit(lab.data(active, "files"))
-        happens = editor.rng.random()
-        if happens < 0.03:
-            pid = lab.daemon_pid(editor.rng.choice(NODES), "syncd")
-            if pid:
-                os.kill(pid, signal.SIGKILL)
-        elif happens < 0.04:
-            lab.network.pull_cable("alpha", "reserved")
-            time.sleep(editor.rng.random() * 3)
-            lab.network.plug_cable("alpha", "reserved")
-        elif happens < 0.05:
-            lab.wait_same(timeout=60)
-            if lab.duet(active, "switch").returncode == 0:
-                active = lab.wait_settled(active=other(active))
-                switches += 1
-        time.sleep(0.05)
-    lab.wait_same(timeout=60)
-    lab.wait_current(timeout=60)
-    done = lab.duet(active, "sync", "verify")
-    assert done.returncode == 0, done.stdout + done.stderr

@@ -25,24 +25,24 @@ def lab(request):
             agent.wait()
 
 
-def start_agent(lab, node):
-    """The node's snmpd, as a master for subagents."""
+def start_agent(lab, node, extra="", user=None):
+    """The node's snmpd, as a master for subagents; as that user, once it has its sockets."""
     config = os.path.join(lab.dir, "snmpd-%s.conf" % node)
     with open(config, "w") as out:
-        out.write("rocommunity public\nrwcommunity private\nmaster agentx\nagentXSocket unix:%s\n" % lab.data(node, "agentx"))
+        out.write("rocommunity public\nrwcommunity private\nmaster agentx\nagentXSocket unix:%s\n%s" % (lab.data(node, "agentx"), extra))
     environment = dict(os.environ, SNMP_PERSISTENT_DIR=os.path.join(lab.dir, "snmpd-" + node), MIBS="")
     lab.agents[node] = subprocess.Popen(
         lab.network.exec(node, "snmpd", "-f", "-C", "-c", config, "-Lf", os.path.join(lab.dir, "snmpd-%s.log" % node), "-I",
-                         "-usmUser,vacm_conf", "udp:127.0.0.1:1161"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                         "-usmUser,vacm_conf", *(("-u", user, "-g", user) if user else ()), "udp:127.0.0.1:1161"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def start(lab):
+def start(lab, extra="", user=None):
     """Both nodes have the same file, and at the same path each has its own snmpd's socket."""
     snmp = os.path.join(lab.dir, "snmp.conf")
     with open(snmp, "w") as out:
         out.write("trap2sink %s public 1162\n" % ROUTER)
     for node in ("alpha", "beta"):
-        start_agent(lab, node)
+        start_agent(lab, node, extra, user)
     os.makedirs(lab.data("alpha", "files"))
     lab.write_config(extra=lab.service() + lab.sync_set() + 'snmp { config = "%s"  agentx = "unix:%s" }\n' % (snmp, lab.path("agentx")))
     lab.start_pair(first="alpha")
@@ -181,3 +181,13 @@ def test_nothing_can_be_set(lab):
                                            "DUET-MIB::duetNodeHeld.0", "i", "1"), capture_output=True, text=True, timeout=60)
     assert done.returncode != 0 and "notWritable" in done.stderr + done.stdout
     assert walk(lab, "alpha")["duetNodeHeld.0"] == "false"
+
+
+def test_a_socket_that_trapd_may_not_use_is_told(lab):
+    """snmpd as Debian runs it, with a socket of its user's alone; then it is everybody's. trapd is root without a
+    capability here: to that socket it is a stranger. That its own user comes in by its group: vm/test_debian.py."""
+    start(lab, "agentXPerms 0600 0755 Debian-snmp Debian-snmp\n", user="Debian-snmp")
+    lab.wait_for(lambda: "does not let this user use" in lab.log("alpha"), 20, "the log says why")
+    assert "duetNodeRole.0" not in walk(lab, "alpha") and lab.log("alpha").count("does not let this user use") == 1
+    os.chmod(lab.data("alpha", "agentx"), 0o666)
+    lab.wait_for(lambda: "duetNodeRole.0" in walk(lab, "alpha"), 30, "the tables are there")

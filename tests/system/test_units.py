@@ -54,6 +54,15 @@ def test_box_is_tight(units, daemon):
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)
+def test_box_lets_libzmq_start_its_threads(daemon):
+    """Each sets its scheduling, to what it has; where the kernel refuses that, libzmq ends the process."""
+    filters = re.findall(r"^SystemCallFilter=(.*)$", _text("duet-%s.service.in" % daemon), re.MULTILINE)
+    refused = [index for index, words in enumerate(filters) if words.startswith("~") and "@resources" in words]
+    allowed = [index for index, words in enumerate(filters) if "sched_setscheduler" in words.split()]
+    assert not refused or allowed and allowed[-1] > refused[-1]
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
 def test_C7_target_wants_each_daemon_and_stops_it_after_the_handover(daemon):
     unit = "duet-%s.service" % daemon
     wants = " ".join(re.findall(r"^Wants=(.*)$", _text("duet.target"), re.MULTILINE)).split()

@@ -1,14 +1,14 @@
-/* sync_copy: a simple receiver for tests: carries out operations below a directory, root by root, without any of the
- * replica's care. What it makes of a source's generations must be what the source has. */
+/* sync_copy: a simple receiver for tests: carries out operations below a directory, root by root, without any
+ * of the replica's care. What it makes of a source's generations must be what the source has. */
 #pragma once
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -43,8 +43,9 @@ static void copy_remove(const char *path)
 
 static void copy_meta(const char *path, const struct sync_meta *meta)
 {
-    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
-                                      {.tv_sec = meta->mtime_ns / 1000000000, .tv_nsec = (long)(meta->mtime_ns % 1000000000)}};
+    const struct timespec times[2] = {
+        {.tv_nsec = UTIME_OMIT},
+        {.tv_sec = meta->mtime_ns / 1000000000, .tv_nsec = (long)(meta->mtime_ns % 1000000000)}};
 
     if (lchown(path, meta->uid, meta->gid) < 0)
         abort();
@@ -135,8 +136,10 @@ static int copy_apply(struct copy *c, const struct sync_op *op)
         memcpy(c->name, path, sizeof c->name);
         return 0;
     case SYNC_OP_BLOCK:
-        return pwrite(c->file, op->content.at, op->content.size, (off_t)op->offset) == (ssize_t)op->content.size ? 0
-                                                                                                                   : -EIO;
+        return pwrite(c->file, op->content.at, op->content.size, (off_t)op->offset) ==
+                       (ssize_t)op->content.size
+                   ? 0
+                   : -EIO;
     case SYNC_OP_HOLE:
         for (uint64_t i = 0; i < op->size; i += 4096) {
             static const uint8_t zeros[4096];
@@ -151,7 +154,7 @@ static int copy_apply(struct copy *c, const struct sync_op *op)
         return 0;
     case SYNC_OP_MOVE:
         copy_path(c, op->content, other);
-        return rename(path, other) < 0 ? -errno : 0;
+        return renameat2(AT_FDCWD, path, AT_FDCWD, other, RENAME_NOREPLACE) < 0 ? -errno : 0;
     case SYNC_OP_DELETE:
         copy_remove(path);
         return 0;
@@ -188,7 +191,8 @@ __attribute__((unused)) static int copy_batch(struct copy *c, const uint8_t *byt
 }
 
 /* What one tree says and the other one does not. */
-__attribute__((unused)) static void show_differences(const struct tree *tree, const struct tree *other, const char *who)
+__attribute__((unused)) static void show_differences(const struct tree *tree, const struct tree *other,
+                                                     const char *who)
 {
     uint8_t path[SYNC_PATH_MAX];
     struct tree_entry entry;
@@ -204,6 +208,7 @@ __attribute__((unused)) static void show_differences(const struct tree *tree, co
             tree_get(tree, node, &entry);
             fprintf(stderr, "%s: %.*s type %d mode %o mtime %lld size %llu content %02x%02x owner %s\n", who,
                     (int)bytes.size, (const char *)path, entry.type, entry.mode, (long long)entry.mtime_ns,
-                    (unsigned long long)entry.size, entry.content.bytes[0], entry.content.bytes[1], entry.owner);
+                    (unsigned long long)entry.size, entry.content.bytes[0], entry.content.bytes[1],
+                    entry.owner);
         }
 }

@@ -105,8 +105,8 @@ static void test_example_has_all_parts(void **state)
     assert_int_equal(config->syncs[2].max_delay, 60 * NS_PER_S);
     assert_string_equal(config->watchdog.device, "/dev/watchdog");
     assert_int_equal(config->watchdog.timeout, 10 * NS_PER_S);
-    assert_string_equal(config->snmp_config, "/etc/snmp/snmpd.conf");
-    assert_string_equal(config->snmp_agentx, "unix:/var/agentx/master");
+    assert_string_equal(config->snmp_config, "/etc/duet/snmp.conf");
+    assert_string_equal(config->snmp_agentx, "unix:/run/agentx/master");
     assert_int_equal(config->snmp_base.count, 0);
     assert_string_equal(config->monitor.listen, "tcp://127.0.0.1:5572");
     config_free(config);

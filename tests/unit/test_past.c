@@ -72,8 +72,10 @@ static void test_the_box_of_that_boot_is_read(void **state)
     write_box(BLACKBOX_FILE, OLD, 7); /* superviserd has not begun a new one yet */
     past_describe(directory, OLD, text, sizeof text);
     assert_string_equal(text, "recorded until 2026-01-01T00:01:30Z; the last change was of watchdog");
+    assert_false(past_is_closed(directory, NEW));
     write_box("blackbox.000007", OLD, 7);
     write_box(BLACKBOX_FILE, NEW, 8);
+    assert_true(past_is_closed(directory, NEW));
     snprintf(path, sizeof path, "%s/pstore", directory);
     assert_int_equal(mkdir(path, 0700), 0);
     snprintf(path, sizeof path, "%s/pstore/000007-dmesg", directory);

@@ -148,6 +148,7 @@ static void kill_a_child_that_gives(int longest_us)
 static void test_killed_at_any_moment_it_has_a_whole_generation(void **state)
 {
     size_t old = 0, new = 0;
+    struct sync_log_entry last;
 
     (void)state;
     srandom(11);
@@ -171,6 +172,8 @@ static void test_killed_at_any_moment_it_has_a_whole_generation(void **state)
             show_operations();
             fail_msg("after kill %d it is neither the one nor the other", i);
         }
+        if (replica_log(w.replica, &last, 1) == 1 && !same_as(&last.tree))
+            fail_msg("after kill %d the generation is not what the log says of it", i);
         old += same_as(&before);
         new += same_as(&after);
         if (same_as(&after))
@@ -268,6 +271,41 @@ static void test_it_rests(void **state)
     assert_same();
 }
 
+/* The index on the disk is some generations old, and what is done again changes only attributes. */
+static void test_what_is_done_again_sets_no_time_back(void **state)
+{
+    struct tree *old;
+
+    (void)state;
+    mkdir(in("p"), 0755);
+    put("p/a", "1", 1);
+    look_through(w.source, SOURCE_FOLLOW);
+    carry();
+    assert_int_equal(tree_new(w.hasher, &old), 0);
+    struct source *learner = open_source(&w.target, old);
+    look_through(learner, SOURCE_LEARN);
+    source_free(learner);
+    turn(20 * NS_PER_MS); /* the clock of the file system goes on */
+    put("p/b", "2", 1);
+    carry();
+    chmod(in("p/a"), 0600);
+    take_generation();
+    replica_close(w.replica);
+    open_replica();
+    const pid_t child = fork();
+    if (child == 0)
+        _exit(give(false) == 0 ? 0 : 1);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    replica_close(w.replica);
+    tree_free(w.held);
+    w.held = old;
+    open_replica();
+    assert_int_equal(replica_state(w.replica).generation.counter, w.counter);
+    assert_same();
+}
+
 int main(void)
 {
 #define WITH(test) cmocka_unit_test_setup_teardown(test, begin, end)
@@ -280,6 +318,7 @@ int main(void)
         WITH(test_what_came_last_stays_after_a_crash),
         WITH(test_it_rests),
         WITH(test_killed_at_any_moment_it_has_a_whole_generation),
+        WITH(test_what_is_done_again_sets_no_time_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

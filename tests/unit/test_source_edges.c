@@ -88,6 +88,84 @@ static void test_a_file_is_replaced_in_one_step(void **state)
     assert_same();
 }
 
+/* Comparing has found something at the peer that is not here, and just now a file gets that name. */
+static void test_a_rename_to_where_the_peer_has_something(void **state)
+{
+    char there[PATH_MAX];
+
+    (void)state;
+    put_big("a", 100000);
+    start();
+    snprintf(there, sizeof there, "%s/b", w.to);
+    assert_int_equal(mkdir(there, 0755), 0);
+    assert_true(source_is_sure(w.source));
+    compare();
+    assert_false(source_is_sure(w.source));
+    assert_int_equal(rename(in("a"), in("b")), 0);
+    catch_up();
+    assert_true(source_is_sure(w.source));
+    assert_int_equal(w.copy.operations[SYNC_OP_MOVE], 1);
+    assert_same();
+}
+
+/* … and a big one that differs changes whenever it is read: what the peer has of it is not known. */
+static void test_what_differs_and_cannot_be_read_leaves_the_source_unsure(void **state)
+{
+    char there[PATH_MAX];
+    size_t used;
+    int r;
+
+    (void)state;
+    put_big("a", 20000000);
+    start();
+    snprintf(there, sizeof there, "%s/a", w.to);
+    assert_int_equal(chmod(there, 0600), 0);
+    compare();
+    assert_int_equal(source_begin(w.source, clock_now_ns(), true), 0);
+    for (r = 1, used = 0; r == 1; used = 0) {
+        assert_int_equal(truncate(in("a"), 20000000 - random() % 1000), 0);
+        r = source_fill(w.source, w.batch, sizeof w.batch, &used);
+        assert_int_equal(used, 0);
+    }
+    assert_int_equal(r, 0);
+    assert_false(source_is_sure(w.source));
+    source_end(w.source);
+    turn(NS_PER_S);
+    catch_up();
+    assert_true(source_is_sure(w.source));
+    assert_same();
+}
+
+/* "rm -r" is in the middle: the file is deleted, and whether its other name only went elsewhere is not known.
+ */
+static void test_another_name_of_what_is_deleted_leaves_the_source_unsure(void **state)
+{
+    size_t used = 0, room = 0;
+    int r = -EMSGSIZE;
+
+    (void)state;
+    mkdir(in("d"), 0755), mkdir(in("d/b"), 0755);
+    put("d/b/file", "text", 4);
+    assert_int_equal(link(in("d/b/file"), in("d/name")), 0);
+    start();
+    unlink(in("d/b/file")), rmdir(in("d/b")), unlink(in("d/name"));
+    turn(20 * NS_PER_MS);
+    assert_int_equal(source_begin(w.source, clock_now_ns(), true), 0);
+    while (r == -EMSGSIZE) /* so little that nothing else goes with the first one */
+        r = source_fill(w.source, w.batch, ++room, &used);
+    assert_int_equal(r, 1);
+    assert_int_equal(copy_batch(&w.copy, w.batch, used), 0);
+    rmdir(in("d"));
+    for (used = 0; r == 1; used = 0)
+        r = source_fill(w.source, w.batch, sizeof w.batch, &used);
+    assert_int_equal(r, 0);
+    assert_false(source_is_sure(w.source));
+    source_end(w.source);
+    catch_up();
+    assert_true(source_is_sure(w.source));
+    assert_same();
+}
+
 static void test_what_moves_in_and_out_of_the_set(void **state)
 {
     char outside[PATH_MAX];
@@ -588,6 +666,9 @@ int main(void)
         WITH(test_a_directory_takes_the_place_of_another),
         WITH(test_directories_are_exchanged),
         WITH(test_a_file_is_replaced_in_one_step),
+        WITH(test_a_rename_to_where_the_peer_has_something),
+        WITH(test_what_differs_and_cannot_be_read_leaves_the_source_unsure),
+        WITH(test_another_name_of_what_is_deleted_leaves_the_source_unsure),
         WITH(test_what_moves_in_and_out_of_the_set),
         WITH(test_a_scan_of_a_directory_that_was_renamed),
         WITH(test_names_in_directories_that_go),

@@ -31,13 +31,20 @@ def pytest_collection_modifyitems(items):
 pytest_runtest_protocol = time_limit(420)  # two slow boots and what lies between
 
 
+def _description(lab):
+    try:
+        return lab.describe()
+    except Exception as error:  # the test's own limit may end here: a report without it is better than none
+        return "cannot be told: %s" % error
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
     lab = getattr(item, "lab", None)
     if report.failed and lab is not None and call.when != "teardown":
-        report.sections.append(("the pair", lab.describe()))
+        report.sections.append(("the pair", _description(lab)))
         for node, machine in lab.machines.items():
             report.sections.append(("console of %s, with duet's log" % node, machine.console()))
 

@@ -3,23 +3,21 @@
 The tests go on where the one before ended, in the order of this file: install, live, upgrade, restart, remove."""
 
 import os
+import re
 import shutil
 import subprocess
 
 import pytest
 
-from lab.network import ACTIVE, CHANNELS, PASSIVE
+from lab.network import ACTIVE, CHANNELS, NODES, PASSIVE, RESERVED, ROUTER
 from lab.pair import other
-from vmlab.gateway import packaged_seed
+from vmlab.gateway import PROFILE, SINK_PORT, packaged_seed
 from vmlab.image import Image
 from vmlab.lab import READY_S, VmLab
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
-PATIENCE_S = 90  # for what takes seconds, on emulated machines
+PATIENCE_S = 150  # for what takes seconds, on emulated machines
 INSTALL_S = 300
-
-# What the package asks for beyond what the image has: the machines have no archive to get it from.
-FURTHER = ("libsnmp40", "libsqlite3-0", "libxxhash0", "libzstd1")
 
 USERS = {"heartbeatd": "duet-heartbeatd", "arbiterd": "duet-arbiterd", "takeoverd": "duet-takeoverd",
          "superviserd": "root"}
@@ -54,9 +52,16 @@ def packages(tmp_path_factory):
     return folder
 
 
+def _needed_by(package):
+    """The packages that it depends on: the machines have no archive to get them from."""
+    said = subprocess.run(["dpkg-deb", "-f", package, "Depends"], check=True, capture_output=True, text=True, timeout=60)
+    return sorted(re.match(r"\s*([\w.+-]+)", one).group(1) for one in said.stdout.split(","))
+
+
 @pytest.fixture(scope="module")
 def pair(packages):
-    image = Image(os.path.join(ROOT, "build/vm"), packages=FURTHER)
+    needed = _needed_by(os.path.join(packages, "duet.deb"))
+    image = Image(os.path.join(ROOT, "build/vm"), packages=needed + ["snmp", "snmpd"])
     image.make()
     with VmLab(image, packages, seed=packaged_seed) as made:
         made.power_on()
@@ -68,6 +73,17 @@ def lab(pair, request):
     """The pair as the test before left it: here nothing is started anew, since that would hide what a test broke."""
     request.node.lab = pair
     return pair
+
+
+def _runs(machine):
+    """Whether any daemon that stands for the node does."""
+    return machine.run("pgrep -x 'heartbeatd|arbiterd|takeoverd|superviserd'").code == 0
+
+
+def _stop(lab, machine):
+    """systemctl waits for the target, which ends at once; then the units end one after the other."""
+    machine.check("systemctl stop duet.target", PATIENCE_S)
+    lab.wait_for(lambda: not _runs(machine), PATIENCE_S, "all is stopped")
 
 
 def _is_up(machine, unit):
@@ -85,9 +101,39 @@ def test_nothing_is_started_by_the_package(lab):
     """Installed with apt, without an order to start: no daemon, no active address."""
     for machine in lab.machines.values():
         machine.check("DEBIAN_FRONTEND=noninteractive apt-get -q -y install /root/packages/duet.deb", INSTALL_S)
-        assert machine.run("pgrep -x 'heartbeatd|arbiterd|takeoverd|superviserd'").code != 0
+        assert not _runs(machine)
         assert not _is_up(machine, "duet.target")
+    assert lab.owner() is None
+
+
+# What an administrator adds by hand. A faulty node stays up, also when a daemon is away for long: that it restarts
+# itself, or is reset, is shown elsewhere.
+FURTHER = """
+service "guarded" { unit = "guarded.service"  start-retries = 6  retry-interval = 100ms }
+watchdog { device = "/dev/watchdog"  timeout = 120s }
+"""
+FURTHER_CHANGES = "s/on-network-fault = reboot/on-network-fault = demote/; s/^ *profile *=.*/&  settle-time = 5s/"
+
+
+def test_C7_setup_configures_both(lab):
+    """As docs/operations.md has it: `duet setup` on one node, its files to the other one. Nothing is started by it."""
+    first, second = (lab.machines[node] for node in NODES)
+    words = ["duet", "setup", "--cluster", "vm", "--profile", PROFILE, "nodes"] + ["%s=%s" % (node, RESERVED[node]) for node in NODES]
+    for channel in CHANNELS:
+        words += ["channel", channel, "device=" + channel, "active=%s/24" % ACTIVE[channel],
+                  "passive=" + ",".join("%s/24" % PASSIVE[node][channel] for node in NODES)]
+        if channel == "outside":
+            words += ["router=" + ROUTER, "gateway=" + ROUTER]
+    said = first.check(" ".join(words))
+    assert "tar -C /etc/duet -cpf - duet.conf cluster.key | ssh" in said and "\nmissing" not in said, said
+    first.write("/root/further", FURTHER)
+    first.check("sed -i '%s' /etc/duet/duet.conf && cat /root/further >>/etc/duet/duet.conf" % FURTHER_CHANGES)
+    first.check("tar -C /etc/duet -cpf /root/both.tar duet.conf cluster.key")
+    second.write("/root/both.tar", first.read("/root/both.tar"))
+    second.check("tar -C /etc/duet -xpf /root/both.tar")
+    for machine in lab.machines.values():
         machine.check("duet check-config")
+        assert not _runs(machine)
     assert lab.owner() is None
 
 
@@ -99,7 +145,7 @@ def test_broken_configuration_starts_nothing(lab):
     machine.check("mv /root/duet.conf /etc/duet/")
     assert code not in (0, -1)
     machine.check("journalctl -q -u duet-prepare --grep='duet.conf:[0-9]*: unknown key \"nonsense\"'")
-    assert machine.run("pgrep -x 'heartbeatd|arbiterd|takeoverd|superviserd'").code != 0
+    assert not _runs(machine)
 
 
 def test_C7_L1_target_brings_up_all_units(lab):
@@ -142,10 +188,65 @@ def test_bus_is_for_its_group(lab):
     assert as_user("nobody-in-particular", "duet status").code not in (0, 1)
     refused = as_user("reader", "duet hold")
     assert refused.code != 0, refused.text
-    assert not lab.status("alpha")["held"]
+    assert not lab.wait_for(lambda: lab.status("alpha"), PATIENCE_S, "alpha tells its state")["held"]
     assert as_user("duet-heartbeatd", "touch /run/duet/bus/arbiterd/pub2").code != 0
     assert as_user("duet-heartbeatd", "cat /etc/duet/cluster.key").code != 0
     assert as_user("duet-arbiterd", "ls /var/lib/duet/heartbeatd").code != 0
+
+
+FOR_MORE_DAEMONS = """
+monitor { metrics = "127.0.0.1:9572" }
+snmp { config = "/etc/duet/snmp.conf"  agentx = "unix:/run/agentx/master" }
+"""
+ROLE = ".1.3.6.1.4.1.8072.9999.9999.3833.1.1.4.0"  # duetNodeRole
+
+
+def _example(name):
+    with open(os.path.join(ROOT, "deploy/examples/snmp", name)) as file:
+        return file.read()
+
+
+def _users(machine, names):
+    """The users of the processes with these names."""
+    return set(machine.check("ps -o user:30= -C " + names).split())
+
+
+def _role_by_snmp(lab, node):
+    """Whether snmpd has the role that duet has (DuetRoleTC)."""
+    said = lab.machines[node].run("snmpget -v 2c -c watch -Oqv 127.0.0.1 " + ROLE).text.strip()
+    status = lab.status(node)
+    return status and {"2": "passive", "3": "active"}.get(said) == status["role"]
+
+
+def test_L16_C9_trapd_and_snmpd_each_as_its_own_user(lab):
+    """As docs/snmp.md has it: `duet reload` starts trapd (and monitord) as a user without any privilege; its notifications arrive, and
+    Debian's snmpd, as Debian runs it, gives it its socket by a group, and shows the tables."""
+    active = lab.wait_ready()
+    for machine in lab.machines.values():
+        machine.write("/etc/duet/snmp.conf", _example("snmp.conf").replace("192.0.2.40", "%s:%d" % (ROUTER, SINK_PORT), 1))
+        machine.check("chgrp duet /etc/duet/snmp.conf && chmod 640 /etc/duet/snmp.conf")
+        machine.write("/etc/snmp/snmpd.conf.d/duet.conf", _example("snmpd-duet.conf"))
+        # The machines have no IPv6.
+        machine.check("sed -i 's/^agentaddress .*/agentaddress 127.0.0.1/' /etc/snmp/snmpd.conf && systemctl unmask snmpd"
+                      "&& systemctl start snmpd", PATIENCE_S)
+        machine.write("/root/more", FOR_MORE_DAEMONS)
+        machine.check("cat /root/more >>/etc/duet/duet.conf && duet check-config")
+    for node in (active, other(active)):
+        lab.machines[node].check("duet reload", PATIENCE_S)
+    for node, machine in lab.machines.items():
+        for daemon in ("trapd", "monitord"):
+            lab.wait_for(lambda machine=machine, unit="duet-" + daemon: _is_up(machine, unit), PATIENCE_S, "%s works on %s" % (daemon, node))
+        assert machine.check("stat -c '%U %G %a' /run/agentx/master").split() == ["Debian-snmp", "duet", "660"]
+        assert _users(machine, "snmpd") == {"Debian-snmp"}
+        lab.wait_for(lambda node=node: _role_by_snmp(lab, node), PATIENCE_S, "snmpd shows the role of " + node)
+        assert _users(machine, "trapd,trapd-tables") == {"duet-trapd"}
+        pid = machine.check("systemctl show -P MainPID duet-trapd").strip()
+        assert int(machine.check("sed -n 's/^CapPrm:[[:space:]]*//p' /proc/%s/status" % pid), 16) == 0
+        said = machine.check("journalctl -q -u duet-trapd -p warning -o cat")
+        assert said == "", said
+    lab.machines[active].check("systemctl kill -s KILL guarded")
+    lab.wait_for(lambda: lab.notified(active, "duetServiceStarted"), PATIENCE_S, "the sink is told of the start")
+    lab.wait_ready(active)
 
 
 def test_networkd_restarted(lab, figures):
@@ -186,9 +287,9 @@ def test_hung_takeoverd_lets_go(lab):
         drop_in, drop_in), PATIENCE_S)
     machine.check("systemctl kill -s STOP duet-takeoverd")
     lab.wait_for(lambda: lab.owner() == other(active), PATIENCE_S, "the peer serves")
-    assert machine.check("systemctl show -P Result duet-takeoverd").strip() == "watchdog"
-    for channel in CHANNELS:
-        assert lab.kernel_addresses(active, channel) == [PASSIVE[active][channel]]
+    lab.wait_for(lambda: machine.check("systemctl show -P Result duet-takeoverd").strip() == "watchdog", PATIENCE_S, "it is ended")
+    lab.wait_for(lambda: all(lab.kernel_addresses(active, channel) == [PASSIVE[active][channel]] for channel in CHANNELS),
+                 PATIENCE_S, "the addresses are gone")
     machine.check("rm -r %s && systemctl daemon-reload && systemctl start duet-takeoverd" % drop_in, PATIENCE_S)
     lab.wait_ready(other(active), timeout=2 * READY_S)
 
@@ -198,16 +299,34 @@ def test_L5_stop_hands_over_first(lab, figures):
     active = lab.wait_ready()
     machine = lab.machines[active]
     probe = lab.probe()
-    machine.check("systemctl stop duet.target", PATIENCE_S)
+    _stop(lab, machine)
     lab.wait_for(lambda: lab.owner() == other(active), PATIENCE_S, "the peer serves")
     seen = probe.stop()
     figures("target stopped", "the client lost %d of %d echo requests" % (seen["lost"], seen["sent"]))
     assert "no longer serves" in machine.check("journalctl -q -u duet-handover -o cat")
     for channel in CHANNELS:
         assert lab.kernel_addresses(active, channel) == [PASSIVE[active][channel]]
-    assert machine.run("pgrep -x 'heartbeatd|arbiterd|takeoverd|superviserd'").code != 0
     machine.check("systemctl start duet.target", PATIENCE_S)
     lab.wait_ready(other(active))
+
+
+def test_duet_run_and_the_units_take_turns(lab):
+    """The daemons' files have users of their own under systemd, and are root's under `duet run`: each takes over from the
+    other, but not while it works."""
+    active = lab.wait_ready()
+    machine = lab.machines[other(active)]
+    refused = machine.run("timeout 60 duet run", PATIENCE_S)
+    assert refused.code != 0 and "started by systemd; run: systemctl stop duet.target" in refused.text, refused.text
+    lab.wait_ready(active)
+    _stop(lab, machine)
+    machine.check("systemd-run --unit=by-hand -p KillMode=mixed duet run")
+    lab.wait_ready(active)
+    said = machine.check("journalctl -q -u by-hand -o cat")
+    assert "Permission denied" not in said and "cannot" not in said, said
+    machine.check("systemctl stop by-hand", PATIENCE_S)
+    machine.check("systemctl start duet.target", PATIENCE_S)
+    lab.wait_ready(active)
+    assert machine.check("stat -c %U /var/lib/duet/arbiterd /run/duet/bus/arbiterd/pub").split() == 2 * ["duet-arbiterd"]
 
 
 def test_upgrade_of_both_one_after_the_other(lab, figures):
@@ -243,16 +362,32 @@ def test_L2_L5_reboot_of_the_active_node(lab, figures):
     assert "no longer serves" in machine.check("journalctl -q -b -1 -u duet-handover -o cat")
 
 
+def test_a_machine_without_a_last_word_is_told_of(lab):
+    """A reset, as by its button: after the start the sink is told, with what the black box knew; trapd reads that by its
+    group. The restart before, which was ordered, is no such case."""
+    active = lab.wait_ready()
+    node = other(active)
+    machine, boot_id = lab.machines[node], lab.machines[node].boot_id
+    assert lab.notified(node, "duetWatchdogReboot") == []
+    machine.check("sync")  # what the tests before wrote, as any administrator's work that is older than half a minute
+    machine.reset()
+    lab.wait_back(node, boot_id)
+    (told,) = lab.wait_for(lambda: lab.notified(node, "duetWatchdogReboot"), PATIENCE_S, "the sink is told")
+    assert re.match("the machine started again without having been stopped; recorded until ....-..-..T", told), told
+    lab.wait_ready(active)
+
+
 def test_purge_leaves_nothing(lab):
     """Removed from the serving node: the peer serves. Purged: no file, no user, no address of duet's."""
     active = lab.wait_ready()
     machine = lab.machines[active]
     machine.check("DEBIAN_FRONTEND=noninteractive apt-get -q -y remove duet", INSTALL_S)
+    assert not _runs(machine), "the files go when nothing needs them any more"
     lab.wait_for(lambda: lab.owner() == other(active), PATIENCE_S, "the peer serves")
     assert machine.run("test -e /etc/duet/duet.conf").code == 0, "removal leaves what the administrator wrote"
     machine.check("DEBIAN_FRONTEND=noninteractive apt-get -q -y purge duet", INSTALL_S)
     left = machine.check("find / -xdev \\( -path /proc -o -path /root -o -path /var/log/journal -o -path /var/lib/apt "
-                         "-o -path /var/cache -o -path /var/log \\) -prune -o -name '*duet*' -print; ls -d /run/duet 2>&1 "
+                         "-o -path /var/cache -o -path /var/log -o -path /etc/snmp \\) -prune -o -name '*duet*' -print; ls -d /run/duet 2>&1 "
                          "| grep -v 'No such'; getent passwd | grep duet; getent group | grep duet; true")
     assert left == ""
     for channel in CHANNELS:

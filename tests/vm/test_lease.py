@@ -2,7 +2,12 @@
 
 import time
 
+import pytest
+
 from lab.pair import other
+from vmlab.machine import BOOT_S
+
+DROP_IN = "/run/systemd/system/duet.service.d"
 
 
 def test_R12_stopped_it_falls_silent_and_gives_way(lab, figures):
@@ -22,6 +27,45 @@ def test_R12_stopped_it_falls_silent_and_gives_way(lab, figures):
     lab.wait_ready(other(active))
     dual = {channel: watch.summary()["dual"] for channel, watch in lab.watches.items()}
     figures("all of duet stopped, Debian's kernel", "answered by both: %s; addresses meanwhile: %s" % (dual, " ".join(held.split()[3:4])))
+    assert set(dual.values()) == {0}
+
+
+@pytest.mark.parametrize("daemon", ["heartbeatd", "arbiterd", "takeoverd"])
+def test_R12_one_link_of_the_chain_stands_still(lab, figures, daemon):
+    """Whichever it is, the addresses fall silent, the peer serves, and never do both answer."""
+    active = lab.wait_ready()
+    machine = lab.machines[active]
+    for watch in lab.watches.values():
+        watch.summary()
+    machine.check("pkill -STOP -x %s" % daemon)
+    lab.wait_for(lambda: lab.owner() == other(active), 60, "%s serves" % other(active))
+    machine.run("pkill -CONT -x %s" % daemon)
+    lab.wait_for(lambda: lab.is_passive(active), BOOT_S, "%s is passive" % active)
+    lab.wait_ready(other(active))
+    dual = {channel: watch.summary()["dual"] for channel, watch in lab.watches.items()}
+    figures("%s stopped, Debian's kernel" % daemon, "answered by both: %s" % dual)
+    assert set(dual.values()) == {0}
+
+
+def test_R12_killed_it_falls_silent_and_gives_way(lab, figures):
+    """All of duet is killed at once, and nothing starts it again: the gate stays, and is shut. Then the watchdog, which
+    nobody feeds, restarts the machine (L14)."""
+    active = lab.wait_ready()
+    machine, boot_id = lab.machines[active], lab.machines[active].boot_id
+    for watch in lab.watches.values():
+        watch.summary()
+    machine.check("mkdir -p %s && printf '[Service]\\nRestart=no\\n' >%s/no.conf && systemctl daemon-reload" % (DROP_IN, DROP_IN))
+    killed = time.monotonic()
+    machine.check("systemctl kill -s KILL duet.service")
+    lab.wait_for(lambda: lab.owner() == other(active), 60, "%s serves" % other(active))
+    gate = machine.run("pgrep -x 'heartbeatd|arbiterd|takeoverd|superviserd' || nft list table netdev duet").text
+    held = machine.run("ip -4 -oneline address show dev outside").text
+    lab.wait_back(active, boot_id)
+    lab.wait_ready(other(active))
+    assert machine.qmp.happened("WATCHDOG", killed)
+    dual = {channel: watch.summary()["dual"] for channel, watch in lab.watches.items()}
+    figures("all of duet killed, Debian's kernel", "answered by both: %s; addresses meanwhile: %s" % (dual, " ".join(held.split()[3:4])))
+    assert "table netdev duet" in gate and "expires" not in gate, gate
     assert set(dual.values()) == {0}
 
 

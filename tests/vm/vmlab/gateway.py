@@ -8,6 +8,7 @@ from vmlab.seed import Seed
 
 # Emulated machines stand still for some hundred milliseconds whenever the host is busy: the patient profile.
 PROFILE = "wan"
+SINK_PORT = 1162  # of snmptrapd, on the router
 WATCHDOG_S = 10
 
 _DUET_UNIT = """[Unit]
@@ -81,6 +82,7 @@ def configuration(extra=""):
         lines += ["}"]
     lines += ['route "default" { via = "%s"  channel = "outside" }' % ROUTER]
     lines += ['service "guarded" { unit = "guarded.service"  start-retries = 6  retry-interval = 100ms }']
+    lines += ['snmp { config = "/etc/duet/snmp.conf" }']
     lines += ['watchdog { device = "/dev/watchdog"  timeout = %ds }' % WATCHDOG_S]
     return "\n".join(lines) + "\n" + extra
 
@@ -117,17 +119,16 @@ def gateway_seed(node, installed, key, config):
     seed.tree(installed)
     seed.file("/etc/duet/cluster.key", key, 0o600)
     seed.file("/etc/duet/duet.conf", config)
+    seed.file("/etc/duet/snmp.conf", "trapcommunity public\ninformsink %s:%d\n" % (ROUTER, SINK_PORT))
     seed.unit("duet.service", _DUET_UNIT)
     seed.unit("guarded.service", SERVICE_UNIT, enabled=False)
     return seed
 
 
-def packaged_seed(node, packages, key, config):
+def packaged_seed(node, packages, _key, _config):
     """The seed of a node that is to get duet from Debian packages: `packages` is a folder with them, which is put to
-    /root/packages. systemd-networkd sets up the addresses, and goes on to look after them. A faulty node stays up,
-    also when a daemon is away for long: that it restarts itself, or is reset, is shown elsewhere."""
-    config = config.replace("on-network-fault = reboot", "on-network-fault = demote")
-    config = config.replace("timeout = %ds" % WATCHDOG_S, "timeout = 120s")
+    /root/packages, and its configuration from `duet setup`. systemd-networkd sets up the addresses, and goes on to look
+    after them."""
     seed = Seed()
     _add_name(seed, node)
     for line, address in _addresses(node).items():
@@ -137,10 +138,10 @@ def packaged_seed(node, packages, key, config):
               "/lib/systemd/system/systemd-networkd.service")
     # What the daemons say is to be in the report of a test that fails.
     seed.file("/etc/systemd/journald.conf.d/vmlab.conf", "[Journal]\nForwardToConsole=yes\nMaxLevelConsole=info\n")
+    # Installed, and not started before its test has set it up.
+    seed.link("/etc/systemd/system/snmpd.service", "/dev/null")
     for name in os.listdir(packages):
         with open(os.path.join(packages, name), "rb") as package:
             seed.file("/root/packages/" + name, package.read())
-    seed.file("/etc/duet/cluster.key", key, 0o600)
-    seed.file("/etc/duet/duet.conf", config)
     seed.unit("guarded.service", SERVICE_UNIT, enabled=False)
     return seed

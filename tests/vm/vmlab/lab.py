@@ -22,8 +22,9 @@ import time
 from lab import tools
 from lab.network import ACTIVE, CHANNELS, NODES, PASSIVE
 from lab.pair import Pair, other
+from lab.snmp import Sink
 from vmlab.agent import AgentError
-from vmlab.gateway import configuration, gateway_seed
+from vmlab.gateway import SINK_PORT, configuration, gateway_seed
 from vmlab.machine import BOOT_S, Machine
 from vmlab.network import VmNetwork
 
@@ -44,6 +45,7 @@ class VmLab(Pair):
         self.machines = {}
         self.watches = {}
         self.tools = []
+        self.sink = None
         atexit.register(self.close)
         try:
             self.network.build()
@@ -54,6 +56,7 @@ class VmLab(Pair):
                     adapters=self.network.adapters(node), enter=self.network.exec("switch"),
                     arguments=(arguments or {}).get(node, ()))
             self.watches = {channel: self._arpwatch(channel) for channel in CHANNELS}
+            self.sink = Sink(self, SINK_PORT).start()
         except BaseException:
             self.close()
             raise
@@ -73,6 +76,8 @@ class VmLab(Pair):
             machine.power_off()
         for tool in self.tools:
             tool.kill()
+        if self.sink:
+            self.sink.stop()
         self.network.destroy()
         shutil.rmtree(self.dir, ignore_errors=True)
         atexit.unregister(self.close)
@@ -107,6 +112,10 @@ class VmLab(Pair):
         """The node that answers for the active addresses on all channels, as outsiders see it, or None."""
         owners = {self.node_of(watch.owner) for watch in self.watches.values()}
         return owners.pop() if len(owners) == 1 else None
+
+    def notified(self, node, kind):
+        """The texts of the notifications of a kind (DUET-MIB) that came from a node, in order."""
+        return [one["duetNotifyText"] for one in self.sink.got(kind) if one["duetNotifyNode"] == node]
 
     # ------------------------------------------------------- what is the case
 

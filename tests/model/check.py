@@ -8,9 +8,12 @@ states   spin walks all states of each combination of faults below, without a vi
 mutants  each broken copy of the model (mutants.toml) is found out
 
 --long adds the combinations that take minutes. Needs spin and gcc. States are kept as hashes of 96 bits (HC4): that one
-of ten million is taken for another has a chance of about 1 in 10^15. Memory is at most 1 GiB (--long: 8 GiB), one run at a time.
+of ten million is taken for another has a chance of about 1 in 10^15. Memory is at most 2 GiB for each of them, with as many at
+a time as there are processors (--long: 8 GiB, one at a time).
 """
 import argparse
+import concurrent.futures
+import os
 import pathlib
 import re
 import subprocess
@@ -52,8 +55,15 @@ def check_rows(source):
     print(f"rows: {len(c)}, the same in decide.c and decide.pml")
 
 
+def walk_all(walks, workers=None):
+    """Several at a time; what they return, in their order."""
+    with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        yield from pool.map(lambda words: walk(*words), walks)
+
+
 def walk(model, kinds, faults):
-    """All states; returns the rows that applied, the states, the megabytes, and the first violation or None."""
+    """All states; returns the rows that applied, the states, the megabytes, the first violation or None, and the seconds."""
+    begin = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
         path = pathlib.Path(directory) / "decide.pml"
         path.write_text(model)
@@ -69,22 +79,22 @@ def walk(model, kinds, faults):
     violation = re.search(r"^pan:1: (.*)", said, re.M)
     megabytes = re.search(r"([\d.]+)\s+total actual memory", said)
     return (set(re.findall(r"^row (\w+)", said, re.M)), int(float(states[1])), float(megabytes[1]),
-            violation[1] if errors[1] != "0" else None)
+            violation[1] if errors[1] != "0" else None, time.monotonic() - begin)
 
 
 def check_states(source, long):
     model = (source / "tests/model/decide.pml").read_text()
     applied = set()
-    for kinds, faults in SUITE + (LONG if long else ()):
-        begin = time.monotonic()
-        rows, states, megabytes, violation = walk(model, kinds, faults)
+    combinations = SUITE + (LONG if long else ())
+    for (kinds, faults), walked in zip(combinations, walk_all(((model, *those) for those in combinations), 1 if long else None)):
+        rows, states, megabytes, violation, seconds = walked
         if violation:
             raise Failed(f"{kinds}, {faults} faults: {violation}\n"
                          f"its story: spin -a -DTELL -DFAULTS={faults} {' '.join('-D' + kind for kind in kinds.split())} "
                          "decide.pml; gcc -O2 -w -DSAFETY -DHC4 -DNOREDUCE -o pan pan.c; ./pan -m100000; ./pan -r")
         applied |= rows
         print(f"states: {kinds}, {faults} faults: {states} states, no violation; {megabytes:.0f} MB, "
-              f"{time.monotonic() - begin:.0f} s", flush=True)
+              f"{seconds:.0f} s", flush=True)
     missing = [row for row in rows_of_model(source)
                if row.replace("-", "_") not in applied and (long or row not in LONG_ROWS)]
     if missing:
@@ -95,12 +105,13 @@ def check_mutants(source):
     model = (source / "tests/model/decide.pml").read_text()
     with open(source / "tests/model/mutants.toml", "rb") as table:
         mutants = tomllib.load(table)["mutant"]
-    missed = []
+    broken = []
     for mutant in mutants:
         if model.count(mutant["find"]) != 1:
             raise Failed(f"{mutant['name']}: the text to break occurs {model.count(mutant['find'])} times, not once")
-        broken = model.replace(mutant["find"], mutant["replace"])
-        violation = walk(broken, mutant["kinds"], mutant["faults"])[3]
+        broken.append((model.replace(mutant["find"], mutant["replace"]), mutant["kinds"], mutant["faults"]))
+    missed = []
+    for mutant, (_, _, _, violation, _) in zip(mutants, walk_all(broken)):
         print(f"mutant {mutant['name']}: {'found out' if violation else 'NOT FOUND OUT'}", flush=True)
         missed += [] if violation else [mutant["name"]]
     if missed:

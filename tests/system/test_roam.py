@@ -153,9 +153,9 @@ def blink(lab, seconds, down, up):
 def test_W2_auto_on_does_not_flap_while_the_office_gateway_blinks(lab):
     """Short blinks change nothing; long ones lead to one switch, and nothing leads back."""
     begin(lab, client="    auto = on\n    unreachable-for = 5s\n    settle-time = 6s\n")
-    blink(lab, 12, 0.5, 1.1)  # not in step with the tests of the gateways
+    blink(lab, 20, 0.5, 1.1)  # not in step with the tests of the gateways
     assert switches(lab) == 0 and lab.status()["current"] == "Office", lab.log()
-    blink(lab, 28, 8, 1.5)
+    blink(lab, 40, 8, 1.5)
     assert switches(lab) == 1 and lab.status()["current"] == "Backup-Coordinator", lab.log()
     lab.wait_connected("Backup-Coordinator")
 

@@ -23,6 +23,7 @@ struct announcer {
     unsigned channels; /* whose bursts are not all done */
     size_t step;       /* into delays_ns */
     int64_t started_ns;
+    int64_t end_ns;
     size_t next[PLAN_CHANNELS_MAX]; /* the address that the burst goes on with */
     int64_t sent[PLAN_CHANNELS_MAX];
     struct log_limit send_log;
@@ -111,6 +112,10 @@ static void go_on(struct announcer *a)
 {
     const int64_t give_up_ns = a->started_ns + delays_ns[a->step] + patience_ns;
 
+    if (clock_now_ns() >= a->end_ns) {
+        announcer_stop(a);
+        return;
+    }
     if (!send_turn(a) && clock_now_ns() < give_up_ns) {
         loop_set_timer(a->timer, clock_now_ns() + pause_ns);
         return;
@@ -143,6 +148,11 @@ bool announcer_start(struct announcer *a, unsigned channels)
     for (size_t i = 0; i < a->plan->channel_count; i++)
         after += a->sent[i];
     return after > before;
+}
+
+void announcer_until(struct announcer *a, int64_t end_ns)
+{
+    a->end_ns = end_ns;
 }
 
 void announcer_stop(struct announcer *a)

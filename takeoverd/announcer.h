@@ -19,6 +19,10 @@ void announcer_free(struct announcer *announcer);
 /* The plan is another one by now, with these adapters: what was under way ends. */
 void announcer_configure(struct announcer *announcer, const struct adapters *adapters);
 
+/* Nothing is sent from `end_ns` (CLOCK_BOOTTIME) on: the lease is over then, though a process that stood
+ * still may not have noticed yet. At first nothing may be sent. */
+void announcer_until(struct announcer *announcer, int64_t end_ns);
+
 /* Announces the active addresses of `channels` (a bit each), and of those whose repetitions still run.
  * Returns whether any frame went out. */
 bool announcer_start(struct announcer *announcer, unsigned channels);

@@ -28,6 +28,7 @@ struct asker {
     int sending, listening[2]; /* ARP, neighbour discovery; -1: not needed */
     unsigned told;             /* channels whose outcome was logged */
     bool asking;
+    int64_t end_ns;
     struct asker_handlers handlers;
     struct log_limit send_log;
 };
@@ -107,6 +108,8 @@ static void on_timer(void *userdata, int64_t now_ns)
     struct asker *a = userdata;
     const struct confirm_question *due[ASK_MAX];
 
+    if (clock_now_ns() >= a->end_ns)
+        asker_end(a);
     if (!a->asking)
         return;
     send_questions(a, due, confirm_due(&a->confirm, now_ns, due, ASK_MAX));
@@ -166,6 +169,11 @@ static void on_news_timer(void *userdata, int64_t now_ns)
     a->news_ns = now_ns;
     log_outcome(a);
     a->handlers.on_news(a->handlers.userdata);
+}
+
+void asker_until(struct asker *a, int64_t end_ns)
+{
+    a->end_ns = end_ns;
 }
 
 void asker_begin(struct asker *a, unsigned channels)

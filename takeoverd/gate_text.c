@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ETHERTYPE = 0x88b5, HEADER_SIZE = 14, CODE_OPEN = 0x20 };
+enum { HEADER_SIZE = 14, SENT_AT = HEADER_SIZE + 2, CODE_OPEN = 0x20, CODE_CLOSED = 0x40 };
 
 /* The elements of `held`: a constant for nftables, which looks up nothing but what it made from a packet. */
 #define TRAFFIC "meta mark and 0 or 1"
@@ -27,15 +27,24 @@ unsigned gate_rung(int64_t left_ns, int64_t lease_ns)
 
 static unsigned code_of(enum gate_state state, unsigned rung)
 {
-    return state == GATE_CLOSED ? 0 : state == GATE_OPEN ? CODE_OPEN + rung : rung;
+    return state == GATE_CLOSED ? CODE_CLOSED : state == GATE_OPEN ? CODE_OPEN + rung : rung;
 }
 
-void gate_frame(enum gate_state state, unsigned rung, uint8_t frame[static GATE_FRAME_SIZE])
+void gate_frame(enum gate_state state, unsigned rung, int64_t sent_ns, uint8_t frame[static GATE_FRAME_SIZE])
 {
     memset(frame, 0, GATE_FRAME_SIZE);
-    frame[HEADER_SIZE - 2] = ETHERTYPE >> 8;
-    frame[HEADER_SIZE - 1] = ETHERTYPE & 0xff;
+    frame[HEADER_SIZE - 2] = GATE_ETHERTYPE >> 8;
+    frame[HEADER_SIZE - 1] = GATE_ETHERTYPE & 0xff;
     frame[HEADER_SIZE] = (uint8_t)code_of(state, rung);
+    memcpy(frame + SENT_AT, &sent_ns, sizeof sent_ns); /* nobody but its sender reads it */
+}
+
+int64_t gate_frame_sent_ns(const uint8_t frame[static GATE_FRAME_SIZE])
+{
+    int64_t sent_ns;
+
+    memcpy(&sent_ns, frame + SENT_AT, sizeof sent_ns);
+    return sent_ns;
 }
 
 bool gate_can_name(const char *device)
@@ -47,28 +56,30 @@ bool gate_can_name(const char *device)
 
 /* ------------------------------------------------------------------- table */
 
-static bool is_listed(const struct plan_address *address, size_t channel, int family)
+static bool is_listed(const struct plan_address *address, int family)
 {
-    return address->active && address->channel == (int)channel && address->address.family == family;
+    return address->active && address->address.family == family;
 }
 
-static size_t count_listed(const struct plan *plan, size_t channel, int family)
+static bool has_listed(const struct plan *plan, int family)
 {
-    size_t count = 0;
-
     for (size_t i = 0; i < plan->address_count; i++)
-        count += is_listed(&plan->addresses[i], channel, family);
-    return count;
+        if (is_listed(&plan->addresses[i], family))
+            return true;
+    return false;
 }
 
-static void write_set(FILE *out, const struct plan *plan, size_t channel, int family)
+/* All active addresses of a family, whatever their channel: the kernel answers at each adapter for each. */
+static void write_set(FILE *out, const struct plan *plan, int family)
 {
     char text[ADDRESS_TEXT_MAX];
 
-    fprintf(out, "set active%d-%zu {\ntype %s\nelements = {", family == AF_INET ? 4 : 6, channel,
+    if (!has_listed(plan, family))
+        return;
+    fprintf(out, "set active%d {\ntype %s\nelements = {", family == AF_INET ? 4 : 6,
             family == AF_INET ? "ipv4_addr" : "ipv6_addr");
     for (size_t i = 0; i < plan->address_count; i++) {
-        if (!is_listed(&plan->addresses[i], channel, family))
+        if (!is_listed(&plan->addresses[i], family))
             continue;
         net_address_print(&plan->addresses[i].address, false, text);
         fprintf(out, "%s,\n", text);
@@ -79,30 +90,23 @@ static void write_set(FILE *out, const struct plan *plan, size_t channel, int fa
 /* Priority -500: before what others filter, so that nothing of theirs meets what the gate drops. */
 static void write_chains(FILE *out, const struct plan *plan, size_t channel, const char *device)
 {
-    const bool four = count_listed(plan, channel, AF_INET) > 0;
-    const bool six = count_listed(plan, channel, AF_INET6) > 0;
+    const bool four = has_listed(plan, AF_INET), six = has_listed(plan, AF_INET6);
 
-    if (four)
-        write_set(out, plan, channel, AF_INET);
-    if (six)
-        write_set(out, plan, channel, AF_INET6);
     fprintf(out,
             "chain ingress-%zu {\ntype filter hook ingress device \"%s\" priority -500; policy accept;\n",
             channel, device);
     if (four)
-        fprintf(out, "ip daddr @active4-%zu " TRAFFIC " != @held drop\n", channel);
+        fprintf(out, "ip daddr @active4 " TRAFFIC " != @held drop\n");
     if (six)
-        fprintf(out, "ip6 daddr @active6-%zu " TRAFFIC " != @held drop\n", channel);
+        fprintf(out, "ip6 daddr @active6 " TRAFFIC " != @held drop\n");
     fprintf(out,
             "}\nchain egress-%zu {\ntype filter hook egress device \"%s\" priority -500; policy accept;\n",
             channel, device);
     if (four)
-        fprintf(out, "arp saddr ip @active4-%zu " ANSWERS " != @held drop\n", channel);
+        fprintf(out, "arp saddr ip @active4 " ANSWERS " != @held drop\n");
     if (six)
-        fprintf(out,
-                "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 saddr @active6-%zu " ANSWERS
-                " != @held drop\n",
-                channel);
+        fprintf(out, "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 saddr @active6 " ANSWERS
+                     " != @held drop\n");
     fprintf(out, "}\n");
 }
 
@@ -120,27 +124,37 @@ static void write_held(FILE *out, int64_t lease_ns, enum gate_state state, unsig
     fprintf(out, "%s}\n", state != GATE_CLOSED && ms > 0 ? " }\n" : "");
 }
 
+/* A rule of the renewals. The echo comes last: a rule whose update fails ends before it. */
+static void write_rung(FILE *out, unsigned code, const char *what)
+{
+    fprintf(out, "@nh,0,8 %u %s meta mark set %#x accept\n", code, what, (unsigned)GATE_ECHO);
+}
+
 static void write_rungs(FILE *out, int64_t lease_ns)
 {
-    fprintf(out, "chain renewals {\n@nh,0,8 0 delete @held { " TRAFFIC " } delete @held { " ANSWERS " }\n");
+    char what[200];
+
+    fprintf(out, "chain renewals {\n");
+    write_rung(out, code_of(GATE_CLOSED, 0), "delete @held { " TRAFFIC " } delete @held { " ANSWERS " }");
+    write_rung(out, code_of(GATE_TRAFFIC, 0), "delete @held { " ANSWERS " }");
     for (unsigned rung = 1; rung <= GATE_RUNGS; rung++) {
         const int64_t ms = rung_ms(lease_ns, rung);
         if (ms == 0)
             continue;
-        fprintf(out,
-                "@nh,0,8 %u update @held { " TRAFFIC " timeout %" PRId64 "ms } delete @held { " ANSWERS
-                " }\n",
-                code_of(GATE_TRAFFIC, rung), ms);
-        fprintf(out,
-                "@nh,0,8 %u update @held { " TRAFFIC " timeout %" PRId64 "ms } update @held { " ANSWERS
-                " timeout %" PRId64 "ms }\n",
-                code_of(GATE_OPEN, rung), ms, ms);
+        snprintf(what, sizeof what,
+                 "update @held { " TRAFFIC " timeout %" PRId64 "ms } delete @held { " ANSWERS " }", ms);
+        write_rung(out, code_of(GATE_TRAFFIC, rung), what);
+        snprintf(what, sizeof what,
+                 "update @held { " TRAFFIC " timeout %" PRId64 "ms } update @held { " ANSWERS
+                 " timeout %" PRId64 "ms }",
+                 ms, ms);
+        write_rung(out, code_of(GATE_OPEN, rung), what);
     }
     fprintf(
         out,
         "drop\n}\nchain loopback {\ntype filter hook ingress device \"lo\" priority -500; policy accept;\n"
         "meta protocol %#x meta mark %#x jump renewals\n}\n",
-        ETHERTYPE, GATE_MARK);
+        (unsigned)GATE_ETHERTYPE, (unsigned)GATE_MARK);
 }
 
 char *gate_script(const struct plan *plan, const char *const devices[], int64_t lease_ns,
@@ -157,6 +171,8 @@ char *gate_script(const struct plan *plan, const char *const devices[], int64_t 
                  "\ntable netdev " GATE_TABLE " {\n");
     write_held(out, lease_ns, state, rung);
     write_rungs(out, lease_ns);
+    write_set(out, plan, AF_INET);
+    write_set(out, plan, AF_INET6);
     for (size_t i = 0; i < plan->channel_count; i++)
         if (plan->links[i] != 0)
             write_chains(out, plan, i, devices[i]);

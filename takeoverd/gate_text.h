@@ -7,9 +7,10 @@
  * answers. The elements time out by themselves.
  *
  * They are renewed from the path of packets, not by transactions: a frame of duet's own on the loopback
- * device, with a mark that only root can set, meets a rule that updates the elements and drops it. A rule's
- * timeout is a constant, so there are GATE_RUNGS of them, and the frame names the longest that does not
- * outlive the lease.
+ * device, with a mark that only root can set, meets a rule that updates the elements, marks it as done and
+ * lets it pass: it comes back as an echo (gate_proof.h). A rule that could not update ends before that. A
+ * rule's timeout is a constant, so there are GATE_RUNGS of them, and the frame names the longest that does
+ * not outlive the lease.
  *
  * Pure: text and bytes out. */
 #pragma once
@@ -23,8 +24,10 @@ enum gate_state {
 
 enum {
     GATE_RUNGS = 16,
-    GATE_FRAME_SIZE = 60, /* an Ethernet frame with its header, without check sequence */
+    GATE_FRAME_SIZE = 60,    /* an Ethernet frame with its header, without check sequence */
+    GATE_ETHERTYPE = 0x88b5, /* IEEE 802, local experimental EtherType 1, as on the channels */
     GATE_MARK = 0x64756574,
+    GATE_ECHO, /* the mark of a frame that a rule has obeyed */
 };
 
 #define GATE_TABLE "duet"
@@ -33,8 +36,10 @@ enum {
 unsigned gate_rung(int64_t left_ns, int64_t lease_ns);
 
 /* What the frame has the kernel do: the gate is `state` from now on, for the time of `rung` (1 to
- * GATE_RUNGS; without meaning for GATE_CLOSED). */
-void gate_frame(enum gate_state state, unsigned rung, uint8_t frame[static GATE_FRAME_SIZE]);
+ * GATE_RUNGS; without meaning for GATE_CLOSED; GATE_TRAFFIC has a rung 0, too: answers end, and traffic ends
+ * when it would have). It carries when it is sent, which its echo gives back. */
+void gate_frame(enum gate_state state, unsigned rung, int64_t sent_ns, uint8_t frame[static GATE_FRAME_SIZE]);
+int64_t gate_frame_sent_ns(const uint8_t frame[static GATE_FRAME_SIZE]);
 
 /* The commands that put the table in the place of what was there, in one transaction, with the gate already
  * `state` for the time of `rung`. `devices` are the names of the channels' adapters; one whose plan->links is

@@ -1,16 +1,13 @@
 #include "takeoverd/holder.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "takeoverd/holder_inside.h"
 #include "takeoverd/words.h"
 
-enum { ROUNDS_MAX = 4, STOP_TRIES = 3 };
+enum { ROUNDS_MAX = 4 };
 
-static const int64_t grace_ns = NS_PER_MS;
 static const int64_t retry_after_ns = 200 * NS_PER_MS;
 static const int64_t defend_interval_ns = 10 * NS_PER_S; /* DEFEND_INTERVAL of RFC 5227, section 1.1 */
 
@@ -49,6 +46,17 @@ static void set_trouble(struct holder *h, const struct adapters_failure *failure
              what, strerror(-failure->error));
 }
 
+/* The addresses are there, and the kernel has not shown that it answers for them. That comes with the next
+ * frame, or the gate is given up: what held before, and is not known to be at fault, holds until then. */
+static enum hold_state judge_unproved(const struct holder *h, char error[static sizeof h->state.error])
+{
+    const char *fault = gate_error(h->gate);
+
+    if (!error[0])
+        snprintf(error, sizeof h->state.error, "%.180s", fault);
+    return h->state.state == HOLD_STATE_HOLDING && !fault[0] ? HOLD_STATE_HOLDING : HOLD_STATE_FAILED;
+}
+
 /* What the inventory amounts to: the state, and what is wrong. */
 static enum hold_state judge(const struct holder *h, char error[static sizeof h->state.error])
 {
@@ -62,11 +70,18 @@ static enum hold_state judge(const struct holder *h, char error[static sizeof h-
                  adapter_of(h, tally.absent)->device, channel_name(h, tally.absent));
     if (h->blind || !whole)
         return HOLD_STATE_FAILED;
+    if (h->active && !h->quiet && !gate_is_open(h->gate))
+        return judge_unproved(h, error);
     return h->active ? HOLD_STATE_HOLDING : HOLD_STATE_RELEASED;
 }
 
+static enum gate_condition gate_condition(const struct holder *h)
+{
+    return !h->gate ? GATE_CONDITION_OFF : gate_error(h->gate)[0] ? GATE_CONDITION_FAILED : GATE_CONDITION_ON;
+}
+
 /* Publishes the state: with each renewal, and when it changed. */
-static void tell(struct holder *h)
+void holder_tell(struct holder *h)
 {
     size_t counts[PLAN_CHANNELS_MAX];
 
@@ -75,9 +90,8 @@ static void tell(struct holder *h)
     for (size_t i = 0; i < h->plan.channel_count; i++)
         h->state.held += (int64_t)counts[i];
     h->state.lease_ns = h->active ? h->lease_ns : 0;
-    h->state.gate = !h->gate                 ? GATE_CONDITION_OFF
-                    : gate_error(h->gate)[0] ? GATE_CONDITION_FAILED
-                                             : GATE_CONDITION_ON;
+    h->state.gate = gate_condition(h);
+    h->state.silent = h->quiet && gate_is_silent(h->gate);
     bus_publish(h->daemon->bus, &address_type, NULL, &h->state, h->cause[0] ? h->cause : NULL);
 }
 
@@ -178,7 +192,7 @@ static bool show(struct holder *h, bool always)
     if (changed)
         h->state.changed_ns = clock_now_ns();
     if (changed || other_error || always)
-        tell(h);
+        holder_tell(h);
     if (error[0] && (changed || other_error))
         log_error_of(h);
     report_tell(h->report, h->active, h->cause[0] ? h->cause : NULL);
@@ -186,7 +200,7 @@ static bool show(struct holder *h, bool always)
 }
 
 /* Shouts, and asks whether it was heard. */
-static bool proclaim(struct holder *h, unsigned channels)
+bool holder_proclaim(struct holder *h, unsigned channels)
 {
     if (!announcer_start(h->announcer, channels))
         return false;
@@ -219,7 +233,7 @@ void holder_on_conflict(void *userdata, int channel, const struct net_address *a
     h->state.conflict_ns = now_ns;
     log_warning("%s, which is an active address of this node: announced once more", h->state.conflict);
     announcer_start(h->announcer, 1u << channel);
-    tell(h);
+    holder_tell(h);
 }
 
 /* Announces where there is more than before, and what came up. Says what it did, for the log. */
@@ -228,12 +242,51 @@ static const char *announce(struct holder *h, const size_t before[], const size_
     unsigned channels = h->risen;
 
     h->risen = 0;
+    if (!h->active)
+        return "";
     for (size_t i = 0; i < h->plan.channel_count; i++)
         if (after[i] > before[i])
             channels |= 1u << i;
-    if (!h->active || channels == 0)
+    if (channels == 0)
         return "as they were";
-    return proclaim(h, channels) ? "announced" : "not yet announced";
+    if (h->quiet || !gate_is_open(h->gate)) {
+        h->risen = channels; /* nothing would get out: once it is open */
+        return "not yet announced";
+    }
+    return holder_proclaim(h, channels) ? "announced" : "not yet announced";
+}
+
+/* No timer runs while the kernel answers at once. */
+static void wait_for_gate(struct holder *h)
+{
+    const int64_t next_ns = gate_next_ns(h->gate);
+
+    if (next_ns != 0)
+        loop_set_timer(h->gate_timer, next_ns);
+    else
+        loop_stop_timer(h->gate_timer);
+}
+
+/* Quiet without a gate would be a word only: then it is not confirmed, and arbiterd finds another way. */
+void holder_set_gate(struct holder *h)
+{
+    const enum gate_state state = !h->active ? GATE_CLOSED : h->quiet ? GATE_TRAFFIC : GATE_OPEN;
+
+    gate_set(h->gate, state, h->lease_ns);
+    wait_for_gate(h);
+    if (h->quiet || !h->active) {
+        announcer_stop(h->announcer);
+        asker_end(h->asker);
+    }
+}
+
+/* What the kernel has by now; and the gate is at the adapters that there are. */
+static void catch_up(struct holder *h)
+{
+    look(h, adapters_catch_up(h->adapters, &h->plan, &h->risen));
+    if (gate_is_stale(h->gate))
+        gate_build(h->gate);
+    wait_for_gate(h);
 }
 
 /* Neither what was nor what is wanted: nobody may take it for either. */
@@ -248,7 +301,7 @@ static void say_underway(struct holder *h)
 }
 
 /* The next slice; and when that was the last one, everything else that belongs to the change. */
-static void proceed(struct holder *h)
+void holder_proceed(struct holder *h)
 {
     size_t after[PLAN_CHANNELS_MAX];
 
@@ -278,11 +331,9 @@ static void settle(struct holder *h, const char *why, bool always)
     h->settling.always = always || h->underway;
     h->slices = 0;
     h->trouble[0] = '\0';
-    look(h, adapters_catch_up(h->adapters, &h->plan, &h->risen));
-    if (gate_is_stale(h->gate))
-        gate_build(h->gate);
+    catch_up(h);
     count_held(h, h->settling.before);
-    proceed(h);
+    holder_proceed(h);
 }
 
 void holder_on_more(void *userdata, int64_t now_ns)
@@ -292,8 +343,8 @@ void holder_on_more(void *userdata, int64_t now_ns)
     (void)now_ns;
     if (!h->underway)
         return;
-    look(h, adapters_catch_up(h->adapters, &h->plan, &h->risen));
-    proceed(h);
+    catch_up(h);
+    holder_proceed(h);
 }
 
 void holder_settle(struct holder *h, const char *why)
@@ -358,13 +409,51 @@ void holder_on_gate(void *userdata, int fd, unsigned events)
 
     (void)fd;
     (void)events;
-    if (!gate_was_removed(h->gate))
+    if (!gate_was_changed(h->gate)) {
+        wait_for_gate(h);
         return;
+    }
     gate_build(h->gate);
+    wait_for_gate(h);
     h->state.gate_lost_ns = clock_now_ns();
-    log_warning("something else removed the gate (table netdev " GATE_TABLE " of nftables): %s",
+    log_warning("something else changed the gate (table netdev " GATE_TABLE " of nftables): %s",
                 gate_error(h->gate)[0] ? gate_error(h->gate) : "put back");
-    tell(h);
+    holder_tell(h);
+}
+
+/* The gate has shown something since it was last told its state, or was given up. */
+static void heed_gate(struct holder *h)
+{
+    const bool silent = h->quiet && gate_is_silent(h->gate);
+
+    wait_for_gate(h);
+    if (h->waiting || h->underway)
+        return;
+    if (silent != h->state.silent || gate_condition(h) != h->state.gate)
+        holder_tell(h);
+    if (h->risen && gate_is_open(h->gate))
+        settle(h, "the gate is open", false);
+    else if (show(h, false))
+        log_state(h, LOG_NOTICE, "active: the gate is open");
+}
+
+/* The kernel obeyed after gate_set() had looked. */
+void holder_on_gate_echo(void *userdata, int fd, unsigned events)
+{
+    struct holder *h = userdata;
+
+    (void)fd;
+    (void)events;
+    gate_hear(h->gate);
+    heed_gate(h);
+}
+
+void holder_on_gate_timer(void *userdata, int64_t now_ns)
+{
+    struct holder *h = userdata;
+
+    gate_work(h->gate, now_ns);
+    heed_gate(h);
 }
 
 /* Events are all that keeps the inventory right in between: now and then it is held against the kernel
@@ -373,8 +462,11 @@ void holder_on_audit(void *userdata, int64_t now_ns)
 {
     struct holder *h = userdata;
 
+    /* An active node does that all the time. So a passive one knows of a fault before it has to serve. */
+    if (!h->active && !h->waiting)
+        holder_set_gate(h);
     if (gate_is_stale(h->gate) && !h->underway)
-        settle(h, "the gate could be made again", false);
+        settle(h, "an adapter changed", false);
     loop_set_timer(h->audit_timer,
                    now_ns + (clerk_audit(h->clerk) ? HOLDER_AUDIT_NS : HOLDER_AUDIT_AGAIN_NS));
 }
@@ -408,212 +500,4 @@ void holder_on_retry(void *userdata, int64_t now_ns)
 {
     (void)now_ns;
     settle(userdata, "it was tried again", false);
-}
-
-/* ----------------------------------------------------------------- obeying */
-
-/* Quiet without a gate would be a word only: then it is not confirmed, and arbiterd finds another way. */
-static void set_gate(struct holder *h)
-{
-    const enum gate_state state = !h->active ? GATE_CLOSED : h->quiet ? GATE_TRAFFIC : GATE_OPEN;
-
-    gate_set(h->gate, state, h->lease_ns);
-    h->state.silent = h->gate && state == GATE_TRAFFIC && !gate_error(h->gate)[0];
-    if (h->state.silent || !h->active) {
-        announcer_stop(h->announcer);
-        asker_end(h->asker);
-    }
-}
-
-void holder_become(struct holder *h, bool active, const char *why)
-{
-    h->waiting = false;
-    h->active = active;
-    set_gate(h);
-    if (active)
-        lifetime_start(h->lifetime);
-    else
-        lifetime_stop(h->lifetime);
-    settle(h, why, true);
-}
-
-/* Orders from before are void: arbiterd has to have heard of this one. */
-void holder_begin_term(struct holder *h)
-{
-    h->state.term = MAX(clock_now_ns(), h->state.term + 1);
-}
-
-void holder_on_lease_end(void *userdata, int64_t now_ns)
-{
-    struct holder *h = userdata;
-
-    if (now_ns < h->lease_ns)
-        return; /* renewed at the last moment */
-    if (!h->lease_late && now_ns - h->lease_ns > grace_ns) {
-        h->lease_late = true; /* this loop was held up: a renewal that is still good may wait to be read */
-        loop_set_timer(h->lease_timer, now_ns + grace_ns);
-        return;
-    }
-    h->lease_ns = 0;
-    h->quiet = false;
-    holder_begin_term(h);
-    holder_become(h, false, "the lease ran out without a renewal by arbiterd");
-}
-
-static void set_lease(struct holder *h, int64_t lease_ns)
-{
-    h->lease_ns = lease_ns;
-    h->lease_late = false;
-    /* Who is started again in the quiet of a handover has nothing to keep: the peer is about to serve. */
-    lease_file_remember(&h->file, h->state.epoch, h->quiet ? 0 : h->lease_ns);
-    if (lease_ns != 0)
-        loop_set_timer(h->lease_timer, lease_ns + NS_PER_US); /* timers count whole microseconds */
-    else
-        loop_stop_timer(h->lease_timer);
-}
-
-/* A renewal: no question to the kernel, its state is known. */
-static void confirm(struct holder *h, bool new_epoch)
-{
-    set_gate(h);
-    if (new_epoch && !h->quiet)
-        proclaim(h, (1u << h->plan.channel_count) - 1);
-    tell(h);
-}
-
-static bool wants_active(const struct role_message *role)
-{
-    return role->role == ROLE_ACTIVE && role->lease_ns != 0 && !role->searching; /* R12: lapsed */
-}
-
-/* An order to put addresses up that arbiterd may have taken back since: it was read late, by a process that
- * stood still, while the peer found nobody to answer. Its lease alone proves nothing, because arbiterd went
- * on renewing it. One that says what takeoverd's state was then (`term`) and is fresh is meant now. */
-static bool is_void(struct holder *h, const struct role_message *role, int64_t sent_ns)
-{
-    if (!wants_active(role) || h->active || h->waiting)
-        return false;
-    const bool stale = clock_now_ns() - sent_ns > h->daemon->config->timers.takeover_after / 2;
-    if (role->term == h->state.term && !stale)
-        return false;
-    if (role->term == h->state.term) {
-        log_info("an order to serve was read %" PRId64 " ms late: asking arbiterd whether it is still meant",
-                 (clock_now_ns() - sent_ns) / NS_PER_MS);
-        holder_begin_term(h);
-        tell(h);
-    }
-    return true;
-}
-
-static void obey(struct holder *h, const struct role_message *role, const char *cause)
-{
-    const bool active = wants_active(role);
-    const bool new_epoch = active && role->epoch != h->state.epoch;
-    const bool new_change = role->change != h->state.change;
-
-    if (active && role->lease_ns <= clock_now_ns())
-        return; /* read too late: it gives no right, and ends none that a later one gives; the timer does */
-    text_copy(h->cause, sizeof h->cause, cause);
-    h->state.change = role->change;
-    if (active)
-        h->state.epoch = role->epoch;
-    h->quiet = active && role->quiet;
-    set_lease(h, active ? role->lease_ns : 0);
-    if (active != h->active || h->waiting)
-        holder_become(h, active, "the role is passive");
-    else if (active)
-        confirm(h, new_epoch);
-    else if (new_change)
-        tell(h); /* the arbiter waits to hear that this very change has been obeyed */
-}
-
-/* ------------------------------------------------- waiting before a claim */
-
-/* When the addresses of this role may go up; 0: at once. What is up already does not wait, nor what the run
- * before put up under this epoch. */
-static int64_t wait_until(const struct holder *h, const struct role_message *role)
-{
-    if (!wants_active(role) || h->active || (h->waiting && h->state.epoch == role->epoch))
-        return 0;
-    return prepare_until(&h->prepare, role, clock_now_ns());
-}
-
-/* Nothing of the claim is obeyed yet, so it leaves no trace: a renewal takes its place, another role its end.
- */
-static void hold_back(struct holder *h, const struct role_message *role, const char *cause, int64_t until_ns)
-{
-    if (!h->claim_waits)
-        log_info("the addresses wait for the before-active hooks (epoch %" PRId64 "), at most %" PRId64 " ms",
-                 role->epoch, (until_ns - clock_now_ns()) / NS_PER_MS);
-    h->claim_waits = true;
-    h->claim = *role;
-    text_copy(h->claim_cause, sizeof h->claim_cause, cause);
-    loop_set_timer(h->claim_timer, until_ns);
-    if (!h->waiting) /* else nothing can be said of the addresses yet */
-        tell(h);
-}
-
-/* `role` is obeyed now, whatever was waited for. */
-static void end_wait(struct holder *h, const struct role_message *role)
-{
-    if (h->claim_waits && wants_active(role) && h->prepare.prepared != role->epoch)
-        log_warning("superviserd did not tell in time that the before-active hooks came to their end: the "
-                    "addresses go up without them");
-    h->claim_waits = false;
-    loop_stop_timer(h->claim_timer);
-}
-
-void holder_on_role(void *userdata, const struct bus_message *message)
-{
-    struct holder *h = userdata;
-
-    if (is_void(h, message->body, message->envelope->mono_ns))
-        return;
-    const int64_t until_ns = wait_until(h, message->body);
-
-    if (until_ns != 0) {
-        hold_back(h, message->body, message->cause, until_ns);
-        return;
-    }
-    end_wait(h, message->body);
-    obey(h, message->body, message->cause);
-}
-
-/* If its lease ran out meanwhile, obey() leaves it to the next renewal. */
-static void go_on(struct holder *h)
-{
-    end_wait(h, &h->claim);
-    obey(h, &h->claim, h->claim_cause);
-}
-
-void holder_on_hook(void *userdata, const struct bus_message *message)
-{
-    struct holder *h = userdata;
-
-    h->prepare.prepared = ((const struct hook_message *)message->body)->prepared;
-    if (h->claim_waits && wait_until(h, &h->claim) == 0)
-        go_on(h);
-}
-
-void holder_on_claim_timer(void *userdata, int64_t now_ns)
-{
-    struct holder *h = userdata;
-
-    (void)now_ns;
-    if (h->claim_waits)
-        go_on(h);
-}
-
-void holder_on_stop(void *userdata)
-{
-    struct holder *h = userdata;
-
-    h->claim_waits = h->quiet = false;
-    set_lease(h, 0);
-    for (int i = 0; i < STOP_TRIES && (i == 0 || h->trouble[0]); i++) {
-        holder_become(h, false, "takeoverd stops");
-        while (h->underway)
-            proceed(h);
-    }
-    loop_exit(h->daemon->loop, h->state.state == HOLD_STATE_RELEASED ? EXIT_SUCCESS : EXIT_FAILURE);
 }

@@ -44,7 +44,7 @@ struct holder {
     struct holder_kernel leaving; /* as the configuration before had it, until it is gone; zero: nothing */
     size_t left;                  /* active addresses of it that were removed */
     bool hears_hooks;
-    struct loop_source *lease_timer, *retry_timer, *audit_timer, *claim_timer, *more_timer;
+    struct loop_source *lease_timer, *retry_timer, *audit_timer, *claim_timer, *gate_timer, *more_timer;
 
     bool active;     /* the active addresses are wanted */
     bool quiet;      /* … and shall not be answered for */
@@ -85,15 +85,25 @@ void holder_on_more(void *userdata, int64_t now_ns);
 void holder_on_claim_timer(void *userdata, int64_t now_ns);
 void holder_on_events(void *userdata, int fd, unsigned events);
 void holder_on_gate(void *userdata, int fd, unsigned events);
+void holder_on_gate_echo(void *userdata, int fd, unsigned events);
+void holder_on_gate_timer(void *userdata, int64_t now_ns);
 void holder_on_asker_news(void *userdata);
 void holder_on_conflict(void *userdata, int channel, const struct net_address *address,
                         const struct mac *mac);
 void holder_on_role(void *userdata, const struct bus_message *message);
 void holder_on_hook(void *userdata, const struct bus_message *message);
 void holder_on_stop(void *userdata);
+
+/* holder.c */
+void holder_settle(struct holder *h, const char *why); /* brings the kernel to what is wanted, and answers */
+void holder_proceed(struct holder *h);                 /* … by a slice more, while it is under way */
+void holder_tell(struct holder *h);                    /* publishes the state as it is */
+void holder_set_gate(struct holder *h);
+bool holder_proclaim(struct holder *h, unsigned channels); /* false: nothing could be sent */
+
+/* holder_obey.c */
 void holder_become(struct holder *h, bool active, const char *why);
 void holder_begin_term(struct holder *h);
-void holder_settle(struct holder *h, const char *why);
 
 /* holder_open.c: the plan of a configuration with all that the kernel has of it. 0 or a negative errno; the
  * caller closes it, also what an error leaves behind. */

@@ -47,6 +47,8 @@ static int open_timers(struct holder *h)
     if (r == 0)
         r = loop_add_timer(loop, holder_on_claim_timer, h, &h->claim_timer);
     if (r == 0)
+        r = loop_add_timer(loop, holder_on_gate_timer, h, &h->gate_timer);
+    if (r == 0)
         r = loop_add_timer(loop, holder_on_more, h, &h->more_timer);
     if (r == 0)
         loop_set_timer(h->audit_timer, clock_now_ns() + HOLDER_AUDIT_NS);
@@ -97,6 +99,8 @@ static int open_gate(struct holder *h, int64_t lease_ns)
     int r = gate_open(h->daemon->config, &h->plan, h->adapters, lease_ns, &h->gate);
     if (r == 0)
         r = loop_add_fd(h->daemon->loop, gate_fd(h->gate), EPOLLIN, holder_on_gate, h, NULL);
+    if (r == 0)
+        r = loop_add_fd(h->daemon->loop, gate_echo_fd(h->gate), EPOLLIN, holder_on_gate_echo, h, NULL);
     if (r < 0)
         log_error("cannot make the gate of the active addresses: %s", strerror(-r));
     return r;

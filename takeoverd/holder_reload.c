@@ -223,7 +223,8 @@ static int rebuild(struct holder *h, const struct config *before, char *text, si
 {
     struct holder_kernel other = {0};
     struct report *report = NULL;
-    const bool announcing = h->active && clock_now_ns() - h->state.announced_ns < announcing_ns;
+    const bool announcing =
+        h->active && (h->risen != 0 || clock_now_ns() - h->state.announced_ns < announcing_ns);
     int r = open_next(h, &other, &report);
 
     if (r < 0) {

@@ -1,8 +1,6 @@
 #include <errno.h>
-#include <linux/if_packet.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <net/if.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
@@ -18,106 +16,45 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "takeoverd/gate.h"
+#include "takeoverd/gate_proof.h"
+#include "takeoverd/gate_wire.h"
 
 enum {
     RECEIVE_MAX = 64 * 1024,
     COMMAND_NAME_SIZE = 16,
     QUEUE_SIZE = 1024 * 1024,
     BUILD_TRIES = 3,
-    LOOPBACK_LINK = 1, /* in every network namespace */
     FAMILY_NETDEV = 5, /* NFPROTO_NETDEV; its header does not go with <netinet/in.h> */
 };
+
+static const int64_t retry_first_ns = 200 * NS_PER_MS, retry_most_ns = 10 * NS_PER_S;
+static const int64_t lost_apart_ns = NS_PER_S;
 
 struct gate {
     const struct plan *plan;
     const struct adapters *adapters;
     struct nft_ctx *nft;
     struct nl_sock *ask, *events;
-    int packets; /* a packet socket with the mark */
+    int wire; /* to the rules (gate_wire.h) */
     int64_t lease_ns;
 
     enum gate_state state; /* as last set, and until when */
     int64_t end_ns;
 
     int links[PLAN_CHANNELS_MAX]; /* as the table was made */
-    bool made;                    /* there is a table, as far as this process knows */
-    bool deleted;                 /* something of the table was, in the transaction that is being read */
-    char error[160];
+    bool exists;                  /* the kernel has a table of that name, or may have */
+    bool stale;                   /* it is not as wanted, or there is none */
+    int64_t retry_ns;             /* stale: when it is made anew */
+    int64_t tries;                /* in a row that came to nothing */
+    struct gate_proof proof;
+    bool changed;          /* something of the table was, in the transaction that is being read */
+    int64_t lost_ns;       /* the table was made anew last because news of others' changes were lost */
+    char build_error[160]; /* what is wrong with the table */
+    char wire_error[160];  /* … and with the way to it */
     _Alignas(struct nlmsghdr) uint8_t receiving[RECEIVE_MAX];
 };
 
-/* ----------------------------------------------------------------- renewal */
-
-static unsigned rung_of(const struct gate *g)
-{
-    return g->state == GATE_CLOSED ? 0 : gate_rung(g->end_ns - clock_now_ns(), g->lease_ns);
-}
-
-/* A fault that lasts is logged once. */
-static void fail(struct gate *g, const char *what, const char *why)
-{
-    if (!g->error[0])
-        log_error("%s: %s; until that is mended, active addresses outlive a takeoverd that hangs", what, why);
-    snprintf(g->error, sizeof g->error, "%s: %.100s", what, why);
-}
-
-/* One transaction of nftables. 0 or -EIO, told. */
-static int run(struct gate *g, const char *script)
-{
-    char line[100];
-
-    if (nft_run_cmd_from_buffer(g->nft, script) == 0)
-        return 0;
-    const char *why = nft_ctx_get_error_buffer(g->nft);
-    text_copy(line, sizeof line, why && why[0] ? why : "no reason given");
-    line[strcspn(line, "\n")] = '\0';
-    fail(g, "the kernel does not take the gate's table", line);
-    return -EIO;
-}
-
-static void remove_table(struct gate *g)
-{
-    run(g, "add table netdev " GATE_TABLE "\ndelete table netdev " GATE_TABLE);
-    g->made = false;
-}
-
-/* A node whose loopback device is down could not renew, and would shut itself out: better without. */
-static void give_up(struct gate *g, int error)
-{
-    fail(g, "cannot renew the gate through the loopback device", strerror(error));
-    remove_table(g);
-}
-
-void gate_set(struct gate *g, enum gate_state state, int64_t lease_end_ns)
-{
-    uint8_t frame[GATE_FRAME_SIZE];
-    const struct sockaddr_ll lo = {.sll_family = AF_PACKET, .sll_ifindex = LOOPBACK_LINK};
-
-    if (!g)
-        return;
-    g->state = state;
-    g->end_ns = lease_end_ns;
-    const unsigned rung = rung_of(g);
-    if (!g->made || (state != GATE_CLOSED && rung == 0))
-        return; /* the lease is as good as over: the kernel sees to it */
-    gate_frame(state, rung, frame);
-    if (sendto(g->packets, frame, sizeof frame, 0, (const struct sockaddr *)&lo, sizeof lo) < 0)
-        give_up(g, errno);
-}
-
-/* ------------------------------------------------------------------- table */
-
-static bool gather_devices(struct gate *g, const char *devices[static PLAN_CHANNELS_MAX])
-{
-    for (size_t i = 0; i < g->plan->channel_count; i++) {
-        devices[i] = adapters_get(g->adapters, i)->device;
-        if (!gate_can_name(devices[i])) {
-            fail(g, "the name of a device cannot be told to nftables", devices[i]);
-            return false;
-        }
-    }
-    return true;
-}
+/* ------------------------------------------------------------------ asking */
 
 /* Whether the latest transaction was this process's own. Each names the command that made it. */
 static bool is_own(struct nlmsghdr *header)
@@ -139,23 +76,210 @@ static ssize_t receive(struct gate *g, struct nl_sock *socket, int flags)
     return n < 0 ? -errno : n;
 }
 
+/* The answer to a question that has one, in `receiving`; NULL: none came. The table's name goes with it if
+ * `family` is not AF_UNSPEC. */
+static struct nlmsghdr *ask(struct gate *g, int type, int family)
+{
+    static uint32_t sequence;
+    const struct nfgenmsg fixed = {.nfgen_family = (uint8_t)family, .version = NFNETLINK_V0};
+    struct nl_msg *message = nlmsg_alloc_simple(NFNL_SUBSYS_NFTABLES << 8 | type, NLM_F_REQUEST);
+    struct nlmsghdr *answer = (void *)g->receiving;
+
+    if (!message)
+        return NULL;
+    nlmsg_hdr(message)->nlmsg_seq = ++sequence;
+    int r = nlmsg_append(message, (void *)(uintptr_t)&fixed, sizeof fixed, NLMSG_ALIGNTO);
+    if (r == 0 && family != AF_UNSPEC)
+        r = nla_put_string(message, NFTA_TABLE_NAME, GATE_TABLE);
+    if (r == 0 && send(nl_socket_get_fd(g->ask), nlmsg_hdr(message), nlmsg_hdr(message)->nlmsg_len, 0) < 0)
+        r = -errno;
+    nlmsg_free(message);
+    while (r == 0) {
+        const ssize_t n = receive(g, g->ask, 0);
+        if (n <= 0 || !nlmsg_ok(answer, (int)n))
+            return NULL;
+        if (answer->nlmsg_seq == sequence) /* else of a question that was given up */
+            return answer;
+    }
+    return NULL;
+}
+
 /* Asks the kernel for the latest transaction. */
 static bool nobody_came_after(struct gate *g)
 {
-    const struct nfgenmsg fixed = {.nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0};
-    struct {
-        struct nlmsghdr header;
-        struct nfgenmsg fixed;
-    } request = {{.nlmsg_len = sizeof request,
-                  .nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN,
-                  .nlmsg_flags = NLM_F_REQUEST},
-                 fixed};
+    struct nlmsghdr *answer = ask(g, NFT_MSG_GETGEN, AF_UNSPEC);
 
-    if (send(nl_socket_get_fd(g->ask), &request, sizeof request, 0) < 0)
-        return false;
-    const ssize_t n = receive(g, g->ask, 0);
-    struct nlmsghdr *answer = (void *)g->receiving;
-    return n > 0 && nlmsg_ok(answer, (int)n) && nlmsg_valid_hdr(answer, sizeof fixed) && is_own(answer);
+    return answer && nlmsg_valid_hdr(answer, sizeof(struct nfgenmsg)) && is_own(answer);
+}
+
+/* Whether the kernel has a table of the gate's name, whoever made it. If it does not say, there may be one.
+ */
+static bool has_table(struct gate *g)
+{
+    struct nlmsghdr *answer = ask(g, NFT_MSG_GETTABLE, FAMILY_NETDEV);
+
+    return !answer || answer->nlmsg_type != NLMSG_ERROR;
+}
+
+/* ----------------------------------------------------------------- renewal */
+
+static unsigned rung_of(const struct gate *g)
+{
+    return g->state == GATE_CLOSED ? 0 : gate_rung(g->end_ns - clock_now_ns(), g->lease_ns);
+}
+
+/* A fault that lasts is logged once. */
+static void fail(char error[static 160], const char *what, const char *why)
+{
+    if (!error[0])
+        log_error(
+            "%s: %s; until that is mended, active addresses may outlive a takeoverd that hangs, or be mute",
+            what, why);
+    snprintf(error, 160, "%s: %.100s", what, why);
+}
+
+/* One transaction of nftables. 0 or -EIO, told. */
+static int run(struct gate *g, const char *script)
+{
+    char line[100];
+
+    if (nft_run_cmd_from_buffer(g->nft, script) == 0)
+        return 0;
+    const char *why = nft_ctx_get_error_buffer(g->nft);
+    text_copy(line, sizeof line, why && why[0] ? why : "no reason given");
+    line[strcspn(line, "\n")] = '\0';
+    fail(g->build_error, "the kernel does not take the gate's table", line);
+    return -EIO;
+}
+
+/* What was wanted did not come about: once more, later each time. */
+static void try_later(struct gate *g, int64_t now_ns)
+{
+    g->stale = true;
+    g->retry_ns = now_ns + backoff_ns(retry_first_ns, g->tries++, retry_most_ns);
+}
+
+/* True if there is none afterwards. */
+static bool remove_table(struct gate *g)
+{
+    if (run(g, "add table netdev " GATE_TABLE "\ndelete table netdev " GATE_TABLE) == 0)
+        g->exists = false;
+    else
+        g->exists = has_table(g);
+    return !g->exists;
+}
+
+void gate_hear(struct gate *g)
+{
+    int64_t sent_ns;
+
+    while (g && (sent_ns = gate_wire_hear(g->wire)) != 0) {
+        if (!gate_proof_heard(&g->proof, sent_ns))
+            continue;
+        g->wire_error[0] = '\0';
+        if (!g->stale)
+            g->tries = 0;
+    }
+}
+
+/* The rules do not hear, so what is open ends with the lease, though it is renewed. A node that serves is
+ * better without a gate than shut out; one that shall be silent is not: the transaction cannot get lost. What
+ * is shut stays shut. */
+static void give_up(struct gate *g, const char *why)
+{
+    const int64_t now_ns = clock_now_ns();
+
+    fail(g->wire_error, "cannot renew the gate through the loopback device", why);
+    gate_proof_begin(&g->proof, now_ns);
+    if (g->state == GATE_TRAFFIC) {
+        gate_build(g);
+    } else if (g->state == GATE_OPEN) {
+        remove_table(g);
+        try_later(g, now_ns);
+    }
+}
+
+/* Only these say that no frame will arrive. Others pass, and the missing echo tells. */
+static bool is_down(int error)
+{
+    return error == -ENETDOWN || error == -ENODEV || error == -ENXIO;
+}
+
+static void renew(struct gate *g)
+{
+    const unsigned rung = rung_of(g);
+    const int64_t now_ns = clock_now_ns();
+
+    if (!g->exists || (g->state == GATE_OPEN && rung == 0))
+        return; /* the lease is as good as over: the kernel sees to it */
+    gate_proof_sent(&g->proof, now_ns);
+    int r = gate_wire_send(g->wire, g->state, rung, now_ns);
+    if (is_down(r) && g->state == GATE_OPEN)
+        give_up(g, strerror(-r));
+    else
+        gate_hear(g);
+}
+
+void gate_set(struct gate *g, enum gate_state state, int64_t lease_end_ns)
+{
+    if (!g)
+        return;
+    if (state != g->state)
+        gate_proof_begin(&g->proof, clock_now_ns());
+    g->state = state;
+    g->end_ns = lease_end_ns;
+    renew(g);
+}
+
+bool gate_is_silent(const struct gate *g)
+{
+    return g && g->exists && g->state == GATE_TRAFFIC && g->proof.proved_ns != 0;
+}
+
+bool gate_is_open(const struct gate *g)
+{
+    return !g || !g->exists || (g->state == GATE_OPEN && g->proof.proved_ns != 0);
+}
+
+int64_t gate_next_ns(const struct gate *g)
+{
+    if (!g)
+        return 0;
+    const int64_t until_ns = gate_proof_until_ns(&g->proof, g->lease_ns),
+                  retry_ns = g->stale ? g->retry_ns : 0;
+
+    return until_ns == 0 || retry_ns == 0 ? MAX(until_ns, retry_ns) : MIN(until_ns, retry_ns);
+}
+
+void gate_work(struct gate *g, int64_t now_ns)
+{
+    if (!g)
+        return;
+    gate_hear(g);
+    const int64_t until_ns = gate_proof_until_ns(&g->proof, g->lease_ns);
+    if (until_ns != 0 && now_ns >= until_ns)
+        give_up(g, "no frame comes back");
+    else if (g->stale && now_ns >= g->retry_ns)
+        gate_build(g);
+}
+
+int gate_echo_fd(const struct gate *g)
+{
+    return g ? g->wire : -1;
+}
+
+/* ------------------------------------------------------------------- table */
+
+static bool gather_devices(struct gate *g, const char *devices[static PLAN_CHANNELS_MAX])
+{
+    for (size_t i = 0; i < g->plan->channel_count; i++) {
+        devices[i] = adapters_get(g->adapters, i)->device;
+        if (!gate_can_name(devices[i])) {
+            fail(g->build_error, "the name of a device cannot be told to nftables", devices[i]);
+            return false;
+        }
+    }
+    return true;
 }
 
 /* What was told until now: of the own transactions there may be more than the queue can hold. */
@@ -166,7 +290,7 @@ static void forget_events(struct gate *g)
     do
         n = receive(g, g->events, MSG_DONTWAIT);
     while (n >= 0 || n == -ENOBUFS);
-    g->deleted = false;
+    g->changed = false;
 }
 
 static int build_once(struct gate *g, const char *const devices[])
@@ -174,7 +298,7 @@ static int build_once(struct gate *g, const char *const devices[])
     char *script = gate_script(g->plan, devices, g->lease_ns, g->state, rung_of(g));
 
     if (!script) {
-        fail(g, "cannot make the gate's table", strerror(ENOMEM));
+        fail(g->build_error, "cannot make the gate's table", strerror(ENOMEM));
         return -ENOMEM;
     }
     int r = run(g, script);
@@ -183,82 +307,101 @@ static int build_once(struct gate *g, const char *const devices[])
     return r;
 }
 
+/* A transaction that fails changes nothing: what there is stays, and is renewed. */
 void gate_build(struct gate *g)
 {
     const char *devices[PLAN_CHANNELS_MAX];
     int tries = 0;
 
-    if (!g || !gather_devices(g, devices))
+    if (!g)
         return;
-    do /* what was forgotten may have been about the table, if it was not all our own */
-        g->made = build_once(g, devices) == 0;
-    while (g->made && !nobody_came_after(g) && ++tries < BUILD_TRIES);
-    if (!g->made)
-        return;
-    g->error[0] = '\0';
+    bool made = gather_devices(g, devices);
+    while (made) { /* what was forgotten may have been about the table, if it was not all our own */
+        made = build_once(g, devices) == 0;
+        if (!made || nobody_came_after(g) || ++tries == BUILD_TRIES)
+            break;
+    }
+    const int64_t now_ns = clock_now_ns();
     memcpy(g->links, g->plan->links, sizeof g->links);
+    if (!made) {
+        g->exists = has_table(g);
+        try_later(g, now_ns);
+        return;
+    }
+    g->build_error[0] = '\0';
+    g->exists = true;
+    g->stale = false;
+    gate_proof_set(&g->proof, now_ns);
+    renew(g);
 }
 
 bool gate_is_stale(const struct gate *g)
 {
-    return g && (!g->made || memcmp(g->links, g->plan->links, sizeof g->links) != 0);
+    return g && memcmp(g->links, g->plan->links, sizeof g->links) != 0;
 }
 
 const char *gate_error(const struct gate *g)
 {
-    return g ? g->error : "";
+    return !g ? "" : g->build_error[0] ? g->build_error : g->wire_error;
 }
 
 /* ------------------------------------------------------------------ events */
 
-/* Whether a message says that something of the table was deleted. */
-static bool is_deletion(struct nlmsghdr *header)
+/* Whether a message is about the table: what is added or only marked may shut or open it as well. The name of
+ * the table is the first attribute of them all. */
+static bool is_about_table(struct nlmsghdr *header)
 {
-    switch (NFNL_MSG_TYPE(header->nlmsg_type)) {
-    case NFT_MSG_DELTABLE:
-    case NFT_MSG_DELCHAIN:
-    case NFT_MSG_DELRULE:
-    case NFT_MSG_DELSET:
-    case NFT_MSG_DELSETELEM:
-        break;
-    default:
-        return false;
-    }
-    /* The name of the table is the first attribute of all of them. */
     const struct nlattr *table = nlmsg_find_attr(header, sizeof(struct nfgenmsg), NFTA_TABLE_NAME);
     const struct nfgenmsg *message = nlmsg_data(header);
+
     return table && message->nfgen_family == FAMILY_NETDEV && nla_len(table) == sizeof GATE_TABLE &&
            memcmp(nla_data(table), GATE_TABLE, sizeof GATE_TABLE) == 0;
 }
 
-/* True at the end of somebody else's transaction that deleted something of the table. */
+/* True at the end of somebody else's transaction that changed something of the table. */
 static bool see(struct gate *g, struct nlmsghdr *header)
 {
     if (NFNL_SUBSYS_ID(header->nlmsg_type) != NFNL_SUBSYS_NFTABLES ||
         !nlmsg_valid_hdr(header, sizeof(struct nfgenmsg)))
         return false;
     if (NFNL_MSG_TYPE(header->nlmsg_type) != NFT_MSG_NEWGEN) {
-        g->deleted = g->deleted || is_deletion(header);
+        g->changed = g->changed || is_about_table(header);
         return false;
     }
-    const bool removed = g->deleted && !is_own(header);
-    g->deleted = false;
-    return removed;
+    const bool changed = g->changed && !is_own(header);
+    g->changed = false;
+    return changed;
 }
 
-bool gate_was_removed(struct gate *g)
+/* More was changed at once than the queue can hold, and some of it went unread. True if the table is gone; if
+ * not, parts of it may be: it is made anew, but not each time while somebody loads big sets. */
+static bool is_gone_unread(struct gate *g)
 {
-    bool removed = false;
+    const int64_t now_ns = clock_now_ns();
+
+    forget_events(g);
+    if (!has_table(g))
+        return true;
+    if (!g->stale) {
+        g->stale = true;
+        g->retry_ns = MAX(now_ns, g->lost_ns + lost_apart_ns);
+        g->lost_ns = g->retry_ns;
+        log_info("nftables changed faster than it could be read: the gate is made anew, for what was missed");
+    }
+    return false;
+}
+
+bool gate_was_changed(struct gate *g)
+{
+    bool changed = false;
     ssize_t n;
 
     while ((n = receive(g, g->events, MSG_DONTWAIT)) >= 0) {
         int left = (int)n;
         for (struct nlmsghdr *h = (void *)g->receiving; nlmsg_ok(h, left); h = nlmsg_next(h, &left))
-            removed = see(g, h) || removed;
+            changed = see(g, h) || changed;
     }
-    if (n == -ENOBUFS && !removed)
-        gate_build(g); /* some of it was lost: it may have been about the table */
-    return removed;
+    return n == -ENOBUFS ? is_gone_unread(g) || changed : changed;
 }
 
 int gate_fd(const struct gate *g)
@@ -291,17 +434,6 @@ static int open_netlink(struct gate *g)
     return 0;
 }
 
-/* Protocol 0: nothing is received. */
-static int open_packets(struct gate *g)
-{
-    const int mark = GATE_MARK;
-
-    g->packets = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (g->packets < 0 || setsockopt(g->packets, SOL_SOCKET, SO_MARK, &mark, sizeof mark) < 0)
-        return -errno;
-    return 0;
-}
-
 int gate_open(const struct config *config, const struct plan *plan, const struct adapters *adapters,
               int64_t lease_end_ns, struct gate **gate)
 {
@@ -312,7 +444,7 @@ int gate_open(const struct config *config, const struct plan *plan, const struct
     *gate = g;
     g->plan = plan;
     g->adapters = adapters;
-    g->packets = -1;
+    g->wire = -1;
     g->lease_ns = config->timers.address_lease;
     g->state = lease_end_ns != 0 ? GATE_OPEN : GATE_CLOSED;
     g->end_ns = lease_end_ns;
@@ -320,10 +452,10 @@ int gate_open(const struct config *config, const struct plan *plan, const struct
     if (r == 0)
         r = open_netlink(g);
     if (r == 0)
-        r = open_packets(g);
-    if (r == 0)
+        r = g->wire = gate_wire_open();
+    if (r >= 0)
         gate_build(g);
-    return r;
+    return MIN(r, 0);
 }
 
 void gate_configure(struct gate *g, const struct config *config, const struct adapters *adapters)
@@ -339,13 +471,13 @@ void gate_free(struct gate *g, bool remove)
 {
     if (!g)
         return;
-    if (g->made && remove)
+    if (g->exists && remove)
         remove_table(g);
     if (g->nft)
         nft_ctx_free(g->nft);
     nl_socket_free(g->ask); /* NULL is fine */
     nl_socket_free(g->events);
-    if (g->packets >= 0)
-        close(g->packets);
+    if (g->wire >= 0)
+        close(g->wire);
     free(g);
 }

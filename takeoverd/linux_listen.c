@@ -36,7 +36,7 @@ static size_t pass_active(struct sock_filter *code, size_t n, const struct plan 
         const struct plan_address *a = &plan->addresses[i];
         if (!a->active || a->address.family != AF_INET)
             continue;
-        if (n + 4 > FILTER_SIZE)
+        if (n + 3 > FILTER_SIZE) /* two for the address, one for what follows the last */
             return 0;
         code[n++] =
             (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ntohl(a->address.v4.s_addr), 0, 1);

@@ -101,6 +101,19 @@ def test_R12_addresses_fall_silent_when_takeoverd_cannot_act(lan, make, end):
         assert node.next()["state"] == "released"
 
 
+def test_R12_no_channel_answers_for_the_address_of_another_one(lan, make):
+    """A kernel answers at each adapter for all of its addresses: both channels may be on one network."""
+    node = make().start()
+    asker = Asker("far1")
+    node.arbiter.renew(3)
+    node.next(where=lambda m: m["state"] == "holding")
+    assert asker.answers(1), "while it holds them: the gate leaves that to the kernel"
+    os.kill(int(run("ip", "netns", "pids", lan.NODE).split()[0]), signal.SIGSTOP)
+    eventually("it still answers", lambda: not asker.answers())
+    assert lan.addresses("eth0") == {ACTIVE4, ACTIVE6}, "they are there, and mute"
+    node.arbiter.stop_renewing()
+
+
 def test_R12_the_gate_is_open_no_longer_than_the_lease(lan, make):
     """One order, never renewed, and a process that is stopped at once: the answers end with the lease."""
     node = make().start()
@@ -132,7 +145,7 @@ def test_who_flushes_the_rules_does_not_end_the_lease(lan, make):
         nft("flush", "ruleset")
         told = node.next(where=lambda m: m["gate_lost_ns"] > 0)
         assert told["gate"] == "on" and "table netdev duet" in nft("list", "tables")
-        assert "something else removed the gate" in node.logged()
+        assert "something else changed the gate" in node.logged()
         assert asker.answers()
         os.kill(pid, signal.SIGSTOP)
         eventually("the new gate does not shut", lambda: not asker.answers())
@@ -170,7 +183,8 @@ def test_gate_of_a_device_that_comes_back(lan, make):
     lan.ip("link", "del", "eth0")
     node.next(where=lambda m: m["state"] == "failed")
     lan.add_device(0)
-    node.next(where=lambda m: m["state"] == "holding")
+    told = node.next(where=lambda m: m["state"] == "holding")
+    assert told["gate"] == "on" and told["gate_lost_ns"] == 0, "nobody else changed anything"
     asker = Asker()
     assert asker.answers()
     os.kill(int(run("ip", "netns", "pids", lan.NODE).split()[0]), signal.SIGSTOP)
@@ -220,6 +234,22 @@ def test_without_the_gate_the_lifetime_is_the_lease(lan, make):
     os.kill(int(run("ip", "netns", "pids", lan.NODE).split()[0]), signal.SIGSTOP)
     eventually("they stay", lambda: lan.addresses("eth0") & {ACTIVE4, ACTIVE6} == set(), 6)
     node.arbiter.stop_renewing()
+
+
+def test_R12_without_the_gate_too_nothing_is_said_when_it_goes_on(lan, make):
+    """Stopped between two announcements, until the kernel has removed the addresses: the next one is due when it goes on."""
+    node = make(timers="lease-gate = off  address-lease = 2s").start()
+    asker = Asker()
+    node.arbiter.active(3, lease_ms=2000)
+    node.next(where=lambda m: m["state"] == "holding")
+    pid = int(run("ip", "netns", "pids", lan.NODE).split()[0])
+    os.kill(pid, signal.SIGSTOP)
+    eventually("they stay", lambda: lan.addresses("eth0") & {ACTIVE4, ACTIVE6} == set(), 10)
+    asker.sniffer.frames()
+    os.kill(pid, signal.SIGCONT)
+    node.next(where=lambda m: m["state"] == "released" and m["epoch"] == 3)
+    told = [f for f in asker.sniffer.frames() if f[12:14] == b"\x08\x06" and f[28:32] == socket.inet_aton(FOUR)]
+    assert not told, "it was said from the active address where that is"
 
 
 def test_ten_thousand_addresses_behind_the_gate(lan, make, figures):

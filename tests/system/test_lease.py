@@ -85,3 +85,31 @@ def test_no_table_is_left_after_a_clean_end(lab):
         assert "netdev duet" in nft(lab, node, "list", "tables")
         assert lab.stop(node) == 0
         assert nft(lab, node, "list", "tables") == ""
+
+
+def test_R12_R13_two_owners_are_never_seen_where_the_gate_cannot_be_renewed(lab):
+    """Something swallows the renewals on the active node: it serves on, without a gate and with an alarm, and a switch
+    takes the addresses away first. The same while the switch is under way."""
+    swallow = "table netdev thief { chain in { type filter hook ingress device lo priority -600; meta protocol 0x88b5 drop; }; }"
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    watches = [lab.arpwatch(channel) for channel in CHANNELS]
+    probe = lab.probe("inside")
+    gap_ms(probe)
+    nft(lab, active, swallow)
+    lab.wait_for(lambda: "gate-lost" in lab.bus.alarms(active), 5, "the alarm gate-lost")
+    time.sleep(0.5)
+    assert lab.serves(active) and gap_ms(probe) < 100, "nobody suffered"
+    done = lab.duet(active, "switch")
+    assert done.returncode == 0, done.stderr
+    active = other(active)
+    nft(lab, other(active), "delete", "table", "netdev", "thief")
+    lab.wait_ready(active)
+    for _ in range(5):
+        nft(lab, active, swallow)
+        done = lab.duet(active, "switch")
+        assert done.returncode == 0, done.stderr
+        nft(lab, active, "delete", "table", "netdev", "thief")
+        active = other(active)
+        lab.wait_ready(active)
+    assert [watch.stop()["dual"] for watch in watches] == [0, 0], "two owners were seen"

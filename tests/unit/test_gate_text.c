@@ -1,6 +1,7 @@
 /* gate_text: which rung a lease gets, what the frame says, and what the table is made of. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,17 +33,19 @@ static void test_no_rung_outlives_the_lease(void **state)
 
 static void test_every_frame_says_something_else(void **state)
 {
-    uint8_t frames[2 * GATE_RUNGS + 1][GATE_FRAME_SIZE];
+    uint8_t frames[2 * GATE_RUNGS + 2][GATE_FRAME_SIZE];
     size_t count = 0;
 
     (void)state;
-    gate_frame(GATE_CLOSED, 0, frames[count++]);
+    gate_frame(GATE_CLOSED, 0, 7, frames[count++]);
+    gate_frame(GATE_TRAFFIC, 0, 7, frames[count++]); /* no time is left, and answers end nevertheless */
     for (unsigned rung = 1; rung <= GATE_RUNGS; rung++) {
-        gate_frame(GATE_TRAFFIC, rung, frames[count++]);
-        gate_frame(GATE_OPEN, rung, frames[count++]);
+        gate_frame(GATE_TRAFFIC, rung, 7, frames[count++]);
+        gate_frame(GATE_OPEN, rung, 7, frames[count++]);
     }
     for (size_t i = 0; i < count; i++) {
         assert_memory_equal(frames[i] + 12, "\x88\xb5", 2);
+        assert_int_equal(gate_frame_sent_ns(frames[i]), 7);
         for (size_t k = 0; k < i; k++)
             assert_memory_not_equal(frames[i], frames[k], GATE_FRAME_SIZE);
     }
@@ -82,8 +85,32 @@ static void test_the_table_has_the_active_addresses_and_no_others(void **state)
     assert_true(has(script, "hook ingress device \"eth0\"") && has(script, "hook egress device \"eth0\""));
     assert_true(has(script, "hook ingress device \"ens3.7\"") &&
                 has(script, "hook egress device \"ens3.7\""));
-    assert_false(has(script, "@active6-1")); /* an empty set would be no harm, but no use either */
+    const char *ens3 = strstr(script, "hook egress device \"ens3.7\"");
+    assert_true(has(ens3, "@active4") && has(ens3, "@active6")); /* those of other channels, too */
     assert_true(has(script, "timeout 10ms") && has(script, "timeout 160ms"));
+    free(script);
+}
+
+/* A frame that no rule knows would be dropped, and nothing come back. */
+static void test_a_rule_obeys_each_frame_and_lets_its_echo_pass(void **state)
+{
+    char *script = script_of(7, GATE_CLOSED, 0);
+    uint8_t frame[GATE_FRAME_SIZE];
+
+    (void)state;
+    for (unsigned rung = 0; rung <= GATE_RUNGS; rung++)
+        for (enum gate_state want = GATE_CLOSED; want <= GATE_OPEN; want++) {
+            char words[40];
+            if (want == GATE_OPEN && rung == 0)
+                continue; /* is not sent: there is nothing to be opened */
+            gate_frame(want, rung, 7, frame);
+            snprintf(words, sizeof words, "\n@nh,0,8 %u ", frame[14]);
+            const char *rule = strstr(script, words);
+            assert_non_null(rule);
+            const char *echo = strstr(rule, "meta mark set 0x64756575 accept\n");
+            assert_non_null(echo);
+            assert_ptr_equal(strchr(rule + 1, '\n'), strchr(echo, '\n')); /* of this very rule, at its end */
+        }
     free(script);
 }
 
@@ -129,6 +156,7 @@ int main(void)
         cmocka_unit_test(test_no_rung_outlives_the_lease),
         cmocka_unit_test(test_every_frame_says_something_else),
         cmocka_unit_test(test_the_table_has_the_active_addresses_and_no_others),
+        cmocka_unit_test(test_a_rule_obeys_each_frame_and_lets_its_echo_pass),
         cmocka_unit_test(test_a_device_that_is_not_there_is_left_out),
         cmocka_unit_test(test_the_table_begins_as_the_gate_is),
         cmocka_unit_test(test_names_that_nftables_cannot_read),

@@ -252,6 +252,7 @@ def test_R12_without_the_gate_too_nothing_is_said_when_it_goes_on(lan, make):
     assert not told, "it was said from the active address where that is"
 
 
+@pytest.mark.alone  # loads the machine, and its arbiter is this process
 def test_ten_thousand_addresses_behind_the_gate(lan, make, figures):
     many = [f"10.77.{i // 250}.{i % 250 + 1}/16" for i in range(9999)]
     node = make(active=[ACTIVE4, *many], route=False, inside=False).start()

@@ -175,7 +175,7 @@ def test_status_of_a_healthy_pair(pair):
     assert (told["node"], told["role"], told["phase"], told["epoch"]) == ("alpha", "active", "active", 17)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", told["since"])
     assert told["peer"]["node"] == "beta" and told["peer"]["alive"] and told["peer"]["ready"]
-    assert told["paths"] == [{"name": "reserved", "state": "up", "rtt_us": 210, "loss": 1.5}]
+    assert told["paths"] == [{"name": "reserved", "state": "up", "udp": False, "rtt_us": 210, "loss": 1.5}]
     assert told["channels"] == [{
         "name": "outside", "device": "eth0", "carrier": True, "usable": True,
         "addresses": [{"address": "203.0.113.10/24", "held": True}],

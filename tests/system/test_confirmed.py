@@ -62,7 +62,7 @@ def test_neighbours_that_know_the_address_are_asked_too(lab):
         channel = lab.bus.last(other(active), "address/inside")
         return channel["neighbours"] >= 1 and channel["neighbours_confirmed"] == channel["neighbours"]
 
-    lab.wait_for(asked, 5, "the client has confirmed")
+    lab.wait_for(asked, 20, "the client has confirmed")
 
 
 def test_a_router_that_is_dead_is_told_as_not_confirmed(lab):

@@ -60,7 +60,7 @@ def test_before_active_hooks_run_before_the_addresses_are_up(lab):
     watch = lab.arpwatch("inside")
     lab.power_off(old)
     lab.wait_for(lambda: lab.serves(new), 10, "%s serves" % new)
-    lab.wait_for(lambda: events(lab, new) == ["before-active", "active"], 5, "its hooks")
+    lab.wait_for(lambda: events(lab, new) == ["before-active", "active"], 20, "its hooks")
     assert active_seen(lab, new, "before-active") == [], "no active address is up before the hooks' end"
     assert active_seen(lab, new, "active") == sorted(ACTIVE.values()), "then all are"
     assert watch.summary()["dual_ms"] == 0

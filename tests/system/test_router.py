@@ -108,7 +108,8 @@ def test_survivor_alone_without_its_router_stays_active(lab):
     lab.wait_for(lambda: lab.serves(survivor), 3, "%s takes over" % survivor)
     lab.network.kill_router()
     lab.wait_for(lambda: "network-fault" in lab.bus.alarms(survivor), 5, "the alarm network-fault")
-    lab.stays(lambda: lab.serves(survivor), 5, "%s serves alone" % survivor)
+    lab.stays(lambda: lab.role(survivor)["role"] == "active", 5, "%s is active, alone" % survivor)
+    lab.wait_for(lambda: lab.serves(survivor), 5, "%s serves alone" % survivor)
     assert lab.reboots == []
 
 

@@ -164,7 +164,7 @@ def test_L13_what_a_database_got_too_late_is_kept_aside(lab):
         lab.start_pair(first="alpha")
         lab.wait_current()
         lab.wait_ready()
-        assert lab.duet("alpha", "switch").returncode == 0
+        lab.wait_for(lambda: lab.duet("alpha", "switch").returncode == 0, 20, "the switch is accepted")
         lab.wait_settled(active="beta")
         database.execute("INSERT INTO t (filler) VALUES ('written by who had lost the role')")
     with contextlib.closing(sqlite3.connect(lab.data("beta", "users.db"), isolation_level=None)) as database:

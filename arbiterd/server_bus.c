@@ -96,7 +96,7 @@ static void note_peer(struct server *s, const struct bus_message *m)
                      phase_names[now->phase], now->epoch);
     if (now->alive && before->offer != now->offer && now->offer != OFFER_NONE)
         history_note(&s->history, at, m->cause, "%s offers the role", now->name);
-    if (now->alive && before->services_failed < now->services_failed)
+    if (now->alive && before->alive && before->services_failed < now->services_failed)
         history_note(&s->history, at, m->cause, "%s has %" PRId64 " services down", now->name,
                      now->services_failed);
 }

@@ -175,7 +175,7 @@ def test_status_of_a_healthy_pair(pair):
     assert (told["node"], told["role"], told["phase"], told["epoch"]) == ("alpha", "active", "active", 17)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", told["since"])
     assert told["peer"]["node"] == "beta" and told["peer"]["alive"] and told["peer"]["ready"]
-    assert told["paths"] == [{"name": "reserved", "state": "up", "rtt_us": 210, "loss": 1.5}]
+    assert told["paths"] == [{"name": "reserved", "state": "up", "udp": False, "rtt_us": 210, "loss": 1.5}]
     assert told["channels"] == [{
         "name": "outside", "device": "eth0", "carrier": True, "usable": True,
         "addresses": [{"address": "203.0.113.10/24", "held": True}],
@@ -294,7 +294,7 @@ def test_why(pair):
     assert [" ".join(line.split()[:3]) for line in done.stdout.splitlines()[3:]] == \
         ["-312.4 ms heartbeatd:", "0 ms arbiterd:", "+0.8 ms takeoverd:"]
     assert json.loads(duet(pair.run_dir, "why", "2", "--json").stdout)["epoch"] == 16
-    assert [c["nth"] for c in pair.arbiterd.commands] == [0, 1]
+    assert [(c["command"], c["nth"]) for c in pair.arbiterd.commands] == [("why", 0), ("recent", 0), ("why", 1)]
 
 
 def test_why_of_no_change(pair):

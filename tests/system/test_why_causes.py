@@ -197,11 +197,12 @@ def test_why_names(pair, fault):
     fault.inject(pair, active)
     if fault.moves:
         pair.wait_for(lambda: pair.serves(other(active)), 20, "the other one serves")
+    headline = "%s %s the active role" % (asked, "gave up" if asked == active else "took") if fault.moves else ""
     said = []
 
     def names_it():
         said[:] = [pair.duet(asked, "why").stdout]
-        return all(word in said[0] for word in fault.words)
+        return said[0].startswith(headline) and all(word in said[0] for word in fault.words)
 
     try:
         pair.wait_for(names_it, 20, "`duet why` names it")

@@ -90,8 +90,8 @@ void history_note(struct history *h, int64_t at_ns, const char *cause, const cha
     va_start(args, format);
     vsnprintf(step->text, sizeof step->text, format, args);
     va_end(args);
-    if (!h->open)
-        return;
+    if (!h->open || change_at(h, h->change_count - 1)->steps_count == ARRAY_LENGTH(h->changes[0].steps))
+        return; /* a record that is full: it is told as what came since */
     add_step(change_at(h, h->change_count - 1), step);
     h->recorded = h->ring_count;
 }

@@ -157,7 +157,7 @@ def made():
         lab.script("checked", "#!/bin/sh\nexec sleep 1000000\n")
         checked = lab.service("checked", check='{"%s/check"}' % lab.dir, check_interval="100ms", start_retries=1)
         checked = checked.replace("%s/service" % lab.dir, "%s/checked" % lab.dir)
-        lab.write_config(profile="fast", timers={"settle-time": "500ms"}, extra=lab.service("guarded") + checked)
+        lab.write_config(timers={"settle-time": "500ms"}, extra=lab.service("guarded") + checked)
         lab.start_pair()
         yield lab
 

@@ -441,19 +441,28 @@ static void enter_phase(struct arbiter *a, enum phase to)
     }
 }
 
+/* A row's reason, but where the same rule has two that a person tells apart. */
+static const char *reason_of(const struct arbiter *a, const struct arbiter_row *row)
+{
+    return row->applies == takeover_due && peer_alive(a)
+               ? "the active node is heard, but its lease ran out, and its addresses do not answer"
+               : row->reason;
+}
+
 static void apply_row(struct arbiter *a, const struct arbiter_row *row, struct arbiter_effects *effects)
 {
     const enum phase from = a->phase;
+    const char *reason = reason_of(a, row);
 
     if (row->act)
         row->act(a);
     if (row->to != SAME)
         enter_phase(a, row->to);
     a->rule = row->name;
-    a->reason = row->reason;
+    a->reason = reason;
     if (effects->transition_count < ARRAY_LENGTH(effects->transitions))
         effects->transitions[effects->transition_count++] =
-            (struct arbiter_transition){row->name, row->reason, from, a->phase, a->epoch};
+            (struct arbiter_transition){row->name, reason, from, a->phase, a->epoch};
 }
 
 static const struct arbiter_row *first_row(const struct arbiter *a)

@@ -90,8 +90,10 @@ void history_note(struct history *h, int64_t at_ns, const char *cause, const cha
     va_start(args, format);
     vsnprintf(step->text, sizeof step->text, format, args);
     va_end(args);
-    if (h->open)
-        add_step(change_at(h, h->change_count - 1), step);
+    if (!h->open || change_at(h, h->change_count - 1)->steps_count == ARRAY_LENGTH(h->changes[0].steps))
+        return; /* a record that is full: it is told as what came since */
+    add_step(change_at(h, h->change_count - 1), step);
+    h->recorded = h->ring_count;
 }
 
 /* What led to it gets at most two thirds of the room: what follows must fit, too. */
@@ -116,6 +118,7 @@ void history_change(struct history *h, const struct change_message *change)
     kept->ok = true;
     kept->steps_count = 0;
     copy_lead(h, kept);
+    h->recorded = h->ring_count;
     h->open = true;
     h->open_until_ns = change->at_ns + follows_for_ns;
 }
@@ -124,6 +127,21 @@ void history_tick(struct history *h, int64_t now_ns)
 {
     if (h->open && now_ns >= h->open_until_ns)
         close_record(h);
+}
+
+void history_finish(struct history *h)
+{
+    close_record(h);
+}
+
+void history_recent(const struct history *h, struct recent_message *recent)
+{
+    const size_t have = MIN(h->ring_count - h->recorded, (size_t)HISTORY_RING);
+    size_t first = h->ring_count - MIN(have, ARRAY_LENGTH(recent->steps));
+
+    *recent = (struct recent_message){.ok = true};
+    for (; first < h->ring_count; first++)
+        recent->steps[recent->steps_count++] = h->ring[first % HISTORY_RING];
 }
 
 const struct change_message *history_get(const struct history *h, int64_t nth)

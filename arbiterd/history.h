@@ -11,6 +11,7 @@ struct history {
     const char *path;
     struct step ring[HISTORY_RING];
     size_t ring_count; /* ever */
+    size_t recorded;   /* of these, up to where the last record goes */
     struct change_message changes[HISTORY_CHANGES];
     size_t change_count; /* ever, the loaded ones included */
     bool open;           /* the last change still takes what follows */
@@ -29,6 +30,13 @@ void history_change(struct history *history, const struct change_message *change
 
 /* Closes, and writes down, the record that has been open long enough. */
 void history_tick(struct history *history, int64_t now_ns);
+
+/* Closes, and writes down, the record that may be open, before the process or the machine ends. */
+void history_finish(struct history *history);
+
+/* Fills `recent` with the latest of what was noted since the last record was closed: what has led to no
+ * change of role so far. */
+void history_recent(const struct history *history, struct recent_message *recent);
 
 /* The nth last change (0 = the last), or NULL. */
 const struct change_message *history_get(const struct history *history, int64_t nth);

@@ -72,6 +72,29 @@ static void note_data(struct server *s, int64_t now_ns)
                      data->data_epoch, data->data_generation);
 }
 
+/* What kind of silence it was: of the machine, or of the daemons on a machine that lives. Its addresses
+ * answer to the end of their lease if its kernel runs, and to nothing if it does not. */
+static void note_silence(struct server *s, int64_t now_ns)
+{
+    const struct arbiter *a = &s->arbiter;
+    int64_t answered_ns = 0;
+
+    if (strcmp(s->role_rule, "R3-takeover") != 0 || peer_alive(a))
+        return;
+    for (size_t i = 0; i < a->set.channel_count; i++)
+        answered_ns = MAX(answered_ns, a->searches[i].answered_ns);
+    if (answered_ns > a->peer.heard_ns + 2 * a->set.heartbeat_interval)
+        history_note(
+            &s->history, now_ns, NULL,
+            "%s answered for its addresses until %.1f ms after its last heartbeat: its kernel lived, "
+            "its daemons did not, or no heartbeat came through",
+            a->peer.name, (double)(answered_ns - a->peer.heard_ns) / 1e6);
+    else
+        history_note(&s->history, now_ns, NULL,
+                     "%s answered nothing after its last heartbeat: its power, its kernel, or all ways to it",
+                     a->peer.name);
+}
+
 static void note_transition(struct server *s, const struct arbiter_transition *t, int64_t now_ns)
 {
     char own[CAUSE_MAX];
@@ -79,8 +102,10 @@ static void note_transition(struct server *s, const struct arbiter_transition *t
     log_transition(t);
     if (phase_serves(t->from) != phase_serves(t->to)) {
         record_change(s, t, now_ns);
-        if (phase_serves(t->to))
+        if (phase_serves(t->to)) {
+            note_silence(s, now_ns);
             note_data(s, now_ns);
+        }
         return;
     }
     bus_last_cause(s->daemon->bus, own);
@@ -116,6 +141,18 @@ static void show_role(struct server *s, bool renew, const char *cause)
     bus_publish(s->daemon->bus, &role_type, NULL, &role, cause);
 }
 
+/* The first sign, on the node itself, of a takeoverd that hangs or is gone. */
+static void note_lease(struct server *s, int64_t now_ns)
+{
+    const struct arbiter *a = &s->arbiter;
+    const bool overdue = a->phase == PHASE_ACTIVE && a->address.lease_ns > 0 && now_ns > a->address.lease_ns;
+
+    if (overdue && !s->lease_overdue)
+        history_note(&s->history, a->address.lease_ns, NULL,
+                     "the lease ran out: takeoverd has not confirmed it anew");
+    s->lease_overdue = overdue;
+}
+
 void server_step(struct server *s, struct arbiter_event *event, const char *cause)
 {
     struct arbiter_effects effects;
@@ -129,6 +166,9 @@ void server_step(struct server *s, struct arbiter_event *event, const char *caus
     show_role(s, event->kind == EVENT_PEER, cause); /* what others wait for, before what people read */
     for (size_t i = 0; i < effects.transition_count; i++)
         note_transition(s, &effects.transitions[i], event->now_ns);
+    if (s->shown.reboot)
+        history_finish(&s->history); /* while there is time: the reboot may end everything at once */
+    note_lease(s, event->now_ns);
     server_alarms(s);
     history_tick(&s->history, event->now_ns);
     /* heartbeatd's reports wake the arbiter; this does when they stay away. */
@@ -143,11 +183,17 @@ static void on_timer(void *userdata, int64_t now_ns)
     server_step(userdata, &event, NULL);
 }
 
-static void on_written(void *userdata, const struct arbiter_durable *durable)
+static void on_written(void *userdata, const struct arbiter_durable *durable, int error)
 {
+    struct server *s = userdata;
     struct arbiter_event event = {.kind = EVENT_SAVED, .durable = durable};
 
-    server_step(userdata, &event, NULL);
+    if (error < 0)
+        history_note(&s->history, clock_now_ns(), NULL,
+                     "the state cannot be written (%s): this node cannot claim the role until that is mended",
+                     strerror(-error));
+    else
+        server_step(userdata, &event, NULL);
 }
 
 /* A state file that is gone although a record of earlier changes is there was lost, not never written (R11).
@@ -180,6 +226,13 @@ static int64_t first_change(void)
     return (clock_now_ns() + clock_wall_offset_ns()) / NS_PER_MS;
 }
 
+static void on_end(void *userdata)
+{
+    struct server *s = userdata;
+
+    history_finish(&s->history);
+}
+
 int server_open(struct server *s, struct daemon *daemon)
 {
     struct arbiter_settings settings;
@@ -202,8 +255,11 @@ int server_open(struct server *s, struct daemon *daemon)
         r = server_subscribe(s);
     if (r < 0)
         return r;
+    daemon->on_end = on_end;
+    daemon->stop_userdata = s;
     bus_on_command(daemon->bus, server_command, s);
     daemon->reload = (struct daemon_reload){server_check, server_reload, s};
+    history_note(&s->history, clock_now_ns(), NULL, "arbiterd of this node starts");
     server_step(s, &start, NULL);
     return 0;
 }

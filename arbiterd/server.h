@@ -21,7 +21,7 @@ struct server {
     const char *role_rule, *role_reason; /* of the row that began the last change of role */
     unsigned alarms;
     int64_t alarm_since[ALARM_COUNT];
-    bool reboot_failed, reboot_delayed, hook_failed;
+    bool reboot_failed, reboot_delayed, hook_failed, lease_overdue;
     struct watchdog_message watchdog; /* as superviserd last told */
     struct data_message data;         /* as syncd last told */
     int64_t data_heard_ns, data_behind_since_ns;
@@ -42,8 +42,10 @@ struct server {
     struct {
         char name[CONFIG_NAME_MAX];
         enum path_state state;
+        bool dark;
     } paths[CONFIG_CHANNELS_MAX + 1];
     size_t path_count;
+    int64_t heartbeatd_seq, takeoverd_seq; /* of the last message: they begin anew with the daemon */
     struct {
         char name[CONFIG_NAME_MAX];
         enum hook_state state;

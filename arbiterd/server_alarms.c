@@ -129,8 +129,8 @@ static void publish_alarm(struct server *s, int i, bool active)
     fill_text(s, i, alarm.text, sizeof alarm.text);
     bus_publish(s->daemon->bus, &alarm_type, alarm_words[i].name, &alarm, NULL);
     log_alarm(alarm_words[i].name, active, alarm.text);
-    history_note(&s->history, clock_now_ns(), NULL, "alarm %s %s", alarm_words[i].name,
-                 active ? "begins" : "ends");
+    history_note(&s->history, clock_now_ns(), NULL, "alarm %s %s%s%.128s", alarm_words[i].name,
+                 active ? "begins" : "ends", active ? ": " : "", active ? alarm.text : "");
 }
 
 void server_alarms(struct server *s)

@@ -20,12 +20,70 @@ static size_t channel_index(const struct server *s, const char *name)
     return i;
 }
 
+/* Sequence numbers begin anew with each run of a daemon. */
+static void note_restart(struct server *s, int64_t *last_seq, const struct bus_message *m)
+{
+    if (m->envelope->seq < *last_seq)
+        history_note(&s->history, m->envelope->mono_ns, m->cause, "%s of this node was started anew",
+                     m->envelope->from);
+    *last_seq = m->envelope->seq;
+}
+
 /* ------------------------------------------------------------------ the peer */
+
+static bool stands_still(const struct server *s, const struct peer_message *peer)
+{
+    return peer->arbiter_age_us * NS_PER_US >= s->arbiter.set.address_lease;
+}
+
+/* What ails a peer that is heard: its daemons, its lease, what bars it. */
+static void note_peer_health(struct server *s, const struct bus_message *m)
+{
+    const struct peer_message *now = m->body, *before = &s->arbiter.peer;
+    const int64_t at = m->envelope->mono_ns;
+
+    if (before->alive && stands_still(s, before) != stands_still(s, now))
+        history_note(&s->history, at, m->cause,
+                     stands_still(s, now) ? "%s: arbiterd there stands still, or is gone"
+                                          : "%s: arbiterd there answers",
+                     now->name);
+    if (phase_serves(now->phase) && before->lease_us > 0 && now->lease_us == 0)
+        history_note(&s->history, at, m->cause,
+                     "%s: its lease ran out: takeoverd there did not confirm it anew", now->name);
+    if (!before->unfit && now->unfit)
+        history_note(&s->history, at, m->cause, "%s is unfit", now->name);
+    if (before->held != now->held)
+        history_note(&s->history, at, m->cause, "%s shows %s", now->name,
+                     now->held ? "the operator's hold" : "no hold any more");
+}
+
+static bool was_usable(const struct peer_message *peer, const char *channel)
+{
+    for (size_t i = 0; i < peer->channels_count; i++)
+        if (strcmp(peer->channels[i].name, channel) == 0)
+            return peer->channels[i].usable;
+    return false;
+}
+
+static void note_peer_channels(struct server *s, const struct bus_message *m)
+{
+    const struct peer_message *now = m->body, *before = &s->arbiter.peer;
+
+    for (size_t i = 0; i < now->channels_count; i++)
+        if (before->alive && !now->channels[i].usable && was_usable(before, now->channels[i].name))
+            history_note(&s->history, m->envelope->mono_ns, m->cause, "%s: channel %s does not work there",
+                         now->name, now->channels[i].name);
+}
 
 static void note_peer(struct server *s, const struct bus_message *m)
 {
     const struct peer_message *now = m->body, *before = &s->arbiter.peer;
     const int64_t at = m->envelope->mono_ns;
+
+    if (now->alive) {
+        note_peer_health(s, m);
+        note_peer_channels(s, m);
+    }
 
     if (before->alive && !now->alive)
         history_note(&s->history, at, m->cause,
@@ -38,7 +96,7 @@ static void note_peer(struct server *s, const struct bus_message *m)
                      phase_names[now->phase], now->epoch);
     if (now->alive && before->offer != now->offer && now->offer != OFFER_NONE)
         history_note(&s->history, at, m->cause, "%s offers the role", now->name);
-    if (now->alive && before->services_failed < now->services_failed)
+    if (now->alive && before->alive && before->services_failed < now->services_failed)
         history_note(&s->history, at, m->cause, "%s has %" PRId64 " services down", now->name,
                      now->services_failed);
 }
@@ -48,6 +106,7 @@ static void on_peer(void *userdata, const struct bus_message *m)
     struct server *s = userdata;
     struct arbiter_event event = {.kind = EVENT_PEER, .sent_ns = m->envelope->mono_ns, .peer = m->body};
 
+    note_restart(s, &s->heartbeatd_seq, m);
     note_peer(s, m);
     server_step(s, &event, m->cause);
     server_check_lag(s, clock_now_ns());
@@ -68,7 +127,11 @@ static void on_path(void *userdata, const struct bus_message *m)
     else if (s->paths[i].state != path->state)
         history_note(&s->history, m->envelope->mono_ns, m->cause, "path %s is %s: last heard %.1f ms before",
                      m->name, path_state_names[path->state], ms_since(path->heard_ns, m->envelope->mono_ns));
+    if (s->paths[i].dark != path->dark)
+        history_note(&s->history, m->envelope->mono_ns, m->cause, "path %s: the line has %s", m->name,
+                     path->dark ? "no carrier: a cable, or the other machine's power" : "carrier");
     s->paths[i].state = path->state;
+    s->paths[i].dark = path->dark;
 }
 
 /* ---------------------------------------------------------------- the network */
@@ -140,18 +203,36 @@ static void on_router(void *userdata, const struct bus_message *m)
 
 /* ----------------------------------------------------- what was brought about */
 
+/* What others did to the addresses and their gate. */
+static void note_meddling(struct server *s, const struct bus_message *m)
+{
+    const struct address_message *now = m->body, *before = &s->arbiter.address;
+
+    if (now->repaired_ns > before->repaired_ns)
+        history_note(&s->history, now->repaired_ns, m->cause, "%s by something else: put right",
+                     now->repaired);
+    if (now->gate_lost_ns > before->gate_lost_ns)
+        history_note(&s->history, now->gate_lost_ns, m->cause,
+                     "something else removed the gate of the addresses (nftables): put back");
+    if (now->conflict_ns > before->conflict_ns)
+        history_note(&s->history, now->conflict_ns, m->cause, "address conflict: %s", now->conflict);
+}
+
 static void on_address(void *userdata, const struct bus_message *m)
 {
     struct server *s = userdata;
     const struct address_message *now = m->body, *before = &s->arbiter.address;
     struct arbiter_event event = {.kind = EVENT_ADDRESS, .address = now};
 
+    note_restart(s, &s->takeoverd_seq, m);
     if (s->arbiter.address_heard > 0 && before->state != now->state)
         history_note(&s->history, m->envelope->mono_ns, m->cause, "addresses %s%s%s",
                      now->state == HOLD_STATE_HOLDING    ? "up and announced"
                      : now->state == HOLD_STATE_RELEASED ? "released"
                                                          : "not as wanted",
                      now->error[0] ? ": " : "", now->error);
+    if (s->arbiter.address_heard > 0)
+        note_meddling(s, m);
     server_step(s, &event, m->cause);
 }
 

@@ -34,6 +34,15 @@ static void answer_why(struct server *s, const struct command_message *command, 
                  MIN(s->history.change_count, (size_t)HISTORY_CHANGES));
 }
 
+static void answer_recent(struct server *s, struct bus_answer *answer)
+{
+    static struct recent_message recent;
+
+    history_recent(&s->history, &recent);
+    answer->type = &recent_type;
+    answer->body = &recent;
+}
+
 static void give_order(struct server *s, const struct order_word *word, const struct command_message *command,
                        struct bus_answer *answer)
 {
@@ -65,12 +74,16 @@ void server_command(void *userdata, const struct command_message *command, struc
         answer_why(s, command, answer);
         return;
     }
+    if (strcmp(command->command, "recent") == 0) {
+        answer_recent(s, answer);
+        return;
+    }
     for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
         if (strcmp(command->command, words[i].word) == 0) {
             give_order(s, &words[i], command, answer);
             return;
         }
     snprintf(answer->reply.error, sizeof answer->reply.error,
-             "arbiterd has no command \"%s\"; it has switch, hold, resume, clear, claim, stop, why",
+             "arbiterd has no command \"%s\"; it has switch, hold, resume, clear, claim, stop, why, recent",
              command->command);
 }

@@ -60,6 +60,7 @@ struct state_writer {
     pthread_cond_t wanted;
     bool has_job;
     struct arbiter_durable job, written;
+    int error; /* of `written`, which is then not on the disk */
 };
 
 static struct arbiter_durable wait_for_job(struct state_writer *w)
@@ -73,15 +74,32 @@ static struct arbiter_durable wait_for_job(struct state_writer *w)
     return job;
 }
 
-static void write_until_done(const struct state_writer *w, const struct arbiter_durable *job)
+/* Wakes the loop, which hears of the job, or of the error that holds it up. */
+static void tell(struct state_writer *w, const struct arbiter_durable *job, int error)
+{
+    const uint64_t one = 1;
+
+    pthread_mutex_lock(&w->mutex);
+    w->written = *job;
+    w->error = error;
+    pthread_mutex_unlock(&w->mutex);
+    if (write(w->done, &one, sizeof one) < 0)
+        log_error("cannot tell that the state was written: %s", strerror(errno));
+}
+
+static void write_until_done(struct state_writer *w, const struct arbiter_durable *job)
 {
     char text[STATEFILE_MAX];
+    bool told = false;
     int r;
 
     state_print(job, text);
     while ((r = statefile_write(w->path, text)) < 0) {
         log_error("cannot write %s: %s; this node cannot claim the role until that is mended", w->path,
                   strerror(-r));
+        if (!told)
+            tell(w, job, r);
+        told = true;
         sleep(1);
     }
 }
@@ -89,16 +107,11 @@ static void write_until_done(const struct state_writer *w, const struct arbiter_
 static void *writer_thread(void *userdata)
 {
     struct state_writer *w = userdata;
-    const uint64_t one = 1;
 
     for (;;) {
         const struct arbiter_durable job = wait_for_job(w);
         write_until_done(w, &job);
-        pthread_mutex_lock(&w->mutex);
-        w->written = job;
-        pthread_mutex_unlock(&w->mutex);
-        if (write(w->done, &one, sizeof one) < 0)
-            log_error("cannot tell that the state was written: %s", strerror(errno));
+        tell(w, &job, 0);
     }
     return NULL;
 }
@@ -113,8 +126,9 @@ static void on_done(void *userdata, int fd, unsigned events)
         return;
     pthread_mutex_lock(&w->mutex);
     const struct arbiter_durable written = w->written;
+    const int error = w->error;
     pthread_mutex_unlock(&w->mutex);
-    w->handler(w->userdata, &written);
+    w->handler(w->userdata, &written, error);
 }
 
 int state_writer_start(struct loop *loop, const char *path, state_written_handler *handler, void *userdata,

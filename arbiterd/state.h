@@ -16,11 +16,12 @@ int state_parse(const char *text, struct arbiter_durable *durable);
 
 struct state_writer;
 
-typedef void state_written_handler(void *userdata, const struct arbiter_durable *durable);
+/* `error` is 0, or negative: what kept this job from the disk at the first try. */
+typedef void state_written_handler(void *userdata, const struct arbiter_durable *durable, int error);
 
 /* Starts the thread; `path` is kept by reference. The handler runs in the loop after each job that succeeded;
- * one that fails is logged and tried again each second. 0 or a negative errno. The writer lives as long as
- * the process. */
+ * one that fails is told once, logged, and tried again each second. 0 or a negative errno. The writer lives
+ * as long as the process. */
 int state_writer_start(struct loop *loop, const char *path, state_written_handler *handler, void *userdata,
                        struct state_writer **writer);
 

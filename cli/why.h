@@ -12,6 +12,9 @@ int why_command(struct invocation *invocation);
 /* The chain for people, with times relative to the decision. */
 void why_print(const struct paper *paper, const struct change_message *change);
 
+/* What was noted since, with times before `now_ns` (CLOCK_BOOTTIME). Prints nothing if there is nothing. */
+void why_print_recent(const struct paper *paper, const struct recent_message *recent, int64_t now_ns);
+
 /* "2" as the second last change, which is number 1 on the bus. 0, or -EINVAL unless a whole number from 1 to
  * 1000. */
 int why_parse_number(const char *text, int64_t *nth);

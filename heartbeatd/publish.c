@@ -32,6 +32,7 @@ static void publish_path(struct shell *shell, size_t path, int64_t now_ns)
     struct path_message message;
 
     detector_fill_path(&shell->detector, path, now_ns, &message);
+    message.dark = path == PATH_RESERVED && shell->reserved_device[0] && !shell->reserved_carrier;
     publish(shell, &path_type, detector_path_name(&shell->detector, path), &message);
 }
 

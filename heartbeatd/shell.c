@@ -312,6 +312,7 @@ static void take_reserved_link(struct shell *shell, const struct links_event *ev
     } else if (carrier != shell->reserved_carrier) {
         log_notice("the reserved line's %s has %s", event->device, carrier ? "carrier" : "no carrier");
         detector_reserved_carrier(&shell->detector, clock_now_ns());
+        shell->outbox.publish_paths |= UINT32_C(1) << PATH_RESERVED;
     }
     shell->reserved_carrier = carrier;
 }

@@ -361,9 +361,13 @@ static void repair(struct holder *h, const struct plan_operation *first)
     words_operation(h->daemon->config, &h->plan, first, what, sizeof what);
     const int64_t again_ns = repairs_allow(&h->repairs, clock_now_ns());
     if (again_ns == 0) {
+        snprintf(h->state.repaired, sizeof h->state.repaired, "%.96s was %s", what,
+                 adds(first) ? "removed" : "added");
+        h->state.repaired_ns = clock_now_ns();
         if (log_allowed(&h->repair_log, 5))
             log_warning("%s was %s by something else: put right", what, adds(first) ? "removed" : "added");
         settle(h, "it was repaired", false);
+        tell(h);
         return;
     }
     snprintf(h->trouble, sizeof h->trouble, "%.150s: something else keeps %s it", what,

@@ -294,7 +294,7 @@ def test_why(pair):
     assert [" ".join(line.split()[:3]) for line in done.stdout.splitlines()[3:]] == \
         ["-312.4 ms heartbeatd:", "0 ms arbiterd:", "+0.8 ms takeoverd:"]
     assert json.loads(duet(pair.run_dir, "why", "2", "--json").stdout)["epoch"] == 16
-    assert [c["nth"] for c in pair.arbiterd.commands] == [0, 1]
+    assert [(c["command"], c["nth"]) for c in pair.arbiterd.commands] == [("why", 0), ("recent", 0), ("why", 1)]
 
 
 def test_why_of_no_change(pair):

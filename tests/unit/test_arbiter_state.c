@@ -62,10 +62,13 @@ static void test_state_that_is_not_whole_is_refused(void **state)
         torn[length] = '\0';
         assert_true(state_parse(torn, &back) < 0);
     }
-    const char *const bad[] = {
-        "", "epoch -1\nnext-epoch 3\nwas-active 0\nheld 0\nhold-version 0\nhold-left-ns 0\ndata-whole 0\ndata-epoch 0\n",
-        "epoch 1\nnext-epoch 3\nwas-active 2\nheld 0\nhold-version 0\nhold-left-ns 0\ndata-whole 0\ndata-epoch 0\n",
-        "epoch 1\nnext-epoch 3\nwas-active 0\nheld 0\nhold-version 0\nhold-left-ns 0\ndata-whole 0\ndata-epoch 0\nmore\n"};
+    const char *const bad[] = {"",
+                               "epoch -1\nnext-epoch 3\nwas-active 0\nheld 0\nhold-version 0\nhold-left-ns "
+                               "0\ndata-whole 0\ndata-epoch 0\n",
+                               "epoch 1\nnext-epoch 3\nwas-active 2\nheld 0\nhold-version 0\nhold-left-ns "
+                               "0\ndata-whole 0\ndata-epoch 0\n",
+                               "epoch 1\nnext-epoch 3\nwas-active 0\nheld 0\nhold-version 0\nhold-left-ns "
+                               "0\ndata-whole 0\ndata-epoch 0\nmore\n"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
         assert_true(state_parse(bad[i], &back) < 0);
 }
@@ -94,10 +97,11 @@ struct written {
     int times;
 };
 
-static void on_written(void *userdata, const struct arbiter_durable *durable)
+static void on_written(void *userdata, const struct arbiter_durable *durable, int error)
 {
     struct written *w = userdata;
 
+    assert_int_equal(error, 0);
     w->durable = *durable;
     w->times++;
     loop_exit(w->loop, 0);

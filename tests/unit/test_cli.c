@@ -92,6 +92,26 @@ static void test_why(void **state)
     free(text);
 }
 
+static void test_why_tells_what_came_since(void **state)
+{
+    struct recent_message recent = {.ok = true};
+    char *text = NULL;
+    size_t size;
+    const struct paper paper = {.out = open_memstream(&text, &size)};
+
+    (void)state;
+    why_print_recent(&paper, &recent, 9 * NS_PER_S);
+    recent.steps_count = 2;
+    recent.steps[0] = (struct step){5 * NS_PER_S, "heartbeatd:99", "path reserved is down"};
+    recent.steps[1] = (struct step){8 * NS_PER_S, "", "the operator ordered: hold"};
+    why_print_recent(&paper, &recent, 9 * NS_PER_S);
+    fclose(paper.out);
+    assert_string_equal(text, "\nlately, without a change of role:\n\n"
+                              "       4.0 s ago  heartbeatd: path reserved is down\n"
+                              "       1.0 s ago  the operator ordered: hold\n");
+    free(text);
+}
+
 static void test_why_numbers(void **state)
 {
     static const char *const bad[] = {"0", "-1", "x", "", "2x", "1001", "99999999999999999999"};
@@ -156,6 +176,7 @@ int main(void)
         cmocka_unit_test(test_changes_name_old_and_new),
         cmocka_unit_test(test_changes_of_a_list),
         cmocka_unit_test(test_why),
+        cmocka_unit_test(test_why_tells_what_came_since),
         cmocka_unit_test(test_why_numbers),
         cmocka_unit_test(test_respawn),
         cmocka_unit_test(test_arguments),

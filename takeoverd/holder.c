@@ -367,7 +367,7 @@ static void repair(struct holder *h, const struct plan_operation *first)
         if (log_allowed(&h->repair_log, 5))
             log_warning("%s was %s by something else: put right", what, adds(first) ? "removed" : "added");
         settle(h, "it was repaired", false);
-        tell(h);
+        holder_tell(h);
         return;
     }
     snprintf(h->trouble, sizeof h->trouble, "%.150s: something else keeps %s it", what,

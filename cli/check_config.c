@@ -216,6 +216,27 @@ static void print_killed(const struct config *config)
     print_row("all of duet killed or stopped", &detection, &outage);
 }
 
+static bool asks_anywhere(const struct config *config)
+{
+    for (size_t i = 0; i < config->channel_count; i++)
+        if (config->channels[i].search)
+            return true;
+    return false;
+}
+
+/* The peer takes what is offered when it knows that nothing holds the addresses any more: by its search, or,
+ * where there is none, when its patience is out. */
+static void add_vacancy(struct sum *sum, const struct config *config)
+{
+    if (asks_anywhere(config)) {
+        add_takeover(sum, config);
+        return;
+    }
+    add(sum, "search-time", config->timers.search_time);
+    add_times(sum, 2, "handover-time", config->timers.handover_time);
+    add(sum, "heartbeat-interval", config->timers.heartbeat_interval);
+}
+
 /* arbiterd lives, and offers the role in vain before the peer takes it. */
 static void print_takeoverd(const struct config *config)
 {
@@ -223,9 +244,9 @@ static void print_takeoverd(const struct config *config)
 
     add_silence(&detection, config);
     add(&detection, "address-lease", config->timers.address_lease);
-    add_takeover(&detection, config);
+    add_vacancy(&detection, config);
     add(&outage, "address-lease", config->timers.address_lease);
-    add_takeover(&outage, config);
+    add_vacancy(&outage, config);
     add(&outage, allowance, allowance_ns);
     print_row("takeoverd hangs", &detection, &outage);
 }

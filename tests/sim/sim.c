@@ -225,6 +225,10 @@ static void dispatch(struct event *e)
     case WITNESS_TIMER:
         on_witness_timer(e->node, e->stamp);
         break;
+    case WITNESS_PULSE:
+        publish_witness(e->node);
+        schedule(e->node, WITNESSD, WITNESS_PULSE, NS_PER_S, NULL);
+        break;
     case WITNESS_ANSWERED:
         on_witness_answered(e->node, e->payload);
         break;
@@ -330,6 +334,7 @@ static void begin(uint64_t seed)
     w.steps = before.steps;
     w.changes = before.changes;
     w.reboots = before.reboots;
+    w.budgets = before.budgets;
     w.seed = w.random = seed;
     w.now = NS_PER_S; /* 0 means never */
     w.partition_end = w.trouble_end = w.stall_end = w.blind_end = w.plane_lost = w.forced_at =
@@ -353,6 +358,20 @@ static int64_t bars_end(void)
     return end + 5 * NS_PER_S * w.profile->scale;
 }
 
+bool advance(void)
+{
+    if (w.count == 0)
+        return false;
+    struct event e = pop();
+    w.now = e.at;
+    w.events++;
+    if (!kept_from(&e))
+        dispatch(&e);
+    free(e.payload);
+    judge();
+    return true;
+}
+
 static void run_seed(uint64_t seed)
 {
     begin(seed);
@@ -365,19 +384,13 @@ static void run_seed(uint64_t seed)
             (struct event){.at = w.now + (chance(25) ? between(0, 700 * ms) : during(100 * ms, 9 * NS_PER_S)),
                            .what = FAULT});
     push((struct event){.at = end_of_faults, .what = HEAL});
-    while (w.count > 0 && !w.ended_badly && w.now < settled + 5 * NS_PER_S * w.profile->scale) {
-        struct event e = pop();
-        w.now = e.at;
-        w.events++;
-        if (!kept_from(&e))
-            dispatch(&e);
-        free(e.payload);
-        judge();
+    while (!w.ended_badly && w.now < settled + 5 * NS_PER_S * w.profile->scale && advance())
         if (w.healed)
             settled = MAX(settled, MIN(bars_end(), latest));
-    }
     if (!w.ended_badly)
         settle_and_judge(settled);
+    if (!w.ended_badly)
+        judge_budget();
 }
 
 int main(int argc, char **argv)
@@ -403,7 +416,7 @@ int main(int argc, char **argv)
         bad += w.ended_badly;
     }
     printf("%" PRIu64 " seeds, %" PRId64 " events, %" PRId64 " arbiter steps, %" PRId64
-           " role changes, %" PRId64 " reboots, %" PRIu64 " violations\n",
-           seeds, w.events, w.steps, w.changes, w.reboots, bad);
+           " role changes, %" PRId64 " reboots, %" PRId64 " budgets, %" PRIu64 " violations\n",
+           seeds, w.events, w.steps, w.changes, w.reboots, w.budgets, bad);
     return bad > 0;
 }

@@ -86,7 +86,7 @@ static bool is_data_fit(int n)
     return w.set->sync_sets == 0 || (node->data_whole && node->data_epoch >= epoch);
 }
 
-static bool healthy(int n)
+bool is_healthy(int n)
 {
     const struct node *node = &w.nodes[n];
 
@@ -117,12 +117,13 @@ static void judge_service(void)
     const bool answered =
         w.witness.reached[0] && w.witness.reached[1] && !w.witness.slow[0] && !w.witness.slow[1];
 
-    if ((asked && !answered) || w.now <= w.quiet_since || w.loss_percent > 0 || !(healthy(0) || healthy(1)))
+    if ((asked && !answered) || w.now <= w.quiet_since || w.loss_percent > 0 ||
+        !(is_healthy(0) || is_healthy(1)))
         w.unserved = 0;
     else
         w.unserved = takes_traffic(0) || takes_traffic(1) ? MAX(w.unserved - passed, 0) : w.unserved + passed;
     if (w.unserved > bound)
-        violation("I3: nobody holds the addresses, though node %d has no fault", healthy(0) ? 0 : 1);
+        violation("I3: nobody holds the addresses, though node %d has no fault", is_healthy(0) ? 0 : 1);
 }
 
 void judge(void)

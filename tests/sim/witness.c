@@ -42,7 +42,7 @@ static void go_on(int n)
         union payload *p = payload_new();
         p->question.asked = question;
         p->question.sent = node->ballot.sent;
-        if (w.witness.reached[n] && !chance(1))
+        if (w.witness.reached[n] && (w.one_fault || !chance(1)))
             push((struct event){.at = w.now + on_the_way(n),
                                 .what = WITNESS_ASKED,
                                 .node = n,
@@ -75,7 +75,7 @@ void on_witness_asked(int n, int64_t incarnation, const union payload *asked)
         p->answer.said.swapped = true;
     }
     p->answer.said.record = *r;
-    if (w.witness.reached[n] && !chance(1))
+    if (w.witness.reached[n] && (w.one_fault || !chance(1)))
         push((struct event){.at = w.now + on_the_way(n),
                             .what = WITNESS_ANSWERED,
                             .node = n,
@@ -130,6 +130,7 @@ void start_witnessd(int n)
     text_copy(settings.node, sizeof settings.node, n == 0 ? "0" : "1");
     ballot_init(&w.nodes[n].ballot, &settings);
     publish_witness(n);
+    schedule(n, WITNESSD, WITNESS_PULSE, NS_PER_S, NULL);
     show_role_again(n, WITNESSD);
     go_on(n);
 }

@@ -28,6 +28,7 @@ enum what {
     SYNC,  /* syncd looks for changes */
     ROLE_TO_WITNESSD,
     WITNESS_TIMER,
+    WITNESS_PULSE, /* witnessd speaks once a second, too */
     WITNESS_ASKED, /* at the witness */
     WITNESS_ANSWERED,
     FAULT,
@@ -199,7 +200,8 @@ extern struct world {
     int64_t claims[1024];
     size_t claim_count;
     bool ended_badly, verbose;
-    int64_t events, steps, changes, reboots;
+    int64_t events, steps, changes, reboots, budgets;
+    bool one_fault; /* and nothing else goes wrong */
     char told[TOLD_LINES][TOLD_SIZE]; /* the end of the story */
     size_t told_count;
 } w;
@@ -296,3 +298,10 @@ void note_reboot(int n);
 /* A node claims under this rule: may it, with its data (R14)? */
 void judge_data(int n, const char *rule);
 void settle_and_judge(int64_t settled_at); /* at the end */
+bool is_healthy(int n);                    /* it has no fault */
+
+/* ---- budget.c */
+void judge_budget(void); /* after that: one thing breaks */
+
+/* ---- sim.c */
+bool advance(void); /* the next event; false: there is none */

@@ -113,7 +113,8 @@ static void judge_service(void)
     w.judged_at = w.now;
     const bool asked = w.set->witness && (heartbeats_cut() || !w.nodes[0].power || !w.nodes[1].power ||
                                           !w.nodes[0].alive[HEARTBEATD] || !w.nodes[1].alive[HEARTBEATD] ||
-                                          !w.nodes[0].alive[ARBITERD] || !w.nodes[1].alive[ARBITERD]);
+                                          !w.nodes[0].alive[ARBITERD] || !w.nodes[1].alive[ARBITERD] ||
+                                          !w.nodes[0].alive[TAKEOVERD] || !w.nodes[1].alive[TAKEOVERD]);
     const bool answered =
         w.witness.reached[0] && w.witness.reached[1] && !w.witness.slow[0] && !w.witness.slow[1];
 

@@ -140,14 +140,13 @@ int links_put(struct source *s, struct sync_bytes path, struct sync_bytes target
 }
 
 /* What had this file's other names: they are said again when it has another content, because a receiver may
- * have put that in the place of what they are names of. */
+ * have put that in the place of what they are names of. Also those that are gone by now, of which it is yet
+ * to be told. */
 void links_said_again(struct source *s, struct sync_bytes path)
 {
     uint8_t other[SYNC_PATH_MAX];
     struct tree_entry entry;
 
-    if (s->found.sight.links < 2)
-        return;
     for (tree_node node = 0; (node = tree_by_inode(s->tree, &s->found.sight.stat, node)) != 0;) {
         tree_get(s->tree, node, &entry);
         const struct sync_bytes name = {other, tree_path(s->tree, node, other)};

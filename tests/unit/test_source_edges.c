@@ -184,6 +184,32 @@ static void test_another_name_of_what_differs_is_said_again(void **state)
     assert_same();
 }
 
+static void test_another_name_goes_under_a_generation(void **state)
+{
+    (void)state;
+    put("a", "text", 4);
+    assert_int_equal(link(in("a"), in("b")), 0);
+    start();
+    put("a", "other", 5);
+    turn(20 * NS_PER_MS);
+    assert_int_equal(source_begin(w.source, clock_now_ns(), true), 0);
+    unlink(in("b"));
+    size_t used = 0;
+    int r;
+    do {
+        r = source_fill(w.source, w.batch, sizeof w.batch, &used);
+        assert_int_equal(copy_batch(&w.copy, w.batch, used), 0);
+        used = 0;
+    } while (r == 1);
+    assert_int_equal(r, 0);
+    if (source_is_sure(w.source))
+        assert_is(w.tree, &w.copied_root, "the copy");
+    source_end(w.source);
+    catch_up();
+    assert_true(source_is_sure(w.source));
+    assert_same();
+}
+
 /* Comparing found something below a directory, which is renamed and goes; another one comes in its place. */
 static void test_what_the_peer_has_is_not_renamed_here(void **state)
 {
@@ -710,6 +736,7 @@ int main(void)
         WITH(test_what_differs_and_cannot_be_read_leaves_the_source_unsure),
         WITH(test_another_name_of_what_is_deleted_leaves_the_source_unsure),
         WITH(test_another_name_of_what_differs_is_said_again),
+        WITH(test_another_name_goes_under_a_generation),
         WITH(test_what_the_peer_has_is_not_renamed_here),
         WITH(test_what_moves_in_and_out_of_the_set),
         WITH(test_a_scan_of_a_directory_that_was_renamed),

@@ -257,6 +257,15 @@ void dirty_weigh(struct dirty *dirty, struct dirty_entry *entry, uint64_t files,
     dirty->bytes += bytes;
 }
 
+/* What the peer has at the old name did not go elsewhere by a rename here. */
+static void leave_mark(struct dirty *dirty, struct dirty_entry *old)
+{
+    dirty->files -= old->files;
+    dirty->bytes -= old->bytes;
+    old->files = old->bytes = 0;
+    old->flags = DIRTY_NAME | DIRTY_FORCE;
+}
+
 /* The new name's own entry, if there is one, is that of what was there before: both are looked at as one. */
 static int rename_one(struct dirty *dirty, struct dirty_entry *old, struct sync_bytes to)
 {
@@ -272,9 +281,31 @@ static int rename_one(struct dirty *dirty, struct dirty_entry *old, struct sync_
     set_held(dirty, entry, old->held && (entry->held || entry->due_ns == old->due_ns));
     dirty_weigh(dirty, entry, old->files, old->bytes);
     heap_settle(dirty, entry);
+    if (old->flags & DIRTY_FORCE) {
+        leave_mark(dirty, old);
+        return 0;
+    }
     detach(dirty, old);
     free(old);
     return 0;
+}
+
+int dirty_force_moved(struct dirty *dirty, struct sync_bytes from, struct sync_bytes to, int64_t now_ns)
+{
+    uint8_t path[SYNC_PATH_MAX];
+    int r = 0;
+
+    for (struct dirty_entry *entry = dirty->oldest; entry && r == 0; entry = entry->after) {
+        const size_t rest = entry->size - from.size;
+        if (!(entry->flags & DIRTY_FORCE) || !path_below(dirty_path(entry), from) ||
+            to.size + rest > sizeof path)
+            continue;
+        memcpy(path, to.at, to.size);
+        memcpy(path + to.size, entry->path + from.size, rest);
+        r = dirty_mark(dirty, (struct sync_bytes){.at = path, .size = to.size + rest}, entry->flags,
+                       DIRTY_NOW, now_ns);
+    }
+    return r;
 }
 
 int dirty_rename(struct dirty *dirty, struct sync_bytes from, struct sync_bytes to)

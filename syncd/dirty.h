@@ -48,8 +48,11 @@ int dirty_retry(struct dirty *dirty, struct sync_bytes path, unsigned flags, uns
 struct dirty_entry *dirty_find(const struct dirty *dirty, struct sync_bytes path); /* or NULL */
 /* Adds to what is known to be below an entry. */
 void dirty_weigh(struct dirty *dirty, struct dirty_entry *entry, uint64_t files, uint64_t bytes);
-/* All at or below `from` is now at or below `to`. 0 or -ENOMEM. */
+/* All at or below `from` is now at or below `to`; what the peer has there is looked at in both places. 0 or
+ * -ENOMEM. */
 int dirty_rename(struct dirty *dirty, struct sync_bytes from, struct sync_bytes to);
+/* The peer renames `from` to `to`: what it has there that the tree does not say comes along. 0 or -ENOMEM. */
+int dirty_force_moved(struct dirty *dirty, struct sync_bytes from, struct sync_bytes to, int64_t now_ns);
 
 size_t dirty_count(const struct dirty *dirty);
 bool dirty_is_forced(const struct dirty *dirty); /* one of them has DIRTY_FORCE */

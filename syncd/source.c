@@ -321,11 +321,13 @@ static void forget_entry(struct source *s, tree_node node, struct sync_bytes pat
 {
     struct tree_entry entry;
 
+    tree_get(s->tree, node, &entry);
+    if (absent || entry.type != SYNC_DIRECTORY)
+        links_doubt_below(s, node, 0);
     if (absent) {
         tree_remove(s->tree, node);
         return;
     }
-    tree_get(s->tree, node, &entry);
     entry.content = (struct sync_hash){0};
     entry.stat = (struct tree_stat){0};
     entry.mtime_ns = 0;

@@ -138,7 +138,7 @@ static void item_failed(struct source *s, int error)
         source_tell_trouble(s, path, "is not there: the peer keeps what it has");
         retry(s, error, tries, now + SOURCE_TROUBLE_MS * NS_PER_MS);
     } else if (place_is_gone(error)) {
-        dirty_mark(s->dirty, path, DIRTY_NAME, DIRTY_NOW, now);
+        dirty_mark(s->dirty, path, DIRTY_NAME | (item->flags & DIRTY_FORCE), DIRTY_NOW, now);
     } else if (error == CONTENT_CHANGED) {
         retry(s, error, tries, now + ((int64_t)SOURCE_RETRY_MS << shift) * NS_PER_MS);
         if (tries > SOURCE_RETRY_MOST)
@@ -412,6 +412,39 @@ void build_moved(struct source *s, struct sync_bytes from, struct sync_bytes to)
     mark_all_moved(s, b->extra, from, to);
     if (walk_touches(&b->walk, from))
         source_mark(s, to, DIRTY_DEEP, DIRTY_NOW);
+}
+
+static void mark_forced_moved(struct source *s, const struct dirty_entry *entry, struct sync_bytes from,
+                              struct sync_bytes to)
+{
+    if (entry && entry->flags & DIRTY_FORCE)
+        mark_moved(s, dirty_path(entry), entry->flags, from, to);
+}
+
+static void mark_all_forced_moved(struct source *s, struct paths queue, struct sync_bytes from,
+                                  struct sync_bytes to)
+{
+    struct sync_bytes path;
+    unsigned flags;
+
+    while (paths_next(&queue, &path, &flags))
+        if (flags & DIRTY_FORCE)
+            mark_moved(s, path, flags, from, to);
+}
+
+/* A directory was renamed that inotify has not told of yet: below it the peer has something else than the
+ * tree says, and will have it there. */
+void build_forced_moved(struct source *s, struct sync_bytes from, struct sync_bytes to)
+{
+    struct build *b = &s->build;
+
+    mark_forced_moved(s, b->item, from, to);
+    for (size_t i = b->taken_at; i < b->taken_count; i++)
+        mark_forced_moved(s, b->taken[i], from, to);
+    mark_all_forced_moved(s, b->gone, from, to);
+    mark_all_forced_moved(s, b->extra, from, to);
+    if (dirty_force_moved(s->dirty, from, to, clock_now_ns()) < 0)
+        s->scan.again = true;
 }
 
 static void put_back(struct source *s, struct dirty_entry *entry)

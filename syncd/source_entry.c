@@ -180,16 +180,17 @@ static bool parent_is_known(struct source *s, struct sync_bytes path, unsigned f
     return false;
 }
 
-/* It stays for now. Another name of a file is not that any more on the peer if the file was deleted: until it
- * is looked at again nobody knows what the peer's tree says of it. */
-static void put_off(struct source *s, struct sync_bytes path, tree_node node)
+/* It stays for now. Another name of a file is not that any more on the peer if the file was deleted, and what
+ * comparing found to differ is something else there: until it is looked at again nobody knows what the peer's
+ * tree says of it. */
+static void put_off(struct source *s, struct sync_bytes path, tree_node node, unsigned flags)
 {
     struct tree_entry known;
 
     if (node == 0)
         return;
     tree_get(s->tree, node, &known);
-    if (known.type == SYNC_HARDLINK)
+    if (known.type == SYNC_HARDLINK || flags & DIRTY_FORCE)
         source_mark(s, path, DIRTY_NAME | DIRTY_FORCE, DIRTY_NOW);
 }
 
@@ -198,12 +199,12 @@ int entry_delete(struct source *s, struct sync_bytes path, unsigned flags)
     const tree_node node = tree_find(s->tree, path);
 
     if (is_there(s, path)) {
-        put_off(s, path, node);
+        put_off(s, path, node, flags);
         return 0;
     }
     watch_drain(s);
     if (comes_again(s, path) || !parent_is_known(s, path, flags)) {
-        put_off(s, path, node);
+        put_off(s, path, node, flags);
         return 0;
     }
     return node ? entry_remove(s, path, node) : 0;
@@ -242,7 +243,7 @@ static int gone(struct source *s, struct sync_bytes path, unsigned flags)
         return surplus(s, path);
     if (node && is_missing_root(s, path, node))
         return ROOT_IS_MISSING;
-    return paths_add(&s->build.gone, path, flags & (DIRTY_CONTENT | DIRTY_READ | DIRTY_DEEP));
+    return paths_add(&s->build.gone, path, flags & (DIRTY_CONTENT | DIRTY_READ | DIRTY_DEEP | DIRTY_FORCE));
 }
 
 /* It stays on each node as it is. */

@@ -179,6 +179,7 @@ int build_emit(struct source *source, const struct sync_op *op); /* 0, -ENOBUFS,
 /* Something was renamed: what this generation has taken at and below it and not yet looked at is dirty there.
  */
 void build_moved(struct source *source, struct sync_bytes from, struct sync_bytes to);
+void build_forced_moved(struct source *source, struct sync_bytes from, struct sync_bytes to);
 /* Names came or went in the directory of `path`. */
 void build_parent(struct source *source, struct sync_bytes path);
 /* What is in a directory is looked at as well. 0 or -ENOMEM. */
@@ -207,6 +208,7 @@ int moves_make_way(struct source *source, struct sync_bytes path);
 bool links_is_name(struct source *source, struct sync_bytes path, const struct tree_stat *stat);
 void links_leave(struct source *source, const struct tree_stat *stat);
 void links_leave_below(struct source *source, tree_node node, int depth);
+void links_doubt_below(struct source *source, tree_node node, int depth);
 void links_moved_below(struct source *source, tree_node node, int depth);
 bool links_target(struct source *source, struct sync_bytes path, uint8_t *target, size_t *size);
 int links_put(struct source *source, struct sync_bytes path, struct sync_bytes target, tree_node node,

@@ -45,6 +45,27 @@ void links_leave_below(struct source *s, tree_node node, int depth)
         links_leave_below(s, child, depth + 1);
 }
 
+/* Between generations: the tree is about to forget what it knows of these, also which other names they have.
+ * Those are said again, since nobody tells of them when the file goes. */
+void links_doubt_below(struct source *s, tree_node node, int depth)
+{
+    uint8_t path[SYNC_PATH_MAX];
+    struct tree_entry entry, other;
+
+    tree_get(s->tree, node, &entry);
+    for (tree_node child = tree_first_child(s->tree, node); child && depth < SYNC_PATH_MAX / 2;
+         child = tree_next_sibling(s->tree, child))
+        links_doubt_below(s, child, depth + 1);
+    if (entry.type == SYNC_DIRECTORY)
+        return;
+    for (tree_node one = 0; (one = tree_by_inode(s->tree, &entry.stat, one)) != 0;) {
+        tree_get(s->tree, one, &other);
+        const struct sync_bytes name = {path, tree_path(s->tree, one, path)};
+        if (one != node && other.type != SYNC_DIRECTORY)
+            source_mark(s, name, DIRTY_CONTENT | (other.type == SYNC_HARDLINK ? DIRTY_FORCE : 0), DIRTY_NOW);
+    }
+}
+
 /* Those below a directory that was renamed are said to be names of what is called otherwise now, and another
  * one may sort first. */
 void links_moved_below(struct source *s, tree_node node, int depth)
@@ -119,14 +140,13 @@ int links_put(struct source *s, struct sync_bytes path, struct sync_bytes target
 }
 
 /* What had this file's other names: they are said again when it has another content, because a receiver may
- * have put that in the place of what they are names of. */
+ * have put that in the place of what they are names of. Also those that are gone by now, of which it is yet
+ * to be told. */
 void links_said_again(struct source *s, struct sync_bytes path)
 {
     uint8_t other[SYNC_PATH_MAX];
     struct tree_entry entry;
 
-    if (s->found.sight.links < 2)
-        return;
     for (tree_node node = 0; (node = tree_by_inode(s->tree, &s->found.sight.stat, node)) != 0;) {
         tree_get(s->tree, node, &entry);
         const struct sync_bytes name = {other, tree_path(s->tree, node, other)};

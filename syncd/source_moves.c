@@ -107,6 +107,8 @@ static int try_move(struct source *s, struct sync_bytes path, const struct sight
         return r == -EINVAL ? 0 : r;
     if (tree_move(s->tree, node, path) < 0)
         return -ENOMEM;
+    if (sight_type(sight) == SYNC_DIRECTORY)
+        build_forced_moved(s, old, path);
     build_parent(s, old);
     build_parent(s, path);
     links_moved_below(s, node, 0);

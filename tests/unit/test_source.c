@@ -169,7 +169,8 @@ static void test_any_other_state_of_the_peer_is_made_good(void **state)
     (void)!symlink("target", in("s"));
     follow();
     catch_up();
-    snprintf(path, sizeof path, "cd %s && rm -rf a b s && mkdir -p a/x/y s z/z && touch a/x/y/1 b z/z/2 s/3", w.to);
+    snprintf(path, sizeof path, "cd %s && rm -rf a b s && mkdir -p a/x/y s z/z && touch a/x/y/1 b z/z/2 s/3",
+             w.to);
     assert_int_equal(system(path), 0);
     compare();
     catch_up();
@@ -190,8 +191,8 @@ static void test_more_events_than_the_queue_holds_are_made_good(void **state)
     assert_same();
 }
 
-/* A directory that is renamed after a generation has begun: what was taken of it is not where it was. The news of it
- * come before what was taken is looked at, or later. */
+/* A directory that is renamed after a generation has begun: what was taken of it is not where it was. The
+ * news of it come before what was taken is looked at, or later. */
 static void directory_is_renamed(bool news_first)
 {
     char path[PATH_MAX], other[PATH_MAX];
@@ -463,6 +464,65 @@ static void test_random_edits_within_generations(void **state)
     }
 }
 
+/* Somebody edits the copy, too: what comparing finds is made good. */
+static void edit_the_copy(void)
+{
+    char from[sizeof w.from];
+
+    memcpy(from, w.from, sizeof from);
+    memcpy(w.from, w.to, sizeof w.from);
+    for (long edits = random() % 4; edits > 0; edits--)
+        random_edit();
+    memcpy(w.from, from, sizeof w.from);
+}
+
+/* The operations of a generation, edits between them; whether all went well. */
+static bool generation_among_edits(void)
+{
+    int r = source_begin(w.source, clock_now_ns(), true);
+
+    for (r = 1; r == 1;) {
+        size_t used = 0;
+        for (long edits = random() % 3; edits > 0; edits--)
+            random_edit();
+        r = source_fill(w.source, w.batch, (1 << 17) + 8192, &used);
+        assert_true(r >= 0 || r == -ESTALE);
+        if (r >= 0)
+            assert_int_equal(copy_batch(&w.copy, w.batch, used), 0);
+    }
+    return r == 0;
+}
+
+/* What the tree says when a generation ends, if the source is sure, is what the peer has by then. */
+static void test_what_is_sure_is_what_the_peer_has(void **state)
+{
+    (void)state;
+    for (unsigned first = seed_from(201), seed = first; seed < first + 12; seed++) {
+        srandom(seed);
+        follow();
+        for (int i = 0; i < 40; i++) {
+            for (long edits = random() % 10; edits > 0; edits--)
+                random_edit();
+            if (random() % 2)
+                turn(NS_PER_MS);
+            if (i > 0 && random() % 2) {
+                edit_the_copy();
+                compare();
+            }
+            for (long edits = random() % 10; edits > 0; edits--)
+                random_edit();
+            const bool well = generation_among_edits();
+            if (well && source_is_sure(w.source))
+                assert_is(w.tree, &w.copied_root, "the copy");
+            source_end(w.source);
+            if (!well)
+                compare();
+        }
+        catch_up();
+        assert_same();
+    }
+}
+
 /* Who writes to mapped memory leaves no trace but the closing. */
 static void test_mapped_memory_is_seen_when_it_is_closed(void **state)
 {
@@ -504,6 +564,7 @@ int main(void)
         WITH(test_a_mixture_never_travels),
         WITH(test_random_edits_end_in_the_same),
         WITH(test_random_edits_within_generations),
+        WITH(test_what_is_sure_is_what_the_peer_has),
         WITH(test_mapped_memory_is_seen_when_it_is_closed),
     };
     cmocka_set_test_filter(getenv("DUET_TEST"));

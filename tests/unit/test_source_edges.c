@@ -166,6 +166,72 @@ static void test_another_name_of_what_is_deleted_leaves_the_source_unsure(void *
     assert_same();
 }
 
+/* Comparing found that the file differs, so nothing is known of its inode any more; then its first name goes.
+ */
+static void test_another_name_of_what_differs_is_said_again(void **state)
+{
+    char there[PATH_MAX];
+
+    (void)state;
+    put("a", "text", 4);
+    assert_int_equal(link(in("a"), in("b")), 0);
+    start();
+    snprintf(there, sizeof there, "%s/a", w.to);
+    assert_int_equal(chmod(there, 0600), 0);
+    compare();
+    unlink(in("a"));
+    catch_up();
+    assert_same();
+}
+
+static void test_another_name_goes_under_a_generation(void **state)
+{
+    (void)state;
+    put("a", "text", 4);
+    assert_int_equal(link(in("a"), in("b")), 0);
+    start();
+    put("a", "other", 5);
+    turn(20 * NS_PER_MS);
+    assert_int_equal(source_begin(w.source, clock_now_ns(), true), 0);
+    unlink(in("b"));
+    size_t used = 0;
+    int r;
+    do {
+        r = source_fill(w.source, w.batch, sizeof w.batch, &used);
+        assert_int_equal(copy_batch(&w.copy, w.batch, used), 0);
+        used = 0;
+    } while (r == 1);
+    assert_int_equal(r, 0);
+    if (source_is_sure(w.source))
+        assert_is(w.tree, &w.copied_root, "the copy");
+    source_end(w.source);
+    catch_up();
+    assert_true(source_is_sure(w.source));
+    assert_same();
+}
+
+/* Comparing found something below a directory, which is renamed and goes; another one comes in its place. */
+static void test_what_the_peer_has_is_not_renamed_here(void **state)
+{
+    char there[PATH_MAX];
+
+    (void)state;
+    mkdir(in("d"), 0755);
+    put("d/differs", "text", 4);
+    start();
+    snprintf(there, sizeof there, "%s/d/differs", w.to);
+    assert_int_equal(chmod(there, 0600), 0);
+    snprintf(there, sizeof there, "%s/d/surplus", w.to);
+    assert_int_equal(mkdir(there, 0755), 0);
+    compare();
+    assert_int_equal(rename(in("d"), in("e")), 0);
+    turn(20 * NS_PER_MS);
+    unlink(in("e/differs")), rmdir(in("e"));
+    mkdir(in("d"), 0755);
+    catch_up();
+    assert_same();
+}
+
 static void test_what_moves_in_and_out_of_the_set(void **state)
 {
     char outside[PATH_MAX];
@@ -669,6 +735,9 @@ int main(void)
         WITH(test_a_rename_to_where_the_peer_has_something),
         WITH(test_what_differs_and_cannot_be_read_leaves_the_source_unsure),
         WITH(test_another_name_of_what_is_deleted_leaves_the_source_unsure),
+        WITH(test_another_name_of_what_differs_is_said_again),
+        WITH(test_another_name_goes_under_a_generation),
+        WITH(test_what_the_peer_has_is_not_renamed_here),
         WITH(test_what_moves_in_and_out_of_the_set),
         WITH(test_a_scan_of_a_directory_that_was_renamed),
         WITH(test_names_in_directories_that_go),

@@ -112,12 +112,6 @@ const char *area_staged(struct sync_generation generation, uint32_t op, char nam
     return name;
 }
 
-const char *area_objects(struct sync_generation generation, char name[static AREA_NAME_MAX])
-{
-    snprintf(name, AREA_NAME_MAX, "h-%" PRIu64 "-%" PRIu64, generation.epoch, generation.counter);
-    return name;
-}
-
 static int sweep(int directory, bool (*keep)(void *userdata, const char *name), void *userdata)
 {
     const int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -27,6 +27,5 @@ int area_directory(const struct area *area);
 int area_of(const struct area *area, const char *name);
 
 const char *area_staged(struct sync_generation generation, uint32_t op, char name[static AREA_NAME_MAX]);
-const char *area_objects(struct sync_generation generation, char name[static AREA_NAME_MAX]);
 /* Removes from all three what is not to be kept. */
 int area_sweep(const struct area *area, bool (*keep)(void *userdata, const char *name), void *userdata);

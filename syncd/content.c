@@ -33,11 +33,6 @@ void content_clear(struct content *content)
     content->buffer_size = 0;
 }
 
-uint64_t content_size(const struct content *content)
-{
-    return content->sight.size;
-}
-
 static int reserve(struct content *content, size_t size)
 {
     if (size <= content->buffer_size)

@@ -48,7 +48,6 @@ int content_open(struct content *content, int directory, const char *name, uint3
  */
 int content_refresh(struct content *content);
 void content_close(struct content *content);
-uint64_t content_size(const struct content *content);
 
 /* A small file: all of it at once into `bytes` (of `room`), hashes included. 0, CONTENT_CHANGED, or a
  * negative errno. */

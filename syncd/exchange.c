@@ -21,7 +21,8 @@ bool exchange_is_receiver(const struct syncd *s)
 int exchange_send(struct syncd *s, struct set *set, struct sync_message *message)
 {
     message->header.set = set ? set->number : 0;
-    message->header.session = message->header.kind == SYNC_HELLO ? 0 : s->session ^ s->peer_session;
+    message->header.session =
+        message->header.kind == SYNC_HELLO ? 0 : sync_session(s->session, s->peer_session);
     const long size = sync_pack(message, s->packed);
     return size < 0 ? (int)size : link_send(s->link, s->packed, (size_t)size);
 }
@@ -337,7 +338,7 @@ void exchange_message(void *userdata, const uint8_t *bytes, size_t size)
     }
     if (m.header.kind == SYNC_HELLO) {
         on_hello(s, &m);
-    } else if (s->agreed && m.header.session == (s->session ^ s->peer_session)) {
+    } else if (s->agreed && m.header.session == sync_session(s->session, s->peer_session)) {
         if (m.header.kind == SYNC_SET) {
             on_set(s, &m);
         } else if (m.header.kind == SYNC_CREDIT) {

@@ -231,8 +231,3 @@ void journal_return(struct journal *journal, const struct journal_mark *mark)
     journal->end = journal->early = mark->end;
     journal->chain = mark->chain;
 }
-
-bool journal_is_empty(const struct journal *journal)
-{
-    return journal->end == JOURNAL_FIRST;
-}

@@ -52,7 +52,6 @@ int journal_append(struct journal *journal, uint32_t kind, const void *bytes, si
 int journal_sync(const struct journal *journal); /* what was appended survives a power cut */
 struct journal_mark journal_mark(const struct journal *journal);
 void journal_return(struct journal *journal, const struct journal_mark *mark);
-bool journal_is_empty(const struct journal *journal);
 
 /* Begins anew, durably. */
 int journal_reset(struct journal *journal, uint64_t sequence);

@@ -26,7 +26,7 @@ static void run(int64_t least_ns)
 
     while (!tool_stopped) {
         next_ns += TICK_NS;
-        const struct timespec until = {next_ns / 1000000000, next_ns % 1000000000};
+        const struct timespec until = {(time_t)(next_ns / 1000000000), (long)(next_ns % 1000000000)};
         clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &until, NULL);
         const int64_t now_ns = tool_now_ns(), late_ns = now_ns - next_ns;
         latest_ns = late_ns > latest_ns ? late_ns : latest_ns;

@@ -86,7 +86,10 @@ static int read_password(const struct config *config, char password[static PASSW
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0) {
-        snprintf(error, size, "cannot read %.100s: %s", file, strerror(errno));
+        snprintf(
+            error, size,
+            "cannot read the password-file %.80s: %s; it has to be the file of witnessd's user, mode 600",
+            file, strerror(errno));
         return -EIO;
     }
     if ((st.st_mode & 077) != 0) {

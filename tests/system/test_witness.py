@@ -140,12 +140,15 @@ def test_tls_and_a_password(lab):
     witness = Etcd(lab, tls=True)
     witness.require_login("right horse")
     password = os.path.join(lab.dir, "password")
-    with open(os.open(password, os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
-        out.write("wrong\n")
     lab.write_config(timers=TIMERS, extra=witness.section('user = "duet"', 'password-file = "%s"' % password))
     active = lab.start_pair()
+    told = lambda: (lab.bus.last(active, "witness") or {}).get("text", "")
+    lab.wait_for(lambda: "cannot read the password-file %s" % password[:80] in told() and "mode 600" in told(), 20,
+                 "it is not there, and what to do is said")
+    with open(os.open(password, os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
+        out.write("wrong\n")
     # etcd takes its time for a password, on a busy machine seconds.
-    lab.wait_for(lambda: "authentication failed" in (lab.bus.last(active, "witness") or {}).get("text", ""), 60,
+    lab.wait_for(lambda: "authentication failed" in told(), 60,
                  "the wrong password is refused")
     assert state(lab, active) == "unreachable"
     assert "wrong" not in lab.log(active)

@@ -200,6 +200,21 @@ def test_a_sink_that_never_answers_holds_up_nobody(lab):
     lab.wait_for(lambda: lab.bus.last("alpha", "trap/1")["waiting"] > 0, 10, "what it does not take waits")
 
 
+def test_flapping_services_flood_nobody(lab):
+    """Two, killed seven times each: no more starts than the limit allows are told, and how many were not."""
+    v2, names, kills = sink(lab, V2), ("one", "two"), 7
+    start(lab, "trap2sink %s public %d" % (ROUTER, V2),
+          extra="".join(lab.service(name, start_retries=1000, retry_interval="10ms") for name in names))
+    for name in names * kills:
+        pid = lab.wait_for(lambda: service_pid(lab, "alpha", name), 20, "%s runs" % name)
+        os.kill(pid, signal.SIGKILL)
+        lab.wait_for(lambda: service_pid(lab, "alpha", name) not in (0, pid), 20, "%s runs again" % name)
+    starts = len(names) * (1 + kills)
+    lab.wait_for(lambda: sum(1 + int(one["duetNotifySuppressed"]) for one in v2.got("duetServiceStarted")) == starts, 60,
+                 "each start was told, or counted")
+    assert 10 <= len(v2.got("duetServiceStarted")) < starts
+
+
 def test_many_starts_flood_nobody(lab):
     """Ten of a kind at once; of the rest one now and then, with how many were held back before it."""
     v2 = sink(lab, V2)

@@ -307,6 +307,25 @@ static void test_a_directory_in_which_names_came_is_renamed_under_a_generation(v
     assert_same();
 }
 
+/* The peer has something at the place that a file was renamed to, in a directory that is listed. */
+static void test_a_file_is_renamed_to_where_the_peer_has_something(void **state)
+{
+    char path[PATH_MAX];
+
+    (void)state;
+    mkdir(in("a"), 0755);
+    put("a/file", "of some bytes", 13);
+    follow();
+    catch_up();
+    snprintf(path, sizeof path, "mkdir %s/new && echo other >%s/new/file", w.to, w.to);
+    assert_int_equal(system(path), 0);
+    mkdir(in("new"), 0755);
+    assert_int_equal(rename(in("a/file"), in("new/file")), 0);
+    compare();
+    catch_up();
+    assert_same();
+}
+
 /* A writer that never stops: each block has the same number throughout the file. */
 static void test_a_mixture_never_travels(void **state)
 {
@@ -588,6 +607,7 @@ int main(void)
         WITH(test_a_new_directory_is_renamed_under_a_generation),
         WITH(test_a_directory_in_which_names_came_is_renamed_under_a_generation),
         WITH(test_a_file_is_renamed_under_a_generation),
+        WITH(test_a_file_is_renamed_to_where_the_peer_has_something),
         WITH(test_a_mixture_never_travels),
         WITH(test_random_edits_end_in_the_same),
         WITH(test_random_edits_within_generations),

@@ -490,5 +490,6 @@ int main(void)
         WITH(test_killed_at_any_moment_it_has_a_whole_generation),
         WITH(test_what_is_done_again_sets_no_time_back),
     };
+    cmocka_set_test_filter(getenv("DUET_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

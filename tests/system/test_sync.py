@@ -209,7 +209,7 @@ def test_L13_a_killed_syncd_goes_on(lab):
     rng = random.Random(7)
     make_tree(lab.data("alpha", "files"))
     start(lab)
-    end = time.monotonic() + 12
+    end = time.monotonic() + 8
     while time.monotonic() < end:
         write(lab.data("alpha", "files/a/file-%d" % rng.randrange(60)), rng.randbytes(rng.randrange(20000)), "wb")
         if rng.random() < 0.1:

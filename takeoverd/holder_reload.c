@@ -224,7 +224,7 @@ static int rebuild(struct holder *h, const struct config *before, char *text, si
     struct holder_kernel other = {0};
     struct report *report = NULL;
     const bool announcing =
-        h->active && (h->risen != 0 || clock_now_ns() - h->state.announced_ns < announcing_ns);
+        h->active && ((h->risen | h->untold) != 0 || clock_now_ns() - h->state.announced_ns < announcing_ns);
     int r = open_next(h, &other, &report);
 
     if (r < 0) {
@@ -239,7 +239,8 @@ static int rebuild(struct holder *h, const struct config *before, char *text, si
     h->left = 0;
     const size_t addresses = count_active(&other.plan);
     follow(h, report);
-    h->risen = announcing ? (1u << h->plan.channel_count) - 1 : 0; /* what was under way begins anew */
+    h->risen = 0;
+    h->untold = announcing ? (1u << h->plan.channel_count) - 1 : 0; /* what was under way begins anew */
     size_t routes = drop_rules(&h->leaving, &h->plan);
     routes += drop_routes(&h->leaving, &h->plan);
     holder_settle(h, "the configuration was changed"); /* and what is gone goes */

@@ -777,6 +777,39 @@ def test_R12_who_waits_for_the_kernels_lock_holds_up_no_lease(lan, make, tmp_pat
     node.arbiter.stop_renewing()
 
 
+@contextlib.contextmanager
+def held_up(lan, tmp_path, seconds):
+    """The next call by which takeoverd sends alone (to the gate, or to the kernel) takes so long, as one does that waits for a
+    lock of the kernel's."""
+    log = tmp_path / "held-up"
+    strace = subprocess.Popen(["strace", "-q", "-o", log, "-e", "trace=sendto", "-e", "inject=sendto:delay_exit=%d:when=1" % (seconds * 1e6),
+                               "-p", run("ip", "netns", "pids", lan.NODE).split()[0]], stderr=subprocess.DEVNULL)
+    try:
+        eventually("strace is not there", lambda: log.exists() and "TracerPid:\t%d\n" % strace.pid in
+                   pathlib.Path("/proc/%s/status" % run("ip", "netns", "pids", lan.NODE).split()[0]).read_text())
+        yield
+    finally:
+        strace.terminate()
+        strace.wait(10)
+    assert "DELAYED" in log.read_text()
+
+
+def test_R12_a_claim_that_outlasts_its_lease_is_announced_when_that_is_renewed(lan, make, tmp_path):
+    """The renewals wait to be read while takeoverd waits for the kernel: with them the addresses stay, and all are told."""
+    node = make(keys='router = {"203.0.113.1"}').start()
+    asker = Sniffer("far0")
+    node.next(where=lambda m: m["state"] == "released")
+    with held_up(lan, tmp_path, 0.5):
+        node.arbiter.renew(3, lease_ms=200, interval=0.02)
+        node.next("address/outside", where=lambda m: m["routers"][0]["asked"] == 1, timeout=10)
+        node.next(where=lambda m: m["state"] == "holding" and m["lease_ns"] > m["mono_ns"])
+    seen = []
+    eventually("no announcement", lambda: seen.extend(gratuitous(asker.frames(), "203.0.113.10")) or seen)
+    assert node.logged().count("active: ") == 1 and "lease ran out" not in node.logged()
+    node.arbiter.stop_renewing()
+    asker.close()
+
+
 def test_claim_that_fails_is_tried_again(lan, make):
     """A route cannot be added while its device is down."""
     lan.ip("link", "set", "eth0", "down")

@@ -138,7 +138,7 @@ static bool take(struct asker *a, int channel, const struct announce_heard *hear
     if (is_conflict(a, channel, heard))
         a->handlers.on_conflict(a->handlers.userdata, channel, &heard->from, &heard->mac);
     else if (heard->kind == ANNOUNCE_QUESTION)
-        confirm_see(&a->confirm, a->plan, channel, &heard->from, &heard->mac, &heard->to, now_ns);
+        confirm_see(&a->confirm, a->plan, a->config, channel, &heard->from, &heard->mac, &heard->to, now_ns);
     else if (heard->kind == ANNOUNCE_ANSWER)
         return a->asking && confirm_heard(&a->confirm, a->plan, channel, &heard->from, &heard->to, now_ns);
     return false;

@@ -266,11 +266,13 @@ static void search(int n, bool quick)
                 *s = (struct search_message){
                     .state = SEARCH_STATE_ANSWERED, .asked_ns = clock_of(n), .answered_ns = clock_of(n)};
             } else if (++s->unanswered >= 2) {
+                s->unanswered_ns = s->asked_ns;
                 s->silent_since_ns = MAX(MAX(s->silent_since_ns, s->answered_ns), node->counting_since);
                 s->state = SEARCH_STATE_SILENT;
             }
         }
-        if (memcmp(&before, s, sizeof before) != 0 && (quick || before.state != s->state)) {
+        if (memcmp(&before, s, sizeof before) != 0 &&
+            (quick || before.state != s->state || s->state == SEARCH_STATE_SILENT)) {
             union payload *p = payload_new();
             p->bus.kind = EVENT_SEARCH;
             p->bus.channel = (size_t)c;

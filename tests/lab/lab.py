@@ -337,9 +337,11 @@ class Lab(Pair):
         return None
 
     def ready(self):
-        """settled(), and the passive node would take over at once: fit, all channels usable at both."""
+        """settled(), and the passive node would take over at once: fit, all channels usable at both. It knows the epoch by
+        then, so that what a test notes of both nodes changes for a reason only."""
         active = self.settled()
-        if active and self.role(other(active))["fit"] and all(self.usable(n) for n in NODES):
+        if (active and self.role(other(active))["fit"] and all(self.usable(n) for n in NODES)
+                and len({self.role(n)["epoch"] for n in NODES}) == 1):
             return active
         return None
 

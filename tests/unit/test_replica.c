@@ -290,7 +290,7 @@ static void test_killed_at_any_moment_it_has_a_whole_generation(void **state)
         for (int k = 0; k < 6; k++)
             random_edit();
         if (i % 3 == 0)
-            new_directory(i % 2 ? "p/new" : "new", 100);
+            new_directory(i % 2 ? "p/new" : "new", 40);
         if (i % 9 == 0)
             (void)!rename(in("huge"), in("new/huge"));
         take_generation();
@@ -355,13 +355,13 @@ static void test_what_goes_into_a_new_directory_survives_a_crash(void **state)
     carry();
     for (int i = 1; i <= 4; i++) {
         snprintf(name, sizeof name, "new-%d", i);
-        new_directory(name, 1100);
+        new_directory(name, 600);
         snprintf(name, sizeof name, "moved-%d", i);
         snprintf(into, sizeof into, "new-%d/moved", i);
         assert_int_equal(rename(in(name), in(into)), 0);
         take_generation();
         assert_int_equal(give(false), 0);
-        for (int k = 0; k < i; k++)
+        for (int k = 0; k < 1 + i % 2; k++)
             assert_int_equal(replica_switch(w.replica), 1);
         die_and_recover();
         assert_same();

@@ -29,7 +29,9 @@ def configure(lab, timers=None, **keys):
 
 
 def reload_on(lab, *nodes):
+    """superviserd may be the last to begin, and no reload goes without it."""
     for node in nodes:
+        lab.wait_for(lambda at=node: lab.duet(at, "reload", "--check").returncode != 3, 20, "all daemons of %s have begun" % node)
         done = lab.duet(node, "reload")
         assert done.returncode == 0, done.stdout + done.stderr
         yield done.stdout

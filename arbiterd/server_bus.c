@@ -36,20 +36,37 @@ static bool stands_still(const struct server *s, const struct peer_message *peer
     return peer->arbiter_age_us * NS_PER_US >= s->arbiter.set.address_lease;
 }
 
+/* A lease is as long as its arbiter's silence when that is what ended it; who else ends it hears it each
+ * heartbeat interval. */
+static bool was_silent(const struct server *s, const struct peer_message *peer)
+{
+    return peer->arbiter_age_us * NS_PER_US >= s->arbiter.set.address_lease * 3 / 4;
+}
+
+/* Who speaks for the peer has just begun: that it knows of no lease and no channel yet, says nothing of
+ * these. */
+static bool began_anew(const struct peer_message *before, const struct peer_message *now)
+{
+    return before->session[0] && strcmp(before->session, now->session) != 0;
+}
+
 /* What ails a peer that is heard: its daemons, its lease, what bars it. */
 static void note_peer_health(struct server *s, const struct bus_message *m)
 {
     const struct peer_message *now = m->body, *before = &s->arbiter.peer;
     const int64_t at = m->envelope->mono_ns;
 
-    if (before->alive && stands_still(s, before) != stands_still(s, now))
+    if (before->alive && !began_anew(before, now) && stands_still(s, before) != stands_still(s, now))
         history_note(&s->history, at, m->cause,
                      stands_still(s, now) ? "%s: arbiterd there stands still, or is gone"
                                           : "%s: arbiterd there answers",
                      now->name);
-    if (phase_serves(now->phase) && before->lease_us > 0 && now->lease_us == 0)
-        history_note(&s->history, at, m->cause,
-                     "%s: its lease ran out: takeoverd there did not confirm it anew", now->name);
+    if (began_anew(before, now))
+        history_note(&s->history, at, m->cause, "%s: heartbeatd there was started anew", now->name);
+    else if (phase_serves(now->phase) && before->lease_us > 0 && now->lease_us == 0)
+        history_note(&s->history, at, m->cause, "%s: its lease ran out: %s", now->name,
+                     was_silent(s, now) ? "arbiterd there did not renew it"
+                                        : "takeoverd there did not confirm it anew");
     if (!before->unfit && now->unfit)
         history_note(&s->history, at, m->cause, "%s is unfit", now->name);
     if (before->held != now->held)
@@ -70,7 +87,8 @@ static void note_peer_channels(struct server *s, const struct bus_message *m)
     const struct peer_message *now = m->body, *before = &s->arbiter.peer;
 
     for (size_t i = 0; i < now->channels_count; i++)
-        if (before->alive && !now->channels[i].usable && was_usable(before, now->channels[i].name))
+        if (before->alive && !began_anew(before, now) && !now->channels[i].usable &&
+            was_usable(before, now->channels[i].name))
             history_note(&s->history, m->envelope->mono_ns, m->cause, "%s: channel %s does not work there",
                          now->name, now->channels[i].name);
 }

@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import pytest
+from lab.etcd import Etcd
 from lab.lab import Lab
 from lab.network import ACTIVE, LINES, NODES, ROUTER
 from lab.pair import other
@@ -19,8 +20,9 @@ CHECK = '#!/bin/sh\nnode=$(cat "%s/nodes/$(readlink /proc/self/ns/net | tr -dc 0
 THIRD = "02:00:00:00:66:01"
 
 # inject(lab, active); the answer on the node `asked` (the one that was active: "active", or the other one: "other") has
-# to have all `words`. `moves`: the role goes to the other node first.
-Fault = collections.namedtuple("Fault", "name inject asked words moves", defaults=(True,))
+# to have all `words`, and none of those that would name another cause (`never`). `role`: what becomes of it first.
+MOVES, STAYS, ENDS = "it goes to the other node", "it stays", "nobody serves"
+Fault = collections.namedtuple("Fault", "name inject asked words role limit never", defaults=(MOVES, 20, ()))
 
 
 def signal_daemon(daemon, number):
@@ -113,40 +115,80 @@ def fill_state(lab, active):
 
 FELL_SILENT = ["R3-takeover", "fell silent", "its addresses do not answer"]
 LIVES = FELL_SILENT + ["its kernel lived, its daemons did not"]
+NOT_RENEWED = ["arbiterd there stands still", "its lease ran out: arbiterd there did not renew it"]
+NOT_CONFIRMED = ["its lease ran out: takeoverd there did not confirm it anew"]
+CABLE = ["carrier is gone"]
 
 FAULTS = [
     Fault("power off", lambda lab, active: lab.power_off(active), "other", FELL_SILENT + ["path reserved: the line has no carrier"]),
     Fault("cable of inside", lambda lab, active: lab.network.pull_cable(active, "inside"), "active", ["inside (inside): carrier is gone", "R6-network"]),
-    Fault("cable of inside, seen by the peer", lambda lab, active: lab.network.pull_cable(active, "inside"), "other", ["channel inside does not work there"]),
+    Fault("cable of inside, seen by the peer", lambda lab, active: lab.network.pull_cable(active, "inside"), "other", ["channel inside does not work there", "path inside is down"]),
     Fault("cable of inside, after the reboot", reboot_for_cable, "active", ["inside (inside): carrier is gone", "R6-network", "R6-reboot"]),
     Fault("cable of outside", lambda lab, active: lab.network.pull_cable(active, "outside"), "active", ["outside (outside): carrier is gone", "R6-network"]),
-    Fault("router mute for one", lambda lab, active: lab.network.mute_router_for(active), "active", ["router %s on outside is silent" % ROUTER, "R6-network"]),
+    Fault("router mute for one", lambda lab, active: lab.network.mute_router_for(active), "active", ["router %s on outside is silent" % ROUTER, "R6-network"],
+          never=CABLE),
     Fault("router mute for one, seen by the peer", lambda lab, active: lab.network.mute_router_for(active), "other", ["channel outside does not work there"]),
-    Fault("router dead for both", lambda lab, active: lab.network.kill_router(), "active", ["router %s on outside is silent" % ROUTER], False),
-    Fault("reserved line", lambda lab, active: lab.network.pull_cable(active, "reserved"), "active", ["path reserved is down"], False),
-    Fault("heartbeats cut", lambda lab, active: lab.network.cut_heartbeats(), "other", ["peer-mute"], False),
+    Fault("router dead for both", lambda lab, active: lab.network.kill_router(), "active",
+          ["router %s on outside is silent" % ROUTER, "channel outside does not work there"], STAYS, never=CABLE),
+    Fault("reserved line", lambda lab, active: lab.network.pull_cable(active, "reserved"), "active", ["path reserved: the line has no carrier", "path reserved is down"], STAYS),
+    Fault("heartbeats cut", lambda lab, active: lab.network.cut_heartbeats(), "other", ["peer-mute"], STAYS),
     Fault("kill heartbeatd", keep_killing("heartbeatd"), "other", LIVES),
     Fault("kill heartbeatd, on the node itself", keep_killing("heartbeatd"), "active", ["heartbeatd of this node was started anew"]),
-    Fault("kill arbiterd", keep_killing("arbiterd"), "other", ["arbiterd there stands still"]),
-    Fault("kill takeoverd", keep_killing("takeoverd"), "other", ["takeoverd there"]),
+    Fault("kill arbiterd", keep_killing("arbiterd"), "other", NOT_RENEWED),
+    Fault("kill takeoverd", keep_killing("takeoverd"), "other", NOT_CONFIRMED),
     Fault("kill takeoverd, on the node itself", keep_killing("takeoverd"), "active", ["takeoverd of this node was started anew"]),
     Fault("stop heartbeatd", signal_daemon("heartbeatd", signal.SIGSTOP), "other", LIVES),
-    Fault("stop arbiterd", signal_daemon("arbiterd", signal.SIGSTOP), "other", ["arbiterd there stands still"]),
-    Fault("stop takeoverd", signal_daemon("takeoverd", signal.SIGSTOP), "active", ["the lease ran out: takeoverd has not confirmed it anew"]),
-    Fault("stop takeoverd, seen by the peer", signal_daemon("takeoverd", signal.SIGSTOP), "other", ["its lease ran out: takeoverd there"]),
+    Fault("stop arbiterd", signal_daemon("arbiterd", signal.SIGSTOP), "other", NOT_RENEWED),
+    Fault("stop takeoverd", signal_daemon("takeoverd", signal.SIGSTOP), "active", ["the lease ran out: takeoverd has not confirmed it anew"],
+          never=["takeoverd of this node was started anew"]),
+    Fault("stop takeoverd, seen by the peer", signal_daemon("takeoverd", signal.SIGSTOP), "other", NOT_CONFIRMED),
     Fault("freeze", freeze, "other", LIVES),
     Fault("service fails", lambda lab, active: lab.break_service(active), "active", ["service guarded: failed", "R7-service"]),
     Fault("service fails, seen by the peer", lambda lab, active: lab.break_service(active), "other", ["has 1 services down"]),
     Fault("check fails", fall_ill, "active", ["service checked: failed", "check failed, 3 of 3"]),
     Fault("switch", order("switch"), "active", ["the operator ordered: switch", "R13-ordered"]),
     Fault("clean stop, after the next start", stop_and_start, "active", ["the operator ordered: stop", "R13-ordered"]),
-    Fault("hold bars the takeover", power_off_in_hold, "other", ["operator's hold", "fell silent"], False),
+    Fault("hold bars the takeover", power_off_in_hold, "other", ["operator's hold", "fell silent"], STAYS),
     Fault("claim by hand", claim_by_hand, "other", ["claim-ordered", "the operator ordered: claim --force"]),
-    Fault("address removed", remove_address, "active", [ACTIVE["inside"], "removed by something else"], False),
-    Fault("address used by a third host", duplicate, "active", ["address conflict: %s uses %s" % (THIRD, ACTIVE["inside"])], False),
-    Fault("rules flushed", flush_rules, "active", ["something else removed the gate"], False),
+    Fault("address removed", remove_address, "active", [ACTIVE["inside"], "removed by something else"], STAYS),
+    Fault("address used by a third host", duplicate, "active", ["address conflict: %s uses %s" % (THIRD, ACTIVE["inside"])], STAYS),
+    Fault("rules flushed", flush_rules, "active", ["something else removed the gate"], STAYS),
     Fault("partition", partition_and_heal, "active", ["R9-yield", "the peer serves under a higher epoch"]),
-    Fault("disk of the passive node full", fill_state, "other", ["the state cannot be written (No space left on device)"], False),
+    Fault("disk of the passive node full", fill_state, "other", ["the state cannot be written (No space left on device)"], STAYS),
+]
+
+# An etcd whose disk is shared with all other tests may take its time: a grant has to outlast that.
+WITNESS_TIMERS = {"isolation-after": "1s", "takeover-after": "1200ms", "search-time": "1500ms"}
+
+
+def lose_witness(lab, active):
+    lab.etcd.kill()
+
+
+def lose_witness_and_peer(lab, active):
+    lab.etcd.kill()
+    lab.network.cut_pair()
+
+
+def cut_off(lab, active):
+    """Neither the peer is reached from there, nor the witness."""
+    lab.network.mute_router_for(active)
+    lab.network.cut_pair()
+
+
+def partition(lab, active):
+    lab.network.cut_pair()
+
+
+WITNESS_FAULTS = [
+    # Its record is read each 20 s while the nodes hear each other.
+    Fault("witness lost", lose_witness, "active", ["witness-lost", "the witness is not reached"], STAYS, 60),
+    Fault("witness lost, seen by the peer", lose_witness, "other", ["witness-lost", "the witness is not reached"], STAYS, 60),
+    Fault("witness and peer lost", lose_witness_and_peer, "active", ["the witness is not reached", "R12-lapsed"], ENDS),
+    Fault("cut off from witness and peer", cut_off, "active", ["the witness is not reached", "R12-lapsed"], MOVES),
+    Fault("cut off from witness and peer, seen by the peer", cut_off, "other", ["the witness grants epoch", "R3-takeover"], MOVES),
+    Fault("partition, the witness keeps the active one", partition, "active", ["the witness grants epoch"], STAYS),
+    Fault("partition, the witness refuses the passive one", partition, "other", ["the witness says no: "], STAYS),
 ]
 
 
@@ -162,9 +204,21 @@ def made():
         yield lab
 
 
+@pytest.fixture(scope="module")
+def made_with_witness():
+    with Lab() as lab:
+        lab.etcd = Etcd(lab)
+        lab.write_config(timers={"settle-time": "500ms", **WITNESS_TIMERS}, extra=lab.etcd.section())
+        lab.start_pair()
+        yield lab
+
+
 def mend(lab):
     """The surroundings as they were, and both nodes as after a boot."""
     lab.network.heal()
+    if hasattr(lab, "etcd"):
+        lab.etcd.kill()
+        lab.etcd = Etcd(lab)  # the nodes begin anew, and with them their epochs
     lab.network.restore_router()
     for node in NODES:
         for line in LINES:
@@ -190,21 +244,43 @@ def pair(made, request):
     mend(made)
 
 
+@pytest.fixture
+def pair_with_witness(made_with_witness, request):
+    lab = request.node.lab = made_with_witness
+    lab.wait_ready()
+    for node in NODES:
+        lab.wait_for(lambda: (lab.bus.last(node, "witness") or {}).get("answered_ns", 0) > 0, 30, "%s has asked the witness" % node)
+    yield lab
+    mend(lab)
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])
 def test_why_names(pair, fault):
+    is_named(pair, fault)
+
+
+@pytest.mark.parametrize("fault", WITNESS_FAULTS, ids=[fault.name for fault in WITNESS_FAULTS])
+def test_why_names_with_a_witness(pair_with_witness, fault):
+    is_named(pair_with_witness, fault)
+
+
+def is_named(pair, fault):
     active = pair.ready()
     asked = active if fault.asked == "active" else other(active)
     fault.inject(pair, active)
-    if fault.moves:
+    if fault.role == MOVES:
         pair.wait_for(lambda: pair.serves(other(active)), 20, "the other one serves")
-    headline = "%s %s the active role" % (asked, "gave up" if asked == active else "took") if fault.moves else ""
+    if fault.role == ENDS:
+        pair.wait_for(lambda: not pair.serves(active), 20, "nobody serves")
+    headline = "" if fault.role == STAYS else "%s %s the active role" % (asked, "gave up" if asked == active else "took")
     said = []
 
     def names_it():
         said[:] = [pair.duet(asked, "why").stdout]
-        return said[0].startswith(headline) and all(word in said[0] for word in fault.words)
+        unsaid = not any(word in said[0] for word in fault.never)
+        return said[0].startswith(headline) and all(word in said[0] for word in fault.words) and unsaid
 
     try:
-        pair.wait_for(names_it, 20, "`duet why` names it")
+        pair.wait_for(names_it, fault.limit, "`duet why` names it")
     finally:
         print(*said)

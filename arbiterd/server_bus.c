@@ -6,6 +6,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 
+#define BOOT_NS (2 * NS_PER_S) /* what no machine that lost its power needs less than */
+
 static double ms_since(int64_t then_ns, int64_t now_ns)
 {
     return then_ns > 0 ? (double)(now_ns - then_ns) / 1e6 : 0.0;
@@ -43,11 +45,11 @@ static bool was_silent(const struct server *s, const struct peer_message *peer)
     return peer->arbiter_age_us * NS_PER_US >= s->arbiter.set.address_lease * 3 / 4;
 }
 
-/* Who speaks for the peer has just begun: that it knows of no lease and no channel yet, says nothing of
- * these. */
+/* A session is one run of heartbeatd. One that has just begun knows of no lease and no channel yet: that says
+ * nothing of these. */
 static bool began_anew(const struct peer_message *before, const struct peer_message *now)
 {
-    return before->session[0] && strcmp(before->session, now->session) != 0;
+    return now->session[0] && before->session[0] && strcmp(now->session, before->session) != 0;
 }
 
 /* What ails a peer that is heard: its daemons, its lease, what bars it. */
@@ -61,9 +63,7 @@ static void note_peer_health(struct server *s, const struct bus_message *m)
                      stands_still(s, now) ? "%s: arbiterd there stands still, or is gone"
                                           : "%s: arbiterd there answers",
                      now->name);
-    if (began_anew(before, now))
-        history_note(&s->history, at, m->cause, "%s: heartbeatd there was started anew", now->name);
-    else if (phase_serves(now->phase) && before->lease_us > 0 && now->lease_us == 0)
+    if (!began_anew(before, now) && phase_serves(now->phase) && before->lease_us > 0 && now->lease_us == 0)
         history_note(&s->history, at, m->cause, "%s: its lease ran out: %s", now->name,
                      was_silent(s, now) ? "arbiterd there did not renew it"
                                         : "takeoverd there did not confirm it anew");
@@ -93,10 +93,25 @@ static void note_peer_channels(struct server *s, const struct bus_message *m)
                          now->name, now->channels[i].name);
 }
 
+/* No machine boots within BOOT_NS: one that was heard so shortly before
+ * had gone on, and only its heartbeatd ended. */
+static void note_peer_anew(struct server *s, const struct bus_message *m)
+{
+    const struct peer_message *now = m->body, *before = &s->arbiter.peer;
+    const int64_t at = m->envelope->mono_ns;
+
+    if (!began_anew(before, now) || at - before->heard_ns >= BOOT_NS)
+        return;
+    s->peer_anew_ns = at;
+    history_note(&s->history, at, m->cause, "%s: heartbeatd there was started anew", now->name);
+}
+
 static void note_peer(struct server *s, const struct bus_message *m)
 {
     const struct peer_message *now = m->body, *before = &s->arbiter.peer;
     const int64_t at = m->envelope->mono_ns;
+
+    note_peer_anew(s, m);
 
     if (now->alive) {
         note_peer_health(s, m);

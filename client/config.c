@@ -352,6 +352,9 @@ static void take_networkmanager(struct reader *reader, cfg_t *section, struct cl
     take_argument(reader, section, "networkmanager", name, sizeof name);
     set_words(reader, &profile->up, (const char *const[]){"nmcli", "connection", "up", "id", name, NULL});
     set_words(reader, &profile->down, (const char *const[]){"nmcli", "connection", "down", "id", name, NULL});
+    set_words(reader, &profile->state,
+              (const char *const[]){"nmcli", "-g", "GENERAL.STATE", "connection", "show", "id", name, NULL});
+    profile->keeper = CLIENT_KEEPER_NETWORKMANAGER;
 }
 
 static void take_unit(struct reader *reader, cfg_t *section, struct client_profile *profile)
@@ -364,6 +367,8 @@ static void take_unit(struct reader *reader, cfg_t *section, struct client_profi
                       "unit \"%s\" has no kind; write its full name, such as \"%s.service\"", unit, unit);
     set_words(reader, &profile->up, (const char *const[]){"systemctl", "start", unit, NULL});
     set_words(reader, &profile->down, (const char *const[]){"systemctl", "stop", unit, NULL});
+    set_words(reader, &profile->state, (const char *const[]){"systemctl", "is-active", unit, NULL});
+    profile->keeper = CLIENT_KEEPER_SYSTEMD;
 }
 
 static void take_commands(struct reader *reader, cfg_t *section, struct client_profile *profile)
@@ -628,6 +633,7 @@ void client_config_free(struct client_config *config)
         struct client_profile *profile = &config->profiles[i];
         config_strings_free(&profile->up);
         config_strings_free(&profile->down);
+        config_strings_free(&profile->state);
         config_strings_free(&profile->run);
         for (size_t k = 0; k < CLIENT_ROUTES_MAX; k++) {
             config_strings_free(&profile->routes[k]);

@@ -27,9 +27,14 @@ struct client_gateway {
     int line;
 };
 
+/* Who knows whether a connection is still there. */
+enum client_keeper { CLIENT_KEEPER_NONE, CLIENT_KEEPER_NETWORKMANAGER, CLIENT_KEEPER_SYSTEMD };
+
 struct client_profile {
     char name[CONFIG_NAME_MAX];
+    enum client_keeper keeper;
     struct config_strings up, down; /* run one after the other to their end; may be empty */
+    struct config_strings state;    /* asks the keeper; it prints a word, or nothing */
     struct config_strings run;      /* stays in the foreground; its end is the end of the connection */
     struct config_strings routes[CLIENT_ROUTES_MAX], unroutes[CLIENT_ROUTES_MAX];
     size_t route_count;

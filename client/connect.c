@@ -12,6 +12,7 @@
 /* A route by a device that has just been made may come too early; it is tried again until this is over. */
 static const int64_t route_patience_ns = 5 * NS_PER_S, route_pause_ns = 100 * NS_PER_MS;
 static const int64_t route_timeout_ns = 2 * NS_PER_S;
+static const int64_t look_pause_ns = NS_PER_S, look_timeout_ns = 5 * NS_PER_S;
 
 enum stage {
     STAGE_DOWN,
@@ -32,6 +33,10 @@ struct connection {
     size_t route;         /* next */
     int64_t routes_until_ns;
     struct task *task, *run;   /* the step's command; what stays in the foreground */
+    struct task *look;         /* asks its keeper for its state */
+    unsigned ups, look_at_up;  /* tries to connect, so far and when that was asked */
+    int64_t look_ns;           /* not before */
+    char state[32];            /* what the keeper said */
     struct loop_source *timer; /* soon: the next step */
     char text[192];
 };
@@ -54,6 +59,15 @@ static void note_failure(struct connection *c, const char *text)
 {
     text_copy(c->text, sizeof c->text, text);
     log_warning("%s: %s", c->profile->name, text);
+}
+
+/* Why it went is worth more than what `down` says of one that is gone. */
+static void note_down_failure(struct connection *c, const char *text)
+{
+    if (c->text[0])
+        log_info("%s: %s", c->profile->name, text);
+    else
+        note_failure(c, text);
 }
 
 static void note_start_failure(struct connection *c, const struct config_strings *words, int error)
@@ -105,7 +119,7 @@ static void on_command(void *userdata, const struct task_end *end)
         soon(c);
     } else if (stage == STAGE_DOWN_COMMAND) {
         if (!end->good)
-            note_failure(c, end->text);
+            note_down_failure(c, end->text);
         go(c, STAGE_DOWN);
     }
 }
@@ -116,6 +130,7 @@ static bool start(struct connection *c, const struct config_strings *words, int6
     const struct task_request request = {.words = words->items,
                                          .timeout_ns = timeout_ns,
                                          .name = quiet ? NULL : c->profile->name,
+                                         .reason_first = c->profile->keeper != CLIENT_KEEPER_NONE,
                                          .on_end = on_command,
                                          .userdata = c};
     const int r = task_start(c->all->loop, &request, &c->task);
@@ -247,6 +262,67 @@ static void on_timer(void *userdata, int64_t now_ns)
         go(c, c->stage); /* asked for from outside */
 }
 
+/* ---- whether it is still there */
+
+static void on_state_line(void *userdata, const char *line)
+{
+    struct connection *c = userdata;
+
+    text_copy(c->state, sizeof c->state, line);
+}
+
+/* One that is on its way, in either direction, is not gone. An answer that cannot be had says nothing:
+ * NetworkManager keeps connections while it restarts itself. */
+static bool is_gone(const struct connection *c, const struct task_end *end)
+{
+    if (c->profile->keeper == CLIENT_KEEPER_NETWORKMANAGER)
+        return end->good && c->state[0] == '\0';
+    return strcmp(c->state, "inactive") == 0 || strcmp(c->state, "failed") == 0;
+}
+
+static bool is_established(const struct connection *c)
+{
+    return !c->leaving && (c->stage == STAGE_UP || c->stage == STAGE_ROUTES);
+}
+
+static void on_look(void *userdata, const struct task_end *end)
+{
+    struct connection *c = userdata;
+    char text[96];
+
+    c->look = NULL;
+    if (!is_established(c) || c->ups != c->look_at_up || !is_gone(c, end))
+        return;
+    if (c->profile->keeper == CLIENT_KEEPER_SYSTEMD)
+        snprintf(text, sizeof text, "its unit ended: systemd calls it %s", c->state);
+    else
+        text_copy(text, sizeof text, "it ended: NetworkManager has it no longer");
+    note_failure(c, text);
+    c->leaving = true;
+    if (!c->task) /* else a route: on_command() goes on */
+        go(c, STAGE_UNROUTES);
+}
+
+void connections_look(struct connections *connections, int profile)
+{
+    struct connection *c = &connections->items[profile];
+    const int64_t now_ns = clock_now_ns();
+    const struct task_request request = {.words = c->profile->state.items,
+                                         .timeout_ns = look_timeout_ns,
+                                         .on_line = on_state_line,
+                                         .on_end = on_look,
+                                         .userdata = c};
+
+    if (c->profile->keeper == CLIENT_KEEPER_NONE || c->look || now_ns < c->look_ns || !is_established(c))
+        return;
+    c->look_ns = now_ns + look_pause_ns;
+    c->look_at_up = c->ups;
+    c->state[0] = '\0';
+    const int r = task_start(connections->loop, &request, &c->look);
+    if (r < 0)
+        log_warning("%s: %s cannot be started: %s", c->profile->name, request.words[0], strerror(-r));
+}
+
 /* ---- what is asked from outside */
 
 void connections_up(struct connections *connections, int profile)
@@ -255,6 +331,7 @@ void connections_up(struct connections *connections, int profile)
 
     c->text[0] = '\0';
     c->leaving = false;
+    c->ups++;
     c->stage = STAGE_UP_COMMAND;
     soon(c);
 }
@@ -320,6 +397,7 @@ void connections_free(struct connections *connections)
     for (size_t i = 0; i < ROAM_PROFILES_MAX; i++) {
         task_abandon(connections->items[i].task);
         task_abandon(connections->items[i].run);
+        task_abandon(connections->items[i].look);
     }
     free(connections);
 }

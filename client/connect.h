@@ -28,6 +28,10 @@ void connections_up(struct connections *connections, int profile);
 void connections_down(struct connections *connections, int profile);
 void connections_carry(struct connections *connections, int profile);
 
+/* Asks NetworkManager or systemd whether an established connection is still there, and tells it as down if it
+ * is not. Called whenever a test of it fails: it asks at most once a second. */
+void connections_look(struct connections *connections, int profile);
+
 /* A connection that an earlier run of this daemon left up. */
 void connections_adopt(struct connections *connections, int profile);
 

@@ -21,11 +21,11 @@ struct task {
     pid_t pid;
     int pidfd, output;
     struct loop_source *pidfd_source, *output_source, *timer;
-    bool asked, out_of_time;
+    bool asked, out_of_time, reason_first;
     int64_t began_ns;
     char program[64];
     const char *name;
-    char line[LINE_MAX_BYTES], last[TASK_TEXT_MAX];
+    char line[LINE_MAX_BYTES], reason[TASK_TEXT_MAX];
     size_t used;
     task_line_handler *on_line;
     task_end_handler *handler;
@@ -34,6 +34,14 @@ struct task {
 
 /* ---- what it prints */
 
+static void keep_reason(struct task *task)
+{
+    static const char warning[] = "Warning:";
+
+    if (!task->reason_first || !task->reason[0] || strncmp(task->reason, warning, strlen(warning)) == 0)
+        text_copy(task->reason, sizeof task->reason, task->line);
+}
+
 static void end_line(struct task *task)
 {
     task->line[task->used] = '\0';
@@ -41,7 +49,7 @@ static void end_line(struct task *task)
         if (((unsigned char)*at < ' ' && *at != '\t') || (unsigned char)*at >= 0x7f)
             *at = '?';
     if (task->used > 0) {
-        text_copy(task->last, sizeof task->last, task->line);
+        keep_reason(task);
         if (task->name)
             log_info("%s: %s: %s", task->name, task->program, task->line);
         if (task->on_line)
@@ -108,8 +116,8 @@ static void describe_end(const struct task *task, int status, struct task_end *e
         snprintf(how, sizeof how, "ended with status %d", WEXITSTATUS(status));
     else
         snprintf(how, sizeof how, "killed by signal %d", WTERMSIG(status));
-    snprintf(end->text, sizeof end->text, "%.40s: %s%s%.60s", task->program, how, task->last[0] ? ": " : "",
-             task->last);
+    snprintf(end->text, sizeof end->text, "%.40s: %s%s%.100s", task->program, how,
+             task->reason[0] ? ": " : "", task->reason);
 }
 
 static void on_end(void *userdata, int fd, unsigned events)
@@ -249,6 +257,7 @@ int task_start(struct loop *loop, const struct task_request *request, struct tas
                           .output = -1,
                           .began_ns = clock_now_ns(),
                           .name = request->name,
+                          .reason_first = request->reason_first,
                           .on_line = request->on_line,
                           .handler = request->on_end,
                           .userdata = request->userdata};

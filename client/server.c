@@ -193,10 +193,23 @@ static void on_carried(void *userdata, int profile, bool good)
     dispatch(userdata, (struct roam_event){.kind = ROAM_EVENT_CARRIED, .index = profile, .good = good});
 }
 
+/* The connections whose gateway was silent this time may be gone. */
+static void look_after(struct server *s, int gateway)
+{
+    for (int i = 0; i < (int)s->config->rules.profile_count; i++) {
+        const struct roam_profile_rule *rule = &s->config->rules.profiles[i];
+        if ((rule->gateways | rule->inside) & UINT32_C(1) << gateway)
+            connections_look(s->connections, i);
+    }
+}
+
 static void on_tested(void *userdata, int gateway, bool good, int64_t began_ns)
 {
     struct server *s = userdata;
     const enum roam_answer before = s->roam.gateways[gateway].answer;
+
+    if (!good)
+        look_after(s, gateway);
 
     dispatch(s, (struct roam_event){
                     .kind = ROAM_EVENT_TESTED, .index = gateway, .good = good, .began_ns = began_ns});

@@ -1,14 +1,14 @@
 /* task: a command that is run to its end, or kept running, without blocking the loop.
  *
  * It is run without a shell, in a process group of its own, with stdin from /dev/null, and dies with this
- * daemon. What it prints goes to the log, line by line; the last line is kept, since it mostly says why a
- * command failed. When its time is over it is killed, group and all; what it
- * leaves behind when it ends by itself stays, since `up` may well start a daemon. Implemented in
- * linux_task.c. */
+ * daemon. What it prints goes to the log, line by line; one line is kept as the reason, should the command
+ * fail: mostly the last one, but nmcli and systemctl say first why, and then where to read more. When its
+ * time is over it is killed, group and all; what it leaves behind when it ends by itself stays, since `up`
+ * may well start a daemon. Implemented in linux_task.c. */
 #pragma once
 #include "common/loop.h"
 
-enum { TASK_TEXT_MAX = 160 };
+enum { TASK_TEXT_MAX = 192 };
 
 struct task;
 
@@ -26,6 +26,7 @@ struct task_request {
     char *const *words;         /* ended by NULL; used during the call only */
     int64_t timeout_ns;         /* 0: no limit */
     const char *name;           /* leads its lines in the log, kept by reference; NULL: they are not logged */
+    bool reason_first;          /* the first line that is no warning says why it failed, not the last line */
     task_line_handler *on_line; /* may be NULL */
     task_end_handler *on_end;
     void *userdata;

@@ -19,7 +19,7 @@ static void describe_failure(const struct client_config *config, const struct ro
         text[0] = '\0';
         break;
     case ROAM_CAUSE_CONNECT:
-        snprintf(text, size, "%s could not be connected: %.120s", to, said[0] ? said : "it ended at once");
+        snprintf(text, size, "%s could not be connected: %.185s", to, said[0] ? said : "it ended at once");
         break;
     case ROAM_CAUSE_SILENT:
         snprintf(text, size, "%s was connected, but nothing inside it answered in time", to);
@@ -28,7 +28,7 @@ static void describe_failure(const struct client_config *config, const struct ro
         snprintf(text, size, "%s was not connected within its connect-timeout", to);
         break;
     case ROAM_CAUSE_ROUTES:
-        snprintf(text, size, "the routes of %s could not be set: %.120s", to, said);
+        snprintf(text, size, "the routes of %s could not be set: %.185s", to, said);
         break;
     case ROAM_CAUSE_OTHER:
         snprintf(text, size, "another profile was asked for meanwhile");

@@ -80,6 +80,8 @@ def now_ns():
 class RoamLab:
     """The namespaces, the VPNs' servers, and roamd. Use as a context."""
 
+    namespaces = MACHINES
+
     def __init__(self, vpn="openvpn"):
         self.vpn = vpn
         self.prefix = "duet-%d" % os.getpid()
@@ -114,7 +116,7 @@ class RoamLab:
 
     def build(self):
         remove_stale()
-        for machine in MACHINES:
+        for machine in self.namespaces:
             run("ip", "netns", "add", self.ns(machine))
             run(*self.exec(machine, "sh", "-c", "ip link set lo up; echo 1 >/proc/sys/net/ipv4/ip_forward; "
                            "echo 0 >/proc/sys/net/ipv4/conf/all/rp_filter; echo 0 >/proc/sys/net/ipv4/conf/default/rp_filter; "
@@ -122,7 +124,8 @@ class RoamLab:
                            "echo 0 >/proc/sys/net/ipv4/conf/default/accept_redirects; "
                            "echo 0 >/proc/sys/net/ipv4/conf/all/accept_redirects"))
         self.ip("switch", "link add net type bridge", "link add in type bridge", "link set net up", "link set in up")
-        wires = [("laptop", "net", LAPTOP), ("server", "in", SERVER)]
+        wires = [("laptop", "net", LAPTOP)] if "laptop" in self.namespaces else []
+        wires += [("server", "in", SERVER)]
         for name, number in GATEWAYS.items():
             wires += [(name, "net", "203.0.113.%d" % number), (name, "in", "192.0.2.%d" % number)]
         for machine, line, address in wires:
@@ -148,7 +151,7 @@ class RoamLab:
             if process.poll() is None:
                 process.kill()
             process.wait()
-        for machine in MACHINES:
+        for machine in self.namespaces:
             self._kill_all(machine)
             run("ip", "netns", "del", self.ns(machine), check=False)
         shutil.rmtree(self.dir, ignore_errors=True)

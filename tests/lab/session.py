@@ -4,6 +4,7 @@ printed at the end. A conftest.py imports `figures` and pytest_terminal_summary,
     pytest_runtest_protocol = time_limit(240)
 """
 
+import contextlib
 import signal
 
 import pytest
@@ -24,6 +25,17 @@ def time_limit(seconds):
         signal.signal(signal.SIGALRM, before)
 
     return pytest_runtest_protocol
+
+
+@contextlib.contextmanager
+def untimed():
+    """What happens inside is not counted for the test that happens to need it first: a package that is built, an image
+    that is made. It must have limits of its own."""
+    left = signal.alarm(0)
+    try:
+        yield
+    finally:
+        signal.alarm(left)
 
 
 @pytest.fixture

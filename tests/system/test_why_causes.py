@@ -1,28 +1,20 @@
 """Faults, and whether `duet why` names them to the operator who asks where he would ask first (DESIGN §3, §6)."""
 
-import collections
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import time
 
 import pytest
-from lab.etcd import Etcd
 from lab.lab import Lab
-from lab.network import ACTIVE, LINES, NODES, ROUTER
+from lab.network import ACTIVE, ROUTER
 from lab.pair import other
+from lab.why import STAYS, Fault, is_named, mend
 
 # A check of the service `checked` that fails while its node's file `ill` exists.
 CHECK = '#!/bin/sh\nnode=$(cat "%s/nodes/$(readlink /proc/self/ns/net | tr -dc 0-9)")\n[ ! -e "%s/$node/ill" ] || { echo "ill on purpose"; exit 1; }\n'
 THIRD = "02:00:00:00:66:01"
-
-# inject(lab, active); the answer on the node `asked` (the one that was active: "active", or the other one: "other") has
-# to have all `words`, and none of those that would name another cause (`never`). `role`: what becomes of it first.
-MOVES, STAYS, ENDS = "it goes to the other node", "it stays", "nobody serves"
-Fault = collections.namedtuple("Fault", "name inject asked words role limit never", defaults=(MOVES, 20, ()))
 
 
 def signal_daemon(daemon, number):
@@ -115,6 +107,8 @@ def fill_state(lab, active):
 
 FELL_SILENT = ["R3-takeover", "fell silent", "its addresses do not answer"]
 LIVES = FELL_SILENT + ["its kernel lived, its daemons did not"]
+# What the peer sees depends on whether a heartbeat of one of the short lives came through after the lease had ended.
+KEPT_KILLING = ["R3-takeover", "its addresses do not answer", (LIVES[-1], "heartbeatd there was started anew")]
 NOT_RENEWED = ["arbiterd there stands still", "its lease ran out: arbiterd there did not renew it"]
 NOT_CONFIRMED = ["its lease ran out: takeoverd there did not confirm it anew"]
 CABLE = ["carrier is gone"]
@@ -132,9 +126,9 @@ FAULTS = [
           ["router %s on outside is silent" % ROUTER, "channel outside does not work there"], STAYS, never=CABLE),
     Fault("reserved line", lambda lab, active: lab.network.pull_cable(active, "reserved"), "active", ["path reserved: the line has no carrier", "path reserved is down"], STAYS),
     Fault("heartbeats cut", lambda lab, active: lab.network.cut_heartbeats(), "other", ["peer-mute"], STAYS),
-    Fault("kill heartbeatd", keep_killing("heartbeatd"), "other", LIVES),
+    Fault("kill heartbeatd", keep_killing("heartbeatd"), "other", KEPT_KILLING),
     Fault("kill heartbeatd, on the node itself", keep_killing("heartbeatd"), "active", ["heartbeatd of this node was started anew"]),
-    Fault("kill arbiterd", keep_killing("arbiterd"), "other", NOT_RENEWED),
+    Fault("kill arbiterd", keep_killing("arbiterd"), "other", ["arbiterd there stands still"]),
     Fault("kill takeoverd", keep_killing("takeoverd"), "other", NOT_CONFIRMED),
     Fault("kill takeoverd, on the node itself", keep_killing("takeoverd"), "active", ["takeoverd of this node was started anew"]),
     Fault("stop heartbeatd", signal_daemon("heartbeatd", signal.SIGSTOP), "other", LIVES),
@@ -157,40 +151,6 @@ FAULTS = [
     Fault("disk of the passive node full", fill_state, "other", ["the state cannot be written (No space left on device)"], STAYS),
 ]
 
-# An etcd whose disk is shared with all other tests may take its time: a grant has to outlast that.
-WITNESS_TIMERS = {"isolation-after": "1s", "takeover-after": "1200ms", "search-time": "1500ms"}
-
-
-def lose_witness(lab, active):
-    lab.etcd.kill()
-
-
-def lose_witness_and_peer(lab, active):
-    lab.etcd.kill()
-    lab.network.cut_pair()
-
-
-def cut_off(lab, active):
-    """Neither the peer is reached from there, nor the witness."""
-    lab.network.mute_router_for(active)
-    lab.network.cut_pair()
-
-
-def partition(lab, active):
-    lab.network.cut_pair()
-
-
-WITNESS_FAULTS = [
-    # Its record is read each 20 s while the nodes hear each other.
-    Fault("witness lost", lose_witness, "active", ["witness-lost", "the witness is not reached"], STAYS, 60),
-    Fault("witness lost, seen by the peer", lose_witness, "other", ["witness-lost", "the witness is not reached"], STAYS, 60),
-    Fault("witness and peer lost", lose_witness_and_peer, "active", ["the witness is not reached", "R12-lapsed"], ENDS),
-    Fault("cut off from witness and peer", cut_off, "active", ["the witness is not reached", "R12-lapsed"], MOVES),
-    Fault("cut off from witness and peer, seen by the peer", cut_off, "other", ["the witness grants epoch", "R3-takeover"], MOVES),
-    Fault("partition, the witness keeps the active one", partition, "active", ["the witness grants epoch"], STAYS),
-    Fault("partition, the witness refuses the passive one", partition, "other", ["the witness says no: "], STAYS),
-]
-
 
 @pytest.fixture(scope="module")
 def made():
@@ -204,37 +164,6 @@ def made():
         yield lab
 
 
-@pytest.fixture(scope="module")
-def made_with_witness():
-    with Lab() as lab:
-        lab.etcd = Etcd(lab)
-        lab.write_config(timers={"settle-time": "500ms", **WITNESS_TIMERS}, extra=lab.etcd.section())
-        lab.start_pair()
-        yield lab
-
-
-def mend(lab):
-    """The surroundings as they were, and both nodes as after a boot."""
-    lab.network.heal()
-    if hasattr(lab, "etcd"):
-        lab.etcd.kill()
-        lab.etcd = Etcd(lab)  # the nodes begin anew, and with them their epochs
-    lab.network.restore_router()
-    for node in NODES:
-        for line in LINES:
-            lab.network.plug_cable(node, line)
-        if not lab.network.power[node]:
-            lab.network.power_on(node)
-        lab.reset(node)
-        shutil.rmtree(lab.state_dir(node))
-        os.mkdir(lab.state_dir(node))
-        for name in ("broken", "ill"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(lab.dir, node, name))
-    for node in NODES:
-        lab.start(node)
-
-
 @pytest.fixture
 def pair(made, request):
     """Ready; mended afterwards."""
@@ -244,43 +173,6 @@ def pair(made, request):
     mend(made)
 
 
-@pytest.fixture
-def pair_with_witness(made_with_witness, request):
-    lab = request.node.lab = made_with_witness
-    lab.wait_ready()
-    for node in NODES:
-        lab.wait_for(lambda: (lab.bus.last(node, "witness") or {}).get("answered_ns", 0) > 0, 30, "%s has asked the witness" % node)
-    yield lab
-    mend(lab)
-
-
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])
 def test_why_names(pair, fault):
     is_named(pair, fault)
-
-
-@pytest.mark.parametrize("fault", WITNESS_FAULTS, ids=[fault.name for fault in WITNESS_FAULTS])
-def test_why_names_with_a_witness(pair_with_witness, fault):
-    is_named(pair_with_witness, fault)
-
-
-def is_named(pair, fault):
-    active = pair.ready()
-    asked = active if fault.asked == "active" else other(active)
-    fault.inject(pair, active)
-    if fault.role == MOVES:
-        pair.wait_for(lambda: pair.serves(other(active)), 20, "the other one serves")
-    if fault.role == ENDS:
-        pair.wait_for(lambda: not pair.serves(active), 20, "nobody serves")
-    headline = "" if fault.role == STAYS else "%s %s the active role" % (asked, "gave up" if asked == active else "took")
-    said = []
-
-    def names_it():
-        said[:] = [pair.duet(asked, "why").stdout]
-        unsaid = not any(word in said[0] for word in fault.never)
-        return said[0].startswith(headline) and all(word in said[0] for word in fault.words) and unsaid
-
-    try:
-        pair.wait_for(names_it, fault.limit, "`duet why` names it")
-    finally:
-        print(*said)

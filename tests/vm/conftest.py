@@ -14,7 +14,7 @@ sys.path[:0] = [HERE, os.path.dirname(HERE)]
 os.environ.setdefault("DUET_BIN", os.path.join(BUILD, "bin"))
 
 from lab.pair import Timeout  # noqa: E402
-from lab.session import figures, pytest_terminal_summary, time_limit  # noqa: E402, F401
+from lab.session import figures, pytest_terminal_summary, time_limit, untimed  # noqa: E402, F401
 from vmlab.image import Image  # noqa: E402
 from vmlab.lab import READY_S, VmLab  # noqa: E402
 
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items):
         raise pytest.UsageError("these tests need root: they make network namespaces and taps (sudo tests/vm/run)")
 
 
-pytest_runtest_protocol = time_limit(420)  # two slow boots and what lies between
+pytest_runtest_protocol = time_limit(900)  # two slow boots and what lies between
 
 
 def _description(lab):
@@ -52,7 +52,8 @@ def pytest_runtest_makereport(item, call):
 @pytest.fixture(scope="session")
 def image():
     made = Image(os.path.join(BUILD, "vm"))
-    made.make()
+    with untimed():
+        made.make()
     return made
 
 
@@ -63,6 +64,17 @@ def installed():
         subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--strip", "--destdir", folder],
                        check=True, timeout=120)
         yield folder
+
+
+@pytest.fixture(scope="session")
+def debs(tmp_path_factory):
+    """A folder with the Debian packages, as deploy/build-package makes them now, or has made them (VM_PACKAGES)."""
+    if "VM_PACKAGES" in os.environ:
+        return os.environ["VM_PACKAGES"]
+    folder = str(tmp_path_factory.mktemp("built"))
+    with untimed():
+        subprocess.run([os.path.join(HERE, "../../deploy/build-package"), folder], check=True, timeout=900, stdout=subprocess.DEVNULL)
+    return folder
 
 
 @pytest.fixture(scope="session")

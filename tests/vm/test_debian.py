@@ -6,11 +6,14 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
 from lab.network import ACTIVE, CHANNELS, NODES, PASSIVE, RESERVED, ROUTER
 from lab.pair import other
+from lab.session import untimed
+from vmlab.debian import deb, needed_by
 from vmlab.gateway import PROFILE, SINK_PORT, packaged_seed
 from vmlab.image import Image
 from vmlab.lab import READY_S, VmLab
@@ -41,28 +44,20 @@ def _later_version(package, folder):
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory):
+def packages(debs, tmp_path_factory):
     """A folder with duet.deb and later.deb."""
-    built, folder = (str(tmp_path_factory.mktemp(name)) for name in ("built", "packages"))
-    subprocess.run([os.path.join(ROOT, "deploy/build-package"), built], check=True, timeout=900,
-                   stdout=subprocess.DEVNULL)
-    (package,) = [name for name in os.listdir(built) if name.startswith("duet_") and name.endswith(".deb")]
-    shutil.copy(os.path.join(built, package), os.path.join(folder, "duet.deb"))
+    folder = str(tmp_path_factory.mktemp("packages"))
+    shutil.copy(deb(debs, "duet"), os.path.join(folder, "duet.deb"))
     _later_version(os.path.join(folder, "duet.deb"), folder)
     return folder
 
 
-def _needed_by(package):
-    """The packages that it depends on: the machines have no archive to get them from."""
-    said = subprocess.run(["dpkg-deb", "-f", package, "Depends"], check=True, capture_output=True, text=True, timeout=60)
-    return sorted(re.match(r"\s*([\w.+-]+)", one).group(1) for one in said.stdout.split(","))
-
-
 @pytest.fixture(scope="module")
 def pair(packages):
-    needed = _needed_by(os.path.join(packages, "duet.deb"))
+    needed = needed_by(os.path.join(packages, "duet.deb"))
     image = Image(os.path.join(ROOT, "build/vm"), packages=needed + ["snmp", "snmpd"])
-    image.make()
+    with untimed():
+        image.make()
     with VmLab(image, packages, seed=packaged_seed) as made:
         made.power_on()
         yield made
@@ -100,11 +95,16 @@ def _addresses_are_right(lab, active):
 def test_nothing_is_started_by_the_package(lab):
     """Installed with apt, without an order to start: no daemon, no active address."""
     for machine in lab.machines.values():
+        begun = time.monotonic()
         machine.check("DEBIAN_FRONTEND=noninteractive apt-get -q -y install /root/packages/duet.deb", INSTALL_S)
+        STOPWATCH["apt install on both"] = STOPWATCH.get("apt install on both", 0) + time.monotonic() - begun
         assert not _runs(machine)
         assert not _is_up(machine, "duet.target")
     assert lab.owner() is None
 
+
+# Seconds that each step took from the packages to a pair that is ready, to be printed: they are the machines' own work.
+STOPWATCH = {}
 
 # What an administrator adds by hand. A faulty node stays up, also when a daemon is away for long: that it restarts
 # itself, or is reset, is shown elsewhere.
@@ -124,6 +124,7 @@ def test_C7_setup_configures_both(lab):
                   "passive=" + ",".join("%s/24" % PASSIVE[node][channel] for node in NODES)]
         if channel == "outside":
             words += ["router=" + ROUTER, "gateway=" + ROUTER]
+    begun = time.monotonic()
     said = first.check(" ".join(words))
     assert "tar -C /etc/duet -cpf - duet.conf cluster.key | ssh" in said and "\nmissing" not in said, said
     first.write("/root/further", FURTHER)
@@ -134,6 +135,7 @@ def test_C7_setup_configures_both(lab):
     for machine in lab.machines.values():
         machine.check("duet check-config")
         assert not _runs(machine)
+    STOPWATCH["duet setup, copied to the other"] = time.monotonic() - begun
     assert lab.owner() is None
 
 
@@ -148,11 +150,15 @@ def test_broken_configuration_starts_nothing(lab):
     assert not _runs(machine)
 
 
-def test_C7_L1_target_brings_up_all_units(lab):
+def test_C7_L1_target_brings_up_all_units(lab, figures):
     """Every daemon runs as its own user with what it needs and no more; the pair serves."""
+    begun = time.monotonic()
     for machine in lab.machines.values():
         machine.check("systemctl enable --now duet.target", PATIENCE_S)
     active = lab.wait_ready(timeout=2 * READY_S)
+    STOPWATCH["enabled, until both are ready"] = time.monotonic() - begun
+    figures("from packages to a pair that is ready", "%.0f s: %s" % (
+        sum(STOPWATCH.values()), ", ".join("%s %.0f s" % step for step in STOPWATCH.items())))
     assert _addresses_are_right(lab, active)
     for node, machine in lab.machines.items():
         for daemon, user in USERS.items():

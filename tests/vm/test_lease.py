@@ -4,7 +4,9 @@ import time
 
 import pytest
 
+from lab.network import ACTIVE
 from lab.pair import other
+from vmlab.lab import READY_S
 from vmlab.machine import BOOT_S
 
 DROP_IN = "/run/systemd/system/duet.service.d"
@@ -75,6 +77,25 @@ def test_R12_a_flushed_gate_is_put_back(lab):
     machine.check("nft flush ruleset")
     lab.wait_for(lambda: "table netdev duet" in machine.check("nft list tables"), 20, "the gate is back")
     lab.wait_for(lambda: "gate-lost" in machine.check("duet status || true"), 20, "the alarm gate-lost")
+
+
+def test_R12_an_adapter_that_comes_back_has_a_gate(lab):
+    """In this kernel a chain of nftables goes with its device (later ones keep it for the next device of that name): the
+    gate at the new one is takeoverd's work, and shuts like the old one. On hold, so that the role stays meanwhile."""
+    active = lab.wait_ready()
+    machine, inside = lab.machines[active], lab.watches["inside"]
+    machine.check("duet hold")
+    driver, device = "/sys/bus/virtio/drivers/virtio_net", machine.check("basename $(readlink -f /sys/class/net/inside/device)").strip()
+    machine.check("echo %s >%s/unbind" % (device, driver))
+    lab.wait_for(lambda: lab.node_of(inside.owner) is None, 60, "the adapter is gone")
+    machine.check("echo %s >%s/bind; udevadm wait --timeout=60 /sys/class/net/inside && ip link set inside up" % (device, driver), 90)
+    lab.wait_for(lambda: lab.owner() == active, 60, "it serves by the new adapter")
+    machine.check("pkill -STOP -x takeoverd")
+    lab.wait_for(lambda: lab.node_of(inside.owner) is None, 20, "the new adapter falls silent")
+    held = lab.kernel_addresses(active, "inside")
+    machine.check("pkill -CONT -x takeoverd; duet resume")
+    assert ACTIVE["inside"] in held, "the kernel had the address, and its gate was shut"
+    lab.wait_ready(timeout=2 * READY_S)
 
 
 def test_R13_a_switch_on_debians_kernel(lab, figures):

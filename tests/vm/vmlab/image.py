@@ -24,7 +24,7 @@ from vmlab.seed import pack
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DISK_MB = 700
-VERSIONS_KEPT = 3
+VERSIONS_KEPT = 4
 
 # They would only spend the emulator's time, or (systemd-pstore) take away what duet is to find.
 MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",

@@ -12,7 +12,7 @@ import time
 from vmlab.agent import Agent, AgentError
 from vmlab.qmp import Qmp
 
-BOOT_S = 150  # boots take 15 to 35 s, and twice that when the machine is busy
+BOOT_S = 300  # boots take 12 to 35 s, and ten times that when the machine is very busy
 CONSOLE_LINES = 60
 
 # The last words of a kernel that panicked: a piece of memory that it does not use and that survives a reset.

@@ -475,6 +475,22 @@ static void on_data(void *userdata, const struct bus_message *m)
     server_step(s, &event, m->cause);
 }
 
+/* Why a node that hears nobody does not serve: once for each question. */
+static void note_witness_renewed(struct server *s, const struct bus_message *m)
+{
+    const struct witness_message *now = m->body, *before = &s->arbiter.witness;
+    const bool renewed = now->state == WITNESS_STATE_ASKING && now->asks == before->asks &&
+                         before->revision > 0 && now->revision > before->revision;
+
+    if (!renewed || phase_serves(s->arbiter.phase) || now->asks == s->renewal_noted ||
+        strcmp(now->holder, s->arbiter.peer.name) != 0)
+        return;
+    s->renewal_noted = now->asks;
+    history_note(&s->history, m->envelope->mono_ns, m->cause,
+                 "the witness says: %s goes on renewing epoch %" PRId64 ", so this node may not serve",
+                 now->holder, now->epoch);
+}
+
 static void note_witness(struct server *s, const struct bus_message *m)
 {
     const struct witness_message *now = m->body, *before = &s->arbiter.witness;
@@ -501,6 +517,7 @@ static void on_witness(void *userdata, const struct bus_message *m)
     struct arbiter_event event = {.kind = EVENT_WITNESS, .witness = m->body};
 
     note_witness(s, m);
+    note_witness_renewed(s, m);
     server_step(s, &event, m->cause);
 }
 

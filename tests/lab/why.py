@@ -21,8 +21,8 @@ def _one_of(words):
 
 
 def is_named(lab, fault):
-    """Injects it into a pair that is ready, and waits until the answer is right."""
-    active = lab.ready()
+    """Injects it into a pair when that is ready, and waits until the answer is right."""
+    active = lab.wait_ready()
     asked = active if fault.asked == "active" else other(active)
     fault.inject(lab, active)
     if fault.role == MOVES:
@@ -43,8 +43,8 @@ def is_named(lab, fault):
         print(*said)
 
 
-def mend(lab):
-    """The surroundings as they were, and both nodes as after a boot."""
+def mend(lab, anew=lambda: None):
+    """The surroundings as they were, and both nodes as after a boot. `anew` is called while neither runs."""
     lab.network.heal()
     lab.network.restore_router()
     for node in NODES:
@@ -58,5 +58,6 @@ def mend(lab):
         for name in ("broken", "ill"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(lab.dir, node, name))
+    anew()
     for node in NODES:
         lab.start(node)

@@ -506,7 +506,8 @@ static void note_witness(struct server *s, const struct bus_message *m)
         history_note(&s->history, at, m->cause, "the witness says no: %s holds epoch %" PRId64, now->holder,
                      now->epoch);
     else if (now->state == WITNESS_STATE_UNREACHABLE)
-        history_note(&s->history, at, m->cause, "the witness is not reached: %.100s", now->text);
+        history_note(&s->history, at, m->cause, "the witness at %.64s is not reached: %.100s", now->endpoint,
+                     now->text);
     else if (now->state == WITNESS_STATE_ASKING)
         history_note(&s->history, at, m->cause, "the witness is asked");
 }

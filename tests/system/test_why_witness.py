@@ -1,9 +1,9 @@
 """What a witness has to do with it is named by `duet why`, too: a real etcd that is lost, grants, and refuses (R3, R8)."""
 
 import pytest
-from lab.etcd import Etcd
+from lab.etcd import PORT, Etcd
 from lab.lab import Lab
-from lab.network import NODES
+from lab.network import NODES, ROUTER
 from lab.why import ENDS, STAYS, Fault, is_named, mend
 
 # An etcd whose disk is shared with all other tests may take its time: a grant has to outlast that.
@@ -29,7 +29,7 @@ def cut_off(lab, active):
     lab.network.cut_pair()
 
 
-LOST = ["the witness is not reached: ", "alarm witness-lost begins"]
+LOST = ["the witness at http://%s:%d is not reached: " % (ROUTER, PORT), "alarm witness-lost begins"]
 
 FAULTS = [
     # Its record is read each 20 s while the nodes hear each other.

@@ -38,7 +38,7 @@ static bool lapsed_for_good(const struct arbiter *a)
 static bool lapsed_but_alone(const struct arbiter *a)
 {
     if (a->lapsed == 0 || a->observed <= a->lapsed || a->now < a->no_renewal_before || peer_serves(a) ||
-        right_over(a))
+        right_over(a) || !reports_are_fresh(a))
         return false;
     const int64_t listened = a->observed - MAX(a->lapsed, a->peer.counting_since_ns);
     /* A peer that knows that the lease ran out waits all of takeover-after again from then on. One that never

@@ -38,20 +38,35 @@ static bool stands_still(const struct server *s, const struct peer_message *peer
     return peer->arbiter_age_us * NS_PER_US >= s->arbiter.set.address_lease;
 }
 
+/* A lease is as long as its arbiter's silence when that is what ended it; who else ends it hears it each
+ * heartbeat interval. */
+static bool was_silent(const struct server *s, const struct peer_message *peer)
+{
+    return peer->arbiter_age_us * NS_PER_US >= s->arbiter.set.address_lease * 3 / 4;
+}
+
+/* A session is one run of heartbeatd. One that has just begun knows of no lease and no channel yet: that says
+ * nothing of these. */
+static bool began_anew(const struct peer_message *before, const struct peer_message *now)
+{
+    return now->session[0] && before->session[0] && strcmp(now->session, before->session) != 0;
+}
+
 /* What ails a peer that is heard: its daemons, its lease, what bars it. */
 static void note_peer_health(struct server *s, const struct bus_message *m)
 {
     const struct peer_message *now = m->body, *before = &s->arbiter.peer;
     const int64_t at = m->envelope->mono_ns;
 
-    if (before->alive && stands_still(s, before) != stands_still(s, now))
+    if (before->alive && !began_anew(before, now) && stands_still(s, before) != stands_still(s, now))
         history_note(&s->history, at, m->cause,
                      stands_still(s, now) ? "%s: arbiterd there stands still, or is gone"
                                           : "%s: arbiterd there answers",
                      now->name);
-    if (phase_serves(now->phase) && before->lease_us > 0 && now->lease_us == 0)
-        history_note(&s->history, at, m->cause,
-                     "%s: its lease ran out: takeoverd there did not confirm it anew", now->name);
+    if (!began_anew(before, now) && phase_serves(now->phase) && before->lease_us > 0 && now->lease_us == 0)
+        history_note(&s->history, at, m->cause, "%s: its lease ran out: %s", now->name,
+                     was_silent(s, now) ? "arbiterd there did not renew it"
+                                        : "takeoverd there did not confirm it anew");
     if (!before->unfit && now->unfit)
         history_note(&s->history, at, m->cause, "%s is unfit", now->name);
     if (before->held != now->held)
@@ -72,21 +87,20 @@ static void note_peer_channels(struct server *s, const struct bus_message *m)
     const struct peer_message *now = m->body, *before = &s->arbiter.peer;
 
     for (size_t i = 0; i < now->channels_count; i++)
-        if (before->alive && !now->channels[i].usable && was_usable(before, now->channels[i].name))
+        if (before->alive && !began_anew(before, now) && !now->channels[i].usable &&
+            was_usable(before, now->channels[i].name))
             history_note(&s->history, m->envelope->mono_ns, m->cause, "%s: channel %s does not work there",
                          now->name, now->channels[i].name);
 }
 
-/* A session is one run of heartbeatd. No machine boots within BOOT_NS: one that was heard so shortly before
+/* No machine boots within BOOT_NS: one that was heard so shortly before
  * had gone on, and only its heartbeatd ended. */
 static void note_peer_anew(struct server *s, const struct bus_message *m)
 {
     const struct peer_message *now = m->body, *before = &s->arbiter.peer;
     const int64_t at = m->envelope->mono_ns;
 
-    if (!now->session[0] || !before->session[0] || strcmp(now->session, before->session) == 0)
-        return;
-    if (at - before->heard_ns >= BOOT_NS)
+    if (!began_anew(before, now) || at - before->heard_ns >= BOOT_NS)
         return;
     s->peer_anew_ns = at;
     history_note(&s->history, at, m->cause, "%s: heartbeatd there was started anew", now->name);
@@ -461,6 +475,22 @@ static void on_data(void *userdata, const struct bus_message *m)
     server_step(s, &event, m->cause);
 }
 
+/* Why a node that hears nobody does not serve: once for each question. */
+static void note_witness_renewed(struct server *s, const struct bus_message *m)
+{
+    const struct witness_message *now = m->body, *before = &s->arbiter.witness;
+    const bool renewed = now->state == WITNESS_STATE_ASKING && now->asks == before->asks &&
+                         before->revision > 0 && now->revision > before->revision;
+
+    if (!renewed || phase_serves(s->arbiter.phase) || now->asks == s->renewal_noted ||
+        strcmp(now->holder, s->arbiter.peer.name) != 0)
+        return;
+    s->renewal_noted = now->asks;
+    history_note(&s->history, m->envelope->mono_ns, m->cause,
+                 "the witness says: %s goes on renewing epoch %" PRId64 ", so this node may not serve",
+                 now->holder, now->epoch);
+}
+
 static void note_witness(struct server *s, const struct bus_message *m)
 {
     const struct witness_message *now = m->body, *before = &s->arbiter.witness;
@@ -476,7 +506,8 @@ static void note_witness(struct server *s, const struct bus_message *m)
         history_note(&s->history, at, m->cause, "the witness says no: %s holds epoch %" PRId64, now->holder,
                      now->epoch);
     else if (now->state == WITNESS_STATE_UNREACHABLE)
-        history_note(&s->history, at, m->cause, "the witness is not reached: %.100s", now->text);
+        history_note(&s->history, at, m->cause, "the witness at %.64s is not reached: %.100s", now->endpoint,
+                     now->text);
     else if (now->state == WITNESS_STATE_ASKING)
         history_note(&s->history, at, m->cause, "the witness is asked");
 }
@@ -487,6 +518,7 @@ static void on_witness(void *userdata, const struct bus_message *m)
     struct arbiter_event event = {.kind = EVENT_WITNESS, .witness = m->body};
 
     note_witness(s, m);
+    note_witness_renewed(s, m);
     server_step(s, &event, m->cause);
 }
 

@@ -84,13 +84,13 @@ void takeover_obey(int n)
 {
     struct node *node = &w.nodes[n];
     const struct role_message *order = &node->order;
-    const bool active = order->role == ROLE_ACTIVE && order->lease_ns > clock_of(n) && !order->searching;
+    const bool active = order->role == ROLE_ACTIVE && order->lease_ns != 0 && !order->searching;
     const enum hold_state before = node->state.state;
 
-    if (order->role == ROLE_ACTIVE && !order->searching && !active)
-        return; /* read too late: it gives no right, and ends none */
     if (active && !node->plane && node->state.state != HOLD_STATE_FAILED && is_void(n))
         return;
+    if (active && order->lease_ns <= clock_of(n))
+        return; /* read too late: it gives no right, and ends none */
     if (!active) {
         if (node->plane || node->state.state != HOLD_STATE_RELEASED)
             takeover_release(n);

@@ -57,6 +57,9 @@ static void note_trouble(void)
         w.partition_end = w.now;
     if (blind)
         w.blind_end = w.now;
+    /* By hand, under an epoch that the witness does not grant: believed until the two hear each other. */
+    if (w.set->witness && (w.nodes[0].arbiter.vouched || w.nodes[1].arbiter.vouched))
+        w.forced_at = w.now;
     for (int n = 0; n < 2; n++)
         if (!has_gate(n) && takeoverd_stopped(n) && w.nodes[n].plane)
             w.unguarded_end = w.now; /* the address outlives the right to it */

@@ -1,26 +1,20 @@
 """Faults, and whether `duet why` names them to the operator who asks where he would ask first (DESIGN §3, §6)."""
 
-import collections
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import time
 
 import pytest
 from lab.lab import Lab
-from lab.network import ACTIVE, LINES, NODES, ROUTER
+from lab.network import ACTIVE, ROUTER
 from lab.pair import other
+from lab.why import STAYS, Fault, is_named, mend
 
 # A check of the service `checked` that fails while its node's file `ill` exists.
 CHECK = '#!/bin/sh\nnode=$(cat "%s/nodes/$(readlink /proc/self/ns/net | tr -dc 0-9)")\n[ ! -e "%s/$node/ill" ] || { echo "ill on purpose"; exit 1; }\n'
 THIRD = "02:00:00:00:66:01"
-
-# inject(lab, active); the answer on the node `asked` (the one that was active: "active", or the other one: "other") has
-# to have all `words`; of those in a tuple, one. `moves`: the role goes to the other node first.
-Fault = collections.namedtuple("Fault", "name inject asked words moves", defaults=(True,))
 
 
 def signal_daemon(daemon, number):
@@ -115,40 +109,46 @@ FELL_SILENT = ["R3-takeover", "fell silent", "its addresses do not answer"]
 LIVES = FELL_SILENT + ["its kernel lived, its daemons did not"]
 # What the peer sees depends on whether a heartbeat of one of the short lives came through after the lease had ended.
 KEPT_KILLING = ["R3-takeover", "its addresses do not answer", (LIVES[-1], "heartbeatd there was started anew")]
+NOT_RENEWED = ["arbiterd there stands still", "its lease ran out: arbiterd there did not renew it"]
+NOT_CONFIRMED = ["its lease ran out: takeoverd there did not confirm it anew"]
+CABLE = ["carrier is gone"]
 
 FAULTS = [
     Fault("power off", lambda lab, active: lab.power_off(active), "other", FELL_SILENT + ["path reserved: the line has no carrier"]),
     Fault("cable of inside", lambda lab, active: lab.network.pull_cable(active, "inside"), "active", ["inside (inside): carrier is gone", "R6-network"]),
-    Fault("cable of inside, seen by the peer", lambda lab, active: lab.network.pull_cable(active, "inside"), "other", ["channel inside does not work there"]),
+    Fault("cable of inside, seen by the peer", lambda lab, active: lab.network.pull_cable(active, "inside"), "other", ["channel inside does not work there", "path inside is down"]),
     Fault("cable of inside, after the reboot", reboot_for_cable, "active", ["inside (inside): carrier is gone", "R6-network", "R6-reboot"]),
     Fault("cable of outside", lambda lab, active: lab.network.pull_cable(active, "outside"), "active", ["outside (outside): carrier is gone", "R6-network"]),
-    Fault("router mute for one", lambda lab, active: lab.network.mute_router_for(active), "active", ["router %s on outside is silent" % ROUTER, "R6-network"]),
+    Fault("router mute for one", lambda lab, active: lab.network.mute_router_for(active), "active", ["router %s on outside is silent" % ROUTER, "R6-network"],
+          never=CABLE),
     Fault("router mute for one, seen by the peer", lambda lab, active: lab.network.mute_router_for(active), "other", ["channel outside does not work there"]),
-    Fault("router dead for both", lambda lab, active: lab.network.kill_router(), "active", ["router %s on outside is silent" % ROUTER], False),
-    Fault("reserved line", lambda lab, active: lab.network.pull_cable(active, "reserved"), "active", ["path reserved is down"], False),
-    Fault("heartbeats cut", lambda lab, active: lab.network.cut_heartbeats(), "other", ["peer-mute"], False),
+    Fault("router dead for both", lambda lab, active: lab.network.kill_router(), "active",
+          ["router %s on outside is silent" % ROUTER, "channel outside does not work there"], STAYS, never=CABLE),
+    Fault("reserved line", lambda lab, active: lab.network.pull_cable(active, "reserved"), "active", ["path reserved: the line has no carrier", "path reserved is down"], STAYS),
+    Fault("heartbeats cut", lambda lab, active: lab.network.cut_heartbeats(), "other", ["peer-mute"], STAYS),
     Fault("kill heartbeatd", keep_killing("heartbeatd"), "other", KEPT_KILLING),
     Fault("kill heartbeatd, on the node itself", keep_killing("heartbeatd"), "active", ["heartbeatd of this node was started anew"]),
     Fault("kill arbiterd", keep_killing("arbiterd"), "other", ["arbiterd there stands still"]),
-    Fault("kill takeoverd", keep_killing("takeoverd"), "other", ["takeoverd there"]),
+    Fault("kill takeoverd", keep_killing("takeoverd"), "other", NOT_CONFIRMED),
     Fault("kill takeoverd, on the node itself", keep_killing("takeoverd"), "active", ["takeoverd of this node was started anew"]),
     Fault("stop heartbeatd", signal_daemon("heartbeatd", signal.SIGSTOP), "other", LIVES),
-    Fault("stop arbiterd", signal_daemon("arbiterd", signal.SIGSTOP), "other", ["arbiterd there stands still"]),
-    Fault("stop takeoverd", signal_daemon("takeoverd", signal.SIGSTOP), "active", ["the lease ran out: takeoverd has not confirmed it anew"]),
-    Fault("stop takeoverd, seen by the peer", signal_daemon("takeoverd", signal.SIGSTOP), "other", ["its lease ran out: takeoverd there"]),
+    Fault("stop arbiterd", signal_daemon("arbiterd", signal.SIGSTOP), "other", NOT_RENEWED),
+    Fault("stop takeoverd", signal_daemon("takeoverd", signal.SIGSTOP), "active", ["the lease ran out: takeoverd has not confirmed it anew"],
+          never=["takeoverd of this node was started anew"]),
+    Fault("stop takeoverd, seen by the peer", signal_daemon("takeoverd", signal.SIGSTOP), "other", NOT_CONFIRMED),
     Fault("freeze", freeze, "other", LIVES),
     Fault("service fails", lambda lab, active: lab.break_service(active), "active", ["service guarded: failed", "R7-service"]),
     Fault("service fails, seen by the peer", lambda lab, active: lab.break_service(active), "other", ["has 1 services down"]),
     Fault("check fails", fall_ill, "active", ["service checked: failed", "check failed, 3 of 3"]),
     Fault("switch", order("switch"), "active", ["the operator ordered: switch", "R13-ordered"]),
     Fault("clean stop, after the next start", stop_and_start, "active", ["the operator ordered: stop", "R13-ordered"]),
-    Fault("hold bars the takeover", power_off_in_hold, "other", ["operator's hold", "fell silent"], False),
+    Fault("hold bars the takeover", power_off_in_hold, "other", ["operator's hold", "fell silent"], STAYS),
     Fault("claim by hand", claim_by_hand, "other", ["claim-ordered", "the operator ordered: claim --force"]),
-    Fault("address removed", remove_address, "active", [ACTIVE["inside"], "removed by something else"], False),
-    Fault("address used by a third host", duplicate, "active", ["address conflict: %s uses %s" % (THIRD, ACTIVE["inside"])], False),
-    Fault("rules flushed", flush_rules, "active", ["something else removed the gate"], False),
+    Fault("address removed", remove_address, "active", [ACTIVE["inside"], "removed by something else"], STAYS),
+    Fault("address used by a third host", duplicate, "active", ["address conflict: %s uses %s" % (THIRD, ACTIVE["inside"])], STAYS),
+    Fault("rules flushed", flush_rules, "active", ["something else removed the gate"], STAYS),
     Fault("partition", partition_and_heal, "active", ["R9-yield", "the peer serves under a higher epoch"]),
-    Fault("disk of the passive node full", fill_state, "other", ["the state cannot be written (No space left on device)"], False),
+    Fault("disk of the passive node full", fill_state, "other", ["the state cannot be written (No space left on device)"], STAYS),
 ]
 
 
@@ -164,29 +164,6 @@ def made():
         yield lab
 
 
-def one_of(words):
-    return (words,) if isinstance(words, str) else words
-
-
-def mend(lab):
-    """The surroundings as they were, and both nodes as after a boot."""
-    lab.network.heal()
-    lab.network.restore_router()
-    for node in NODES:
-        for line in LINES:
-            lab.network.plug_cable(node, line)
-        if not lab.network.power[node]:
-            lab.network.power_on(node)
-        lab.reset(node)
-        shutil.rmtree(lab.state_dir(node))
-        os.mkdir(lab.state_dir(node))
-        for name in ("broken", "ill"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(lab.dir, node, name))
-    for node in NODES:
-        lab.start(node)
-
-
 @pytest.fixture
 def pair(made, request):
     """Ready; mended afterwards."""
@@ -198,19 +175,4 @@ def pair(made, request):
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])
 def test_why_names(pair, fault):
-    active = pair.ready()
-    asked = active if fault.asked == "active" else other(active)
-    fault.inject(pair, active)
-    if fault.moves:
-        pair.wait_for(lambda: pair.serves(other(active)), 20, "the other one serves")
-    headline = "%s %s the active role" % (asked, "gave up" if asked == active else "took") if fault.moves else ""
-    said = []
-
-    def names_it():
-        said[:] = [pair.duet(asked, "why").stdout]
-        return said[0].startswith(headline) and all(any(word in said[0] for word in one_of(words)) for words in fault.words)
-
-    try:
-        pair.wait_for(names_it, 20, "`duet why` names it")
-    finally:
-        print(*said)
+    is_named(pair, fault)

@@ -775,6 +775,27 @@ static void test_R12_a_lapsed_lease_waits_until_the_peer_has_considered_it(void 
     assert_true(w.role.lease_ns > w.now);
 }
 
+/* What the peer said before this node stood still says nothing of what it did meanwhile. */
+static void test_R12_after_a_stall_of_its_own_it_is_renewed_by_newer_reports_only(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    w.deaf = true;
+    pass(MS(300), false);
+    w.deaf = false;
+    pass(MS(100), true);
+    assert_true(w.role.searching);
+    w.peer.considered = w.role.change;
+    const struct peer_message before = w.peer;
+    const int64_t sent = w.now + MS(10);
+    w.now += MS(500);
+    step((struct arbiter_event){.kind = EVENT_TIME});
+    step((struct arbiter_event){.kind = EVENT_PEER, .sent_ns = sent, .peer = &before});
+    assert_rules("");
+    pass(MS(20), true);
+    assert_rules("R12-renewed ");
+}
+
 static void test_R12_alone_it_waits_for_a_quick_search(void **state)
 {
     (void)state;
@@ -1015,6 +1036,7 @@ int main(void)
         TEST(test_R11_an_active_node_rises_above_a_passive_peer),
         TEST(test_R12_the_lease_follows_the_listeners_reports),
         TEST(test_R12_a_lapsed_lease_waits_until_the_peer_has_considered_it),
+        TEST(test_R12_after_a_stall_of_its_own_it_is_renewed_by_newer_reports_only),
         TEST(test_R12_alone_it_waits_for_a_quick_search),
         TEST(test_R12_what_answers_after_a_stall_has_replaced_it),
         TEST(test_R13_switch_is_refused_with_its_reason),

@@ -57,7 +57,7 @@ def _fails(lab, name, why, stays):
 def _switches_without_a_gap(lab, figures, to):
     """Echo requests to the server while it switches: the new connection carries before the old one goes."""
     before = len(lab.log())
-    lab.laptop.check("systemd-run --unit=watch ping -i 0.2 192.0.2.100")
+    lab.laptop.check("systemd-run --unit=watch ping -q -i 0.2 192.0.2.100")
     done = lab.use(to)
     assert done.code == 0, done.text + lab.log()
     old = lab.wait_for(lambda: re.search(r"^(.+): disconnecting\n(.*\n)*\1: down$", lab.log()[before:], re.MULTILINE), PATIENCE_S,
@@ -107,7 +107,7 @@ def test_W2_one_that_needs_the_same_adapter_gives_it_back(lab, figures):
 
 def test_W2_a_connection_that_was_taken_down_is_made_again(lab):
     run = _run_of_mobile(lab)
-    lab.laptop.check("nmcli connection down id " + MOBILE, PATIENCE_S)
+    lab.laptop.check("nmcli --wait 140 connection down id " + MOBILE, PATIENCE_S)
     lab.wait_for(lambda: _run_of_mobile(lab) not in ("", run), PATIENCE_S, "NetworkManager has it again")
     lab.wait_connected("Mobile", PATIENCE_S)
     assert "NetworkManager has it no longer" in lab.log()

@@ -50,25 +50,27 @@ verb 3
 
 # For people and machines alike: the office by a unit, a telephone by NetworkManager, and three that cannot be had.
 CONFIGURATION = """
-client { test-interval = 500ms  test-timeout = 500ms  unreachable-for = 5s }
+client { test-interval = 1s  test-timeout = 1s  unreachable-for = 5s }
 gateway "office" { address = "203.0.113.10" }
 gateway "office-inside" { address = "10.8.0.1"  device = "tun-office" }
 profile "Office" {
     gateway = {"office"}
     inside = {"office-inside"}
     unit = "openvpn-client@office.service"
+    connect-timeout = 2m  down-timeout = 2m
     route "192.0.2.0/24" { via = "10.8.0.1"  device = "tun-office" }
 }
 gateway "mobile" { address = "198.51.100.20"  device = "mob" }
 profile "Mobile" {
     inside = {"mobile"}
     networkmanager = "Mobile phone"
+    connect-timeout = 2m  down-timeout = 2m
     route "192.0.2.0/24" { via = "198.51.100.20"  device = "mob" }
 }
 gateway "backup" { address = "203.0.113.20" }
 profile "Misspelled" { gateway = {"backup"}  unit = "openvpn-client@misspelled.service" }
 profile "Unknown" { gateway = {"backup"}  networkmanager = "No such connection" }
-profile "Hotel" { gateway = {"backup"}  networkmanager = "Hotel"  overlap = off }
+profile "Hotel" { gateway = {"backup"}  networkmanager = "Hotel"  overlap = off  connect-timeout = 2m  down-timeout = 2m }
 """
 
 
@@ -132,7 +134,7 @@ class LaptopLab(RoamLab):
 
     def use(self, name):
         """`duet-client use`: Done."""
-        return self.laptop.run("duet-client use " + name, 120)
+        return self.laptop.run("duet-client use " + name, 300)
 
     def status(self):
         try:

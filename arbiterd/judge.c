@@ -242,7 +242,8 @@ bool search_unanswered_since(const struct arbiter *a, int64_t since)
     bool asked = false;
 
     for (size_t i = 0; i < a->set.channel_count; i++)
-        asked = asked || (a->searches[i].state == SEARCH_STATE_SILENT && a->searches[i].asked_ns > since);
+        asked =
+            asked || (a->searches[i].state == SEARCH_STATE_SILENT && a->searches[i].unanswered_ns > since);
     return asked && search_clear(a);
 }
 

@@ -72,8 +72,12 @@ static void note_data(struct server *s, int64_t now_ns)
                      data->data_epoch, data->data_generation);
 }
 
+#define ANEW_NS                                                                                              \
+    (2 * NS_PER_S) /* a start of the peer's heartbeatd that long before the silence belongs to it */
+
 /* What kind of silence it was: of the machine, or of the daemons on a machine that lives. Its addresses
- * answer to the end of their lease if its kernel runs, and to nothing if it does not. */
+ * answer to the end of their lease if its kernel runs, and to nothing if it does not; a heartbeatd that ends
+ * again and again is heard now and then in between, after that lease. */
 static void note_silence(struct server *s, int64_t now_ns)
 {
     const struct arbiter *a = &s->arbiter;
@@ -89,6 +93,12 @@ static void note_silence(struct server *s, int64_t now_ns)
             "%s answered for its addresses until %.1f ms after its last heartbeat: its kernel lived, "
             "its daemons did not, or no heartbeat came through",
             a->peer.name, (double)(answered_ns - a->peer.heard_ns) / 1e6);
+    else if (s->peer_anew_ns > 0 && a->peer.heard_ns - s->peer_anew_ns < ANEW_NS)
+        history_note(
+            &s->history, now_ns, NULL,
+            "heartbeatd of %s had been started anew %.1f ms before its last heartbeat: its kernel lived, "
+            "its daemons did not",
+            a->peer.name, (double)(a->peer.heard_ns - s->peer_anew_ns) / 1e6);
     else
         history_note(&s->history, now_ns, NULL,
                      "%s answered nothing after its last heartbeat: its power, its kernel, or all ways to it",

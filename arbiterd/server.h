@@ -46,6 +46,7 @@ struct server {
     } paths[CONFIG_CHANNELS_MAX + 1];
     size_t path_count;
     int64_t heartbeatd_seq, takeoverd_seq; /* of the last message: they begin anew with the daemon */
+    int64_t peer_anew_ns; /* when the peer's heartbeatd was last heard started anew on a machine that had gone on */
     struct {
         char name[CONFIG_NAME_MAX];
         enum hook_state state;

@@ -6,6 +6,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 
+#define BOOT_NS (2 * NS_PER_S) /* what no machine that lost its power needs less than */
+
 static double ms_since(int64_t then_ns, int64_t now_ns)
 {
     return then_ns > 0 ? (double)(now_ns - then_ns) / 1e6 : 0.0;
@@ -75,10 +77,27 @@ static void note_peer_channels(struct server *s, const struct bus_message *m)
                          now->name, now->channels[i].name);
 }
 
+/* A session is one run of heartbeatd. No machine boots within BOOT_NS: one that was heard so shortly before
+ * had gone on, and only its heartbeatd ended. */
+static void note_peer_anew(struct server *s, const struct bus_message *m)
+{
+    const struct peer_message *now = m->body, *before = &s->arbiter.peer;
+    const int64_t at = m->envelope->mono_ns;
+
+    if (!now->session[0] || !before->session[0] || strcmp(now->session, before->session) == 0)
+        return;
+    if (at - before->heard_ns >= BOOT_NS)
+        return;
+    s->peer_anew_ns = at;
+    history_note(&s->history, at, m->cause, "%s: heartbeatd there was started anew", now->name);
+}
+
 static void note_peer(struct server *s, const struct bus_message *m)
 {
     const struct peer_message *now = m->body, *before = &s->arbiter.peer;
     const int64_t at = m->envelope->mono_ns;
+
+    note_peer_anew(s, m);
 
     if (now->alive) {
         note_peer_health(s, m);

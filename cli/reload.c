@@ -64,7 +64,15 @@ static int ask(struct reload *reload, size_t i)
     reload->runs[i] = is_running(run_dir, daemon);
     if (!reload->runs[i] && i >= MODEL_SYNCD)
         return COMMAND_DONE; /* it may have had nothing to do */
-    const int r = reload->runs[i] ? send_order(reload, daemon, true, &reply) : -ETIMEDOUT;
+    if (!reload->runs[i]) {
+        command_error(
+            reload->invocation,
+            "%s is not to be found below %s: has it not started yet, is duet running, and is this its "
+            "--run-dir? Nothing was changed",
+            daemon, run_dir);
+        return COMMAND_NO_ANSWER;
+    }
+    const int r = send_order(reload, daemon, true, &reply);
     if (r < 0) {
         command_error(reload->invocation,
                       "%s does not answer below %s (%s); is duet running, and is this its --run-dir? Nothing "

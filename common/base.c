@@ -1,8 +1,8 @@
 #include "common/base.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 void auto_free(void *pointer_to_pointer)
@@ -21,7 +21,11 @@ void auto_close(const int *fd)
 
 void text_copy(char *to, size_t size, const char *text)
 {
-    snprintf(to, size, "%s", text);
+    if (size == 0)
+        return;
+    const size_t length = strnlen(text, size - 1);
+    memcpy(to, text, length);
+    to[length] = '\0';
 }
 
 int64_t backoff_ns(int64_t first_ns, int64_t nth, int64_t most_ns)

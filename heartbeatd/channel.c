@@ -298,10 +298,14 @@ static void step_search(struct channel *channel, const struct channel_pace *pace
     }
     if (now_ns + (search->quick ? 0 : pace->slack_ns) < search->next_ns)
         return;
-    if (afford(channel, now_ns))
-        send_search(channel, pace, now_ns, out);
-    else
+    if (!afford(channel, now_ns)) {
         search->next_ns = now_ns + request_cost_ns;
+        return;
+    }
+    send_search(channel, pace, now_ns, out);
+    /* That nobody answers is evidence, and is as old as the request that shows it. */
+    if (search->state == SEARCH_STATE_SILENT && !search->quick)
+        out->publish_searches |= bit(channel);
 }
 
 void channel_step(struct channel *channel, const struct channel_pace *pace, int64_t now_ns,

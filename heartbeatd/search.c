@@ -5,7 +5,7 @@ enum { CONFLICT_REQUESTS = 2 }; /* a third one that leaves so many unanswered is
 void search_restart(struct search *search, int64_t now_ns)
 {
     search->unanswered = 0;
-    search->second_ns = 0;
+    search->second_ns = search->open_ns = search->unanswered_ns = 0;
     search->silent_since_ns = now_ns;
     if (search->state != SEARCH_STATE_IDLE)
         search->state = SEARCH_STATE_ASKING;
@@ -31,8 +31,20 @@ void search_end(struct search *search)
     };
 }
 
+/* Requests may follow each other sooner than each of them has had its time. */
+static void mature(struct search *search, int64_t now_ns)
+{
+    if (search->open_ns == 0 || now_ns < search->open_ns + SEARCH_PATIENCE_NS)
+        return;
+    search->unanswered_ns = search->open_ns;
+    search->open_ns = 0;
+}
+
 void search_asked(struct search *search, int64_t interval_ns, int64_t now_ns)
 {
+    mature(search, now_ns);
+    if (search->open_ns == 0)
+        search->open_ns = now_ns;
     search->asked_ns = now_ns;
     search->next_ns = now_ns + interval_ns;
     if (++search->unanswered == 2)
@@ -61,7 +73,7 @@ bool search_answered(struct search *search, const struct mac *mac, bool by_peer,
     }
     search->answered_ns = MAX(search->answered_ns, received_ns);
     search->unanswered = 0;
-    search->second_ns = search->silent_since_ns = 0;
+    search->second_ns = search->open_ns = search->unanswered_ns = search->silent_since_ns = 0;
     return set_state(search, SEARCH_STATE_ANSWERED);
 }
 
@@ -74,6 +86,7 @@ int64_t search_verdict_ns(const struct search *search)
 
 bool search_judge(struct search *search, int64_t now_ns)
 {
+    mature(search, now_ns);
     if (search->state == SEARCH_STATE_IDLE || !search->second_ns ||
         now_ns < search->second_ns + SEARCH_PATIENCE_NS)
         return false;
@@ -91,6 +104,7 @@ void search_fill(const struct search *search, struct search_message *message)
         .answered_ns = search->answered_ns,
         .silent_since_ns = search->silent_since_ns,
         .unanswered = search->unanswered,
+        .unanswered_ns = search->unanswered_ns,
         .conflict_ns = search->conflict_ns,
         .quick = search->quick,
     };

@@ -20,6 +20,8 @@ struct search {
     int since_conflict; /* requests since a third one answered */
     int64_t asked_ns, answered_ns, conflict_ns;
     int64_t silent_since_ns; /* 0 while answered or idle */
+    int64_t open_ns;         /* a request that has not had its time yet; 0 = there is none */
+    int64_t unanswered_ns;   /* the latest one that had it, and was not answered; 0 = none since an answer */
     int64_t second_ns;       /* when the second unanswered request in a row was sent; 0 = not yet */
     int64_t next_ns, broadcast_ns;
     struct mac answers_mac;
@@ -38,7 +40,7 @@ void search_asked(struct search *search, int64_t interval_ns, int64_t now_ns);
 /* An answer from the peer, or from a third one. True if the state changed. */
 bool search_answered(struct search *search, const struct mac *mac, bool by_peer, int64_t received_ns);
 
-/* Brings `state` up to date with the time. True if it changed. */
+/* Brings `state` and `unanswered_ns` up to date with the time. True if the state changed. */
 bool search_judge(struct search *search, int64_t now_ns);
 
 /* When search_judge() may change it by itself; 0 = not. */

@@ -378,6 +378,18 @@ static void read_restore(struct sync_reader *r, struct sync_message *m)
     m->restore = read_some_generation(r);
 }
 
+static void write_key(struct sync_writer *w, const struct sync_message *m)
+{
+    write_text(w, m->key, 1);
+}
+
+static void read_key(struct sync_reader *r, struct sync_message *m)
+{
+    m->key = read_text(r, 1, SYNC_KEY_BYTES);
+    read_check(r, m->key.size == 0 || m->key.size == SYNC_KEY_BYTES);
+    read_check(r, m->header.set == 0);
+}
+
 static void read_nothing(struct sync_reader *r, struct sync_message *m)
 {
     (void)r, (void)m;
@@ -405,11 +417,12 @@ static const struct {
     [SYNC_VERIFY] = {write_verify, read_verify},
     [SYNC_NOW] = {write_nothing, read_nothing},
     [SYNC_LAG] = {write_lag, read_lag},
+    [SYNC_KEY] = {write_key, read_key},
 };
 
 static bool kind_known(enum sync_kind kind)
 {
-    return kind >= SYNC_HELLO && kind <= SYNC_LAG;
+    return kind >= SYNC_HELLO && kind <= SYNC_KEY;
 }
 
 /* What was written is read again: what goes out is what the other side accepts, by one set of rules. */

@@ -32,6 +32,7 @@ enum {
     SYNC_BLOCKS_MAX = 1 << 18, /* of a file */
     SYNC_HASH_BYTES = 16,      /* keyed XXH3, 128 bits: local looking, and the hash tree */
     SYNC_DIGEST_BYTES = 32,    /* BLAKE2b, end to end */
+    SYNC_KEY_BYTES = 32,       /* what hashes are keyed with */
     SYNC_SETS_MAX = 64,
     SYNC_FANOUT = 64, /* of the hash tree: a root, 64 groups, 64 buckets each */
     SYNC_BUCKETS = SYNC_FANOUT * SYNC_FANOUT,
@@ -122,6 +123,8 @@ enum sync_kind {
     SYNC_VERIFY,  /* both: BLAKE2b over the whole set, read from the disk anew; from the active one: do it */
     SYNC_NOW,     /* passive: the operator wants everything sent at once */
     SYNC_LAG,     /* active: what of this set has changed and is not applied on the passive node yet */
+    SYNC_KEY,     /* passive: the hashes of the two do not fit together, asks for the key that they are made
+                     with; active: that key */
 };
 
 enum sync_ask { SYNC_ASK_ROOT = 1, SYNC_ASK_GROUP, SYNC_ASK_BUCKET, SYNC_ASK_BLOCKS };
@@ -216,6 +219,7 @@ struct sync_message {
             uint64_t age_us; /* of the oldest change; 0 = none waits */
         } lag;
         struct sync_generation restore;
+        struct sync_bytes key; /* SYNC_KEY_BYTES; none: asks for it */
         struct {
             bool asked; /* else it is the answer */
             uint64_t files, bytes;

@@ -47,6 +47,7 @@ static void forget_exchange(struct syncd *s)
 {
     s->agreed = false;
     s->credit = 0;
+    s->key_asked = false;
     memset(s->peer_sets, 0, sizeof s->peer_sets);
     for (size_t i = 0; i < s->set_count; i++) {
         struct set *set = &s->sets[i];
@@ -258,8 +259,11 @@ static void on_set(struct syncd *s, const struct sync_message *m)
         set->peer_log[i] = sync_log_at(m->set.log, i);
     s->counter = MAX(s->counter, m->set.generation.counter);
     if (!set->same_configuration) {
-        set_trouble(set,
-                    "the two nodes' configurations of this set differ; nothing is sent until they are equal");
+        set_trouble(
+            set,
+            "the two nodes' configurations of this set differ, or their hash keys; nothing is sent until "
+            "they are equal");
+        rekey_ask(s);
         return;
     }
     if (exchange_is_receiver(s)) {
@@ -341,6 +345,8 @@ void exchange_message(void *userdata, const uint8_t *bytes, size_t size)
     } else if (s->agreed && m.header.session == sync_session(s->session, s->peer_session)) {
         if (m.header.kind == SYNC_SET) {
             on_set(s, &m);
+        } else if (m.header.kind == SYNC_KEY) {
+            rekey_message(s, m.key);
         } else if (m.header.kind == SYNC_CREDIT) {
             s->credit = MIN(s->credit + (int64_t)MIN(m.credit, (uint64_t)CREDIT_BYTES), CREDIT_BYTES);
         } else {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/base.h"
+#include "syncd/paths.h"
 
 enum { KEPT = 8 };
 
@@ -28,6 +29,7 @@ struct kept {
 
 struct beneath {
     size_t count, next;
+    struct kept laid;
     struct kept kept[KEPT];
     struct root roots[];
 };
@@ -52,6 +54,8 @@ int beneath_new(const char *const *roots, size_t count, struct beneath **beneath
 
     for (size_t i = 0; i < KEPT && r == 0; i++)
         b->kept[i].directory = -1;
+    if (b)
+        b->laid.directory = -1;
     for (size_t i = 0; i < count && r == 0; i++) {
         r = take_root(&b->roots[i], roots[i]);
         b->count += r == 0;
@@ -78,10 +82,23 @@ void beneath_forget(struct beneath *beneath)
     }
 }
 
+void beneath_lay(struct beneath *beneath, struct sync_bytes path, int directory)
+{
+    struct kept *laid = &beneath->laid;
+
+    beneath_forget(beneath);
+    if (laid->directory >= 0)
+        close(laid->directory);
+    laid->directory = directory;
+    laid->size = path.size;
+    if (path.size > 0)
+        memcpy(laid->path, path.at, path.size);
+}
+
 void beneath_free(struct beneath *beneath)
 {
     if (beneath)
-        beneath_forget(beneath);
+        beneath_lay(beneath, (struct sync_bytes){0}, -1);
     free(beneath);
 }
 
@@ -127,18 +144,37 @@ static int relative(const struct root *root, struct sync_bytes path, size_t afte
     return length >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
-static int open_directory(struct beneath *beneath, struct root *root, struct sync_bytes path, size_t after)
+static bool is_laid(const struct beneath *beneath, struct sync_bytes path)
+{
+    const struct kept *laid = &beneath->laid;
+
+    return laid->directory >= 0 && path_below(path, (struct sync_bytes){laid->path, laid->size});
+}
+
+static int open_anew(struct beneath *beneath, struct root *root, struct sync_bytes path, size_t after)
 {
     char text[PATH_MAX];
 
+    if (is_laid(beneath, path)) {
+        const size_t cut = beneath->laid.size + 1;
+        snprintf(text, sizeof text, "%.*s", (int)(path.size - cut), (const char *)path.at + cut);
+        return open_beneath(beneath->laid.directory, text, O_PATH | O_DIRECTORY);
+    }
+    const int parent = open_parent(root);
+    const int r = parent < 0 ? parent : relative(root, path, after, text);
+    return r < 0 ? r : open_beneath(parent, text, O_PATH | O_DIRECTORY);
+}
+
+static int open_directory(struct beneath *beneath, struct root *root, struct sync_bytes path, size_t after)
+{
+    if (is_laid(beneath, path) && path.size == beneath->laid.size)
+        return beneath->laid.directory;
     for (size_t i = 0; i < KEPT; i++) {
         const struct kept *kept = &beneath->kept[i];
         if (kept->directory >= 0 && kept->size == path.size && memcmp(kept->path, path.at, path.size) == 0)
             return kept->directory;
     }
-    const int parent = open_parent(root);
-    const int r = parent < 0 ? parent : relative(root, path, after, text);
-    const int fd = r < 0 ? r : open_beneath(parent, text, O_PATH | O_DIRECTORY);
+    const int fd = open_anew(beneath, root, path, after);
     if (fd < 0)
         return fd;
     struct kept *kept = &beneath->kept[beneath->next++ % KEPT];

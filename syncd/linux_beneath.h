@@ -28,6 +28,9 @@ int beneath_open(struct beneath *beneath, struct sync_bytes path, int flags);
 /* Directories that were found are kept open for the next time: closes them. Whoever moves, removes or
  * replaces a directory calls it. */
 void beneath_forget(struct beneath *beneath);
+/* Until it is taken back (`directory` < 0), what is below `path` is looked for in that directory, which is
+ * closed then; all that was found is forgotten. */
+void beneath_lay(struct beneath *beneath, struct sync_bytes path, int directory);
 
 int mount_of(int directory, const char *name, uint64_t *mount); /* 0 or a negative errno; "": itself */
 

@@ -1,6 +1,7 @@
 /* syncd: sends what changes on the active node to the passive one. */
 #include <errno.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "common/config_compare.h"
 #include "common/log.h"
 #include "common/sys.h"
+#include "syncd/hashkey.h"
 #include "syncd/syncd.h"
 
 static struct syncd self;
@@ -136,17 +138,17 @@ static int open_own(struct syncd *s)
 {
     static const struct link_events events = {exchange_up, exchange_down, exchange_message, on_room};
     struct loop *loop = s->daemon.loop;
-    uint8_t key[32];
+    char path[PATH_MAX];
 
+    snprintf(path, sizeof path, "%s/hash-key", s->daemon.state_dir);
     s->packed = malloc(SYNC_MESSAGE_MAX);
     s->squeezed = malloc(SYNC_RAW_MAX);
     s->unpacked = malloc(SYNC_RAW_MAX);
     int r = s->packed && s->squeezed && s->unpacked ? packer_new(&s->packer) : -ENOMEM;
     if (r == 0)
-        r = link_derive(s->daemon.config, "synchash", key);
+        r = hashkey_load(s->daemon.config, path, s->hash_key);
     if (r == 0)
-        r = hasher_new(key, &s->hasher);
-    sodium_memzero(key, sizeof key);
+        r = hasher_new(s->hash_key, &s->hasher);
     if (r == 0)
         r = loop_add_timer(loop, on_work, s, &s->work);
     if (r == 0)
@@ -209,6 +211,7 @@ void syncd_close(void *userdata)
     link_close(s->link);
     sets_close(s);
     hasher_free(s->hasher);
+    sodium_memzero(s->hash_key, sizeof s->hash_key);
     packer_free(s->packer);
     free(s->packed);
     free(s->squeezed);

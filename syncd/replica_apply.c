@@ -171,11 +171,14 @@ static int fill_file(struct replica *r, int fd, const struct sync_op *op)
     return done < 0 ? done : put_attributes(r, fd, &op->meta, true);
 }
 
-/* In a first sync nobody can have a whole set yet, and what is cut off is done again from the journal: a file
- * that is not there is made in its place, which spares a rename for each. */
+/* In a first sync nobody can have a whole set yet, and what is cut off is done again from the journal; nor
+ * does anybody see what is made in a fresh directory: a file that is not there is made in its place, which
+ * spares a rename for each. */
 static int make_in_place(struct replica *r, const struct sync_op *op, const struct place *place)
 {
-    if (!r->current.partial || r->public.whole || r->options.database)
+    const bool first_sync = r->current.partial && !r->public.whole && !r->options.database;
+
+    if (!first_sync && !fresh_has(r, op->path))
         return -EEXIST;
     AUTO_CLOSE int fd = create(place->directory, place->name);
     return fd < 0 ? fd : fill_file(r, fd, op);
@@ -228,8 +231,11 @@ static int put_directory(struct replica *r, const struct sync_op *op)
             done = entry_erase(place.directory, place.name);
         fresh = true;
     }
-    if (done == 0 && fresh)
+    const int elsewhere = done == 0 && fresh ? fresh_begin(r, op->path, &place) : done;
+    if (elsewhere == 0 && fresh)
         done = mkdirat(place.directory, place.name, 0700) < 0 ? -errno : 0;
+    else
+        done = MIN(elsewhere, 0);
     AUTO_CLOSE int fd =
         done < 0 ? -1 : openat(place.directory, place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (done == 0 && fd < 0)
@@ -397,6 +403,10 @@ static void keep_history(struct replica *r, const struct sync_op *op)
 
 int apply_operation(struct replica *r, const struct sync_op *op)
 {
+    const int ended = fresh_goes_on(r, op) ? 0 : fresh_end(r);
+
+    if (ended < 0)
+        return ended;
     keep_history(r, op);
     switch (op->kind) {
     case SYNC_OP_PUT:

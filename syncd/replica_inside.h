@@ -143,6 +143,12 @@ struct redo {
 
 enum replica_phase { REPLICA_IDLE, REPLICA_RECEIVING, REPLICA_DURABLE, REPLICA_SWITCHING };
 
+/* A directory that is made with all that is in it, elsewhere; size 0: none. */
+struct fresh {
+    size_t size;
+    uint8_t path[SYNC_PATH_MAX];
+};
+
 struct replica {
     struct replica_options options;
     char error[ERROR_MAX];
@@ -180,6 +186,7 @@ struct replica {
     struct redo again;
     struct patching patching;
     struct paths touched; /* directories whose time is to be set again */
+    struct fresh fresh;
     int lock;
     int64_t refused_lock_since_ns; /* somebody reads for so long; 0: nobody */
     bool hurried, passed_reader;
@@ -247,6 +254,14 @@ int apply_install(struct replica *r, struct sync_bytes path, struct place *place
 /* After a crash: the tree has this directory, with this time. */
 void apply_know(struct replica *r, struct sync_bytes directory, int64_t mtime_ns);
 int apply_times(struct replica *r); /* of all directories touched */
+
+/* ---- replica_fresh.c */
+/* `path` is not there, and will be a directory: `place` is where it is made first. 1; 0: in its own place; or a
+ * negative errno. */
+int fresh_begin(struct replica *r, struct sync_bytes path, struct place *place);
+bool fresh_has(const struct replica *r, struct sync_bytes path); /* it is made in that one */
+bool fresh_goes_on(const struct replica *r, const struct sync_op *op);
+int fresh_end(struct replica *r);
 
 /* ---- replica_patch.c */
 int patch_open(struct replica *r, const struct sync_op *op);

@@ -168,6 +168,9 @@ static bool is_told(const struct sync_hash *tree)
 
 static int end_switch(struct replica *r, int done)
 {
+    const int in_place = fresh_end(r);
+
+    done = done < 0 ? done : in_place;
     patch_drop(r);
     apply_times(r);
     r->hurried = r->redo;

@@ -301,6 +301,9 @@ static int set_open(struct set *set)
             log_info("set %s: the cached tree is of no use (%s): everything is read again", set->config->name,
                      strerror(-loaded));
         r = open_replica(set);
+        /* What the journal brought into it may be hashed with another key. */
+        if (loaded < 0)
+            tree_clear(set->tree);
     }
     if (r == 0 && is_database(set))
         r = snapshot_new(s->daemon.loop, set->config, set->snapshot_path, &events, set, &set->snapshot);

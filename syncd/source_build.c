@@ -387,16 +387,24 @@ static void mark_moved(struct source *s, struct sync_bytes path, unsigned flags,
         return;
     memcpy(moved, to.at, to.size);
     memcpy(moved + to.size, path.at + from.size, rest);
-    source_mark(s, (struct sync_bytes){moved, to.size + rest}, flags | DIRTY_NAME, DIRTY_NOW);
+    source_mark(s, (struct sync_bytes){moved, to.size + rest}, flags, DIRTY_NOW);
 }
 
-static void mark_all_moved(struct source *s, struct paths queue, struct sync_bytes from, struct sync_bytes to)
+static void mark_all_moved(struct source *s, struct paths queue, unsigned also, struct sync_bytes from,
+                           struct sync_bytes to)
 {
     struct sync_bytes path;
     unsigned flags;
 
     while (paths_next(&queue, &path, &flags))
-        mark_moved(s, path, flags, from, to);
+        mark_moved(s, path, flags | also, from, to);
+}
+
+static void mark_entry_moved(struct source *s, const struct dirty_entry *entry, struct sync_bytes from,
+                             struct sync_bytes to)
+{
+    if (entry)
+        mark_moved(s, dirty_path(entry), entry->flags | DIRTY_NAME, from, to);
 }
 
 /* What was taken is looked for under its old name, and not found. */
@@ -404,12 +412,12 @@ void build_moved(struct source *s, struct sync_bytes from, struct sync_bytes to)
 {
     struct build *b = &s->build;
 
-    if (b->item)
-        mark_moved(s, dirty_path(b->item), b->item->flags, from, to);
+    mark_entry_moved(s, b->item, from, to);
     for (size_t i = b->taken_at; i < b->taken_count; i++)
-        mark_moved(s, dirty_path(b->taken[i]), b->taken[i]->flags, from, to);
-    mark_all_moved(s, b->gone, from, to);
-    mark_all_moved(s, b->extra, from, to);
+        mark_entry_moved(s, b->taken[i], from, to);
+    mark_all_moved(s, b->gone, DIRTY_NAME, from, to);
+    mark_all_moved(s, b->extra, DIRTY_NAME, from, to);
+    mark_all_moved(s, b->parents, 0, from, to);
     if (walk_touches(&b->walk, from))
         source_mark(s, to, DIRTY_DEEP, DIRTY_NOW);
 }
@@ -418,7 +426,7 @@ static void mark_forced_moved(struct source *s, const struct dirty_entry *entry,
                               struct sync_bytes to)
 {
     if (entry && entry->flags & DIRTY_FORCE)
-        mark_moved(s, dirty_path(entry), entry->flags, from, to);
+        mark_entry_moved(s, entry, from, to);
 }
 
 static void mark_all_forced_moved(struct source *s, struct paths queue, struct sync_bytes from,
@@ -429,7 +437,7 @@ static void mark_all_forced_moved(struct source *s, struct paths queue, struct s
 
     while (paths_next(&queue, &path, &flags))
         if (flags & DIRTY_FORCE)
-            mark_moved(s, path, flags, from, to);
+            mark_moved(s, path, flags | DIRTY_NAME, from, to);
 }
 
 /* A directory was renamed that inotify has not told of yet: below it the peer has something else than the

@@ -63,18 +63,21 @@ static int by_path(const void *a, const void *b)
     return path_compare(*path, dirty_path(*entry));
 }
 
-/* Comparing found that the peer has something at a path of which the tree knows nothing. */
+static bool is_forced(const struct dirty_entry *entry)
+{
+    return entry && entry->flags & DIRTY_FORCE;
+}
+
+/* Comparing found that the peer has something at a path of which the tree knows nothing. Of an item that was
+ * found by listing its directory the mark may still be to come. */
 static bool is_surplus(const struct source *s, struct sync_bytes path)
 {
     const struct build *b = &s->build;
-    const struct dirty_entry *entry = b->item;
+    struct dirty_entry *const *taken =
+        bsearch(&path, b->taken + b->taken_at, b->taken_count - b->taken_at, sizeof *b->taken, by_path);
 
-    if (!entry || !path_equal(dirty_path(entry), path)) {
-        struct dirty_entry *const *taken =
-            bsearch(&path, b->taken + b->taken_at, b->taken_count - b->taken_at, sizeof *b->taken, by_path);
-        entry = taken ? *taken : dirty_find(s->dirty, path);
-    }
-    return entry && entry->flags & DIRTY_FORCE;
+    return (b->item && path_equal(dirty_path(b->item), path) && is_forced(b->item)) ||
+           (taken && is_forced(*taken)) || is_forced(dirty_find(s->dirty, path));
 }
 
 /* The place that something is renamed to is empty on the peer, too. */

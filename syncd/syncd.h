@@ -186,6 +186,8 @@ struct set {
 struct syncd {
     struct daemon daemon;
     struct hasher *hasher;
+    uint8_t hash_key[SYNC_KEY_BYTES];
+    bool key_asked; /* passive: the active node was asked for its hash key, in this session */
     struct link *link;
     struct set *sets;
     size_t set_count;
@@ -243,6 +245,11 @@ bool exchange_is_sender(
     const struct syncd *syncd); /* active, agreed with a passive peer of no higher epoch */
 bool exchange_is_receiver(
     const struct syncd *syncd); /* passive, agreed with an active peer of no lower epoch */
+
+/* rekey.c */
+/* Passive: a set of the active node's does not fit to this node's. */
+void rekey_ask(struct syncd *syncd);
+void rekey_message(struct syncd *syncd, struct sync_bytes key);
 
 /* compare.c */
 void compare_begin(struct set *set);

@@ -112,8 +112,8 @@ static void go_on(struct announcer *a)
 {
     const int64_t give_up_ns = a->started_ns + delays_ns[a->step] + patience_ns;
 
-    if (clock_now_ns() >= a->end_ns) {
-        announcer_stop(a);
+    if (clock_now_ns() >= a->end_ns) { /* a renewal may wait to be read; if not, announcer_stop() comes */
+        loop_set_timer(a->timer, clock_now_ns() + pause_ns);
         return;
     }
     if (!send_turn(a) && clock_now_ns() < give_up_ns) {

@@ -20,7 +20,7 @@ void announcer_free(struct announcer *announcer);
 void announcer_configure(struct announcer *announcer, const struct adapters *adapters);
 
 /* Nothing is sent from `end_ns` (CLOCK_BOOTTIME) on: the lease is over then, though a process that stood
- * still may not have noticed yet. At first nothing may be sent. */
+ * still may not have noticed yet. A later end lets it go on. At first nothing may be sent. */
 void announcer_until(struct announcer *announcer, int64_t end_ns);
 
 /* Announces the active addresses of `channels` (a bit each), and of those whose repetitions still run.

@@ -108,10 +108,12 @@ static void on_timer(void *userdata, int64_t now_ns)
     struct asker *a = userdata;
     const struct confirm_question *due[ASK_MAX];
 
-    if (clock_now_ns() >= a->end_ns)
-        asker_end(a);
     if (!a->asking)
         return;
+    if (clock_now_ns() >= a->end_ns) { /* a renewal may wait to be read; if not, asker_end() comes */
+        loop_set_timer(a->timer, clock_now_ns() + pause_ns);
+        return;
+    }
     send_questions(a, due, confirm_due(&a->confirm, now_ns, due, ASK_MAX));
     const int64_t next_ns = confirm_next_ns(&a->confirm);
     if (next_ns != 0)
@@ -136,7 +138,7 @@ static bool take(struct asker *a, int channel, const struct announce_heard *hear
     if (is_conflict(a, channel, heard))
         a->handlers.on_conflict(a->handlers.userdata, channel, &heard->from, &heard->mac);
     else if (heard->kind == ANNOUNCE_QUESTION)
-        confirm_see(&a->confirm, a->plan, channel, &heard->from, &heard->mac, &heard->to, now_ns);
+        confirm_see(&a->confirm, a->plan, a->config, channel, &heard->from, &heard->mac, &heard->to, now_ns);
     else if (heard->kind == ANNOUNCE_ANSWER)
         return a->asking && confirm_heard(&a->confirm, a->plan, channel, &heard->from, &heard->to, now_ns);
     return false;

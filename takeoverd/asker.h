@@ -27,7 +27,8 @@ void asker_free(struct asker *asker);
  * neighbours are learned anew. 0 or a negative errno: then it may not hear all. */
 int asker_configure(struct asker *asker, const struct config *config, const struct adapters *adapters);
 
-/* Nobody is asked from `end_ns` (CLOCK_BOOTTIME) on, when the lease is over; at first nobody may be. */
+/* Nobody is asked from `end_ns` (CLOCK_BOOTTIME) on, when the lease is over. A later end lets it go on. At
+ * first nobody may be asked. */
 void asker_until(struct asker *asker, int64_t end_ns);
 
 /* The active addresses of `channels` (a bit each) were just announced: asks on. */

@@ -46,14 +46,27 @@ static struct confirm_neighbour *place_for(struct confirm *c, int channel, const
     return oldest;
 }
 
-void confirm_see(struct confirm *c, const struct plan *plan, int channel, const struct net_address *from,
-                 const struct mac *mac, const struct net_address *wanted, int64_t now_ns)
+static bool is_among(const struct config_addresses *addresses, const struct net_address *address)
+{
+    for (size_t i = 0; i < addresses->count; i++)
+        if (net_address_equal(&addresses->items[i], address))
+            return true;
+    return false;
+}
+
+void confirm_see(struct confirm *c, const struct plan *plan, const struct config *config, int channel,
+                 const struct net_address *from, const struct mac *mac, const struct net_address *wanted,
+                 int64_t now_ns)
 {
     const struct plan_address *address = plan_find(plan, channel, wanted);
 
     if (!address || !address->active || mac_is_zero(mac) || (mac->bytes[0] & 1) ||
         plan_find(plan, channel, from))
         return; /* not one of ours, or from one of our own */
+    if (is_among(&config->channels[channel].peer_passive, from))
+        c->peer[channel] = *mac;
+    if (mac_equal(mac, &c->peer[channel]))
+        return;
     const size_t index = (size_t)(address - plan->addresses);
     *place_for(c, channel, from, index) = (struct confirm_neighbour){
         .address = *from, .mac = *mac, .wanted = index, .channel = channel, .seen_ns = now_ns};
@@ -61,12 +74,11 @@ void confirm_see(struct confirm *c, const struct plan *plan, int channel, const 
 
 /* -------------------------------------------------------------- questions */
 
-static bool is_router(const struct config_channel *channel, const struct net_address *address)
+static bool is_to_be_asked(const struct confirm *c, const struct config_channel *channel,
+                           const struct confirm_neighbour *seen, int64_t now_ns)
 {
-    for (size_t i = 0; i < channel->routers.count; i++)
-        if (net_address_equal(&channel->routers.items[i], address))
-            return true;
-    return false;
+    return seen->seen_ns != 0 && now_ns - seen->seen_ns < neighbour_counts_ns &&
+           !is_among(&channel->routers, &seen->address) && !mac_equal(&seen->mac, &c->peer[seen->channel]);
 }
 
 /* All questions about one address; only counts them where `to` is NULL. */
@@ -86,8 +98,7 @@ static size_t write_questions(const struct confirm *c, const struct plan *plan, 
             count++;
         }
     for (size_t i = 0; i < CONFIRM_NEIGHBOURS_MAX; i++)
-        if (seen[i].seen_ns != 0 && now_ns - seen[i].seen_ns < neighbour_counts_ns &&
-            seen[i].wanted == address && !is_router(channel, &seen[i].address)) {
+        if (seen[i].wanted == address && is_to_be_asked(c, channel, &seen[i], now_ns)) {
             if (to)
                 to[count] = (struct confirm_question){.address = address,
                                                       .to = seen[i].address,

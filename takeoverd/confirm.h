@@ -38,6 +38,7 @@ struct confirm_question {
 };
 
 struct confirm {
+    struct mac peer[PLAN_CHANNELS_MAX];   /* by channel; zero: not known */
     struct confirm_neighbour *neighbours; /* CONFIRM_NEIGHBOURS_MAX for each channel */
     size_t channel_count;
     struct confirm_question *questions; /* grouped by address */
@@ -56,8 +57,10 @@ struct confirm_tally {
 int confirm_init(struct confirm *confirm, const struct plan *plan);
 void confirm_free(struct confirm *confirm);
 
-/* A neighbour asked for an active address: it will be asked when this node takes that address. */
-void confirm_see(struct confirm *confirm, const struct plan *plan, int channel,
+/* A neighbour asked for an active address: it will be asked when this node takes that address. The peer,
+ * which searches for them, is none: it is known by its passive addresses, and from then on by its hardware
+ * address (it may ask from a link-local one, too). */
+void confirm_see(struct confirm *confirm, const struct plan *plan, const struct config *config, int channel,
                  const struct net_address *from, const struct mac *mac, const struct net_address *wanted,
                  int64_t now_ns);
 

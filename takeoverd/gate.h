@@ -49,8 +49,12 @@ void gate_work(struct gate *gate, int64_t now_ns);
 /* The kernel answers for no active address, and takes traffic for them: known, not believed. */
 bool gate_is_silent(const struct gate *gate);
 
-/* Nothing is in the way of answers: the gate is known to be open, or there is none. */
+/* Nothing is in the way of answers while the lease is renewed: the gate is known to be open, or there is
+ * none. */
 bool gate_is_open(const struct gate *gate);
+
+/* … and it has not shut by itself since. */
+bool gate_lets_out(const struct gate *gate);
 
 /* Readable when somebody changed the kernel's tables; -1 for NULL. */
 int gate_fd(const struct gate *gate);

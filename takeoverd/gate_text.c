@@ -16,11 +16,16 @@ static int64_t rung_ms(int64_t lease_ns, unsigned rung)
     return lease_ns / NS_PER_MS * (int64_t)rung / GATE_RUNGS;
 }
 
+int64_t gate_rung_ns(unsigned rung, int64_t lease_ns)
+{
+    return rung_ms(lease_ns, rung) * NS_PER_MS;
+}
+
 unsigned gate_rung(int64_t left_ns, int64_t lease_ns)
 {
     unsigned rung = GATE_RUNGS;
 
-    while (rung > 0 && (rung_ms(lease_ns, rung) == 0 || rung_ms(lease_ns, rung) * NS_PER_MS > left_ns))
+    while (rung > 0 && (rung_ms(lease_ns, rung) == 0 || gate_rung_ns(rung, lease_ns) > left_ns))
         rung--;
     return rung;
 }

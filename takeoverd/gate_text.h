@@ -35,6 +35,9 @@ enum {
 /* The highest rung whose timeout is not longer than `left_ns`, of a lease of `lease_ns`; 0: none is. */
 unsigned gate_rung(int64_t left_ns, int64_t lease_ns);
 
+/* The timeout of a rung. */
+int64_t gate_rung_ns(unsigned rung, int64_t lease_ns);
+
 /* What the frame has the kernel do: the gate is `state` from now on, for the time of `rung` (1 to
  * GATE_RUNGS; without meaning for GATE_CLOSED; GATE_TRAFFIC has a rung 0, too: answers end, and traffic ends
  * when it would have). It carries when it is sent, which its echo gives back. */

@@ -199,14 +199,24 @@ static bool show(struct holder *h, bool always)
     return changed && state != HOLD_STATE_FAILED;
 }
 
-/* Shouts, and asks whether it was heard. */
-bool holder_proclaim(struct holder *h, unsigned channels)
+/* What is sent from the active addresses gets out, and is right: they answer, and the lease stands. Where
+ * that is over, a renewal may still wait to be read. */
+static bool may_proclaim(const struct holder *h)
 {
-    if (!announcer_start(h->announcer, channels))
-        return false;
-    h->state.announced_ns = clock_now_ns();
-    asker_begin(h->asker, channels);
-    return true;
+    return h->active && !h->quiet && gate_lets_out(h->gate) && clock_now_ns() < h->lease_ns;
+}
+
+/* Shouts, and asks whether it was heard. */
+static bool proclaim(struct holder *h)
+{
+    const unsigned channels = h->untold;
+    const bool sent = announcer_start(h->announcer, channels);
+
+    h->untold = 0;
+    if (sent)
+        h->state.announced_ns = clock_now_ns();
+    asker_begin(h->asker, channels); /* both go on by themselves, if something is in the way */
+    return sent;
 }
 
 void holder_on_asker_news(void *userdata)
@@ -239,21 +249,18 @@ void holder_on_conflict(void *userdata, int channel, const struct net_address *a
 /* Announces where there is more than before, and what came up. Says what it did, for the log. */
 static const char *announce(struct holder *h, const size_t before[], const size_t after[])
 {
-    unsigned channels = h->risen;
-
+    h->untold |= h->risen;
     h->risen = 0;
-    if (!h->active)
+    if (!h->active) {
+        h->untold = 0;
         return "";
+    }
     for (size_t i = 0; i < h->plan.channel_count; i++)
         if (after[i] > before[i])
-            channels |= 1u << i;
-    if (channels == 0)
+            h->untold |= 1u << i;
+    if (h->untold == 0)
         return "as they were";
-    if (h->quiet || !gate_is_open(h->gate)) {
-        h->risen = channels; /* nothing would get out: once it is open */
-        return "not yet announced";
-    }
-    return holder_proclaim(h, channels) ? "announced" : "not yet announced";
+    return may_proclaim(h) && proclaim(h) ? "announced" : "not yet announced";
 }
 
 /* No timer runs while the kernel answers at once. */
@@ -426,7 +433,7 @@ void holder_on_gate(void *userdata, int fd, unsigned events)
 }
 
 /* The gate has shown something since it was last told its state, or was given up. */
-static void heed_gate(struct holder *h)
+void holder_heed_gate(struct holder *h)
 {
     const bool silent = h->quiet && gate_is_silent(h->gate);
 
@@ -435,7 +442,7 @@ static void heed_gate(struct holder *h)
         return;
     if (silent != h->state.silent || gate_condition(h) != h->state.gate)
         holder_tell(h);
-    if (h->risen && gate_is_open(h->gate))
+    if (h->untold && may_proclaim(h))
         settle(h, "the gate is open", false);
     else if (show(h, false))
         log_state(h, LOG_NOTICE, "active: the gate is open");
@@ -449,7 +456,7 @@ void holder_on_gate_echo(void *userdata, int fd, unsigned events)
     (void)fd;
     (void)events;
     gate_hear(h->gate);
-    heed_gate(h);
+    holder_heed_gate(h);
 }
 
 void holder_on_gate_timer(void *userdata, int64_t now_ns)
@@ -457,7 +464,7 @@ void holder_on_gate_timer(void *userdata, int64_t now_ns)
     struct holder *h = userdata;
 
     gate_work(h->gate, now_ns);
-    heed_gate(h);
+    holder_heed_gate(h);
 }
 
 /* Events are all that keeps the inventory right in between: now and then it is held against the kernel

@@ -61,7 +61,8 @@ struct holder {
     } settling;                           /* the present change, or the last one */
     int64_t lease_ns;                     /* until when the active addresses may be wanted */
     char cause[CAUSE_MAX];
-    unsigned risen;    /* channels whose adapter changed for the better since the last announcement */
+    unsigned risen;    /* channels whose adapter changed for the better since that was last heeded */
+    unsigned untold;   /* channels that are to be announced as soon as what is said gets out */
     char trouble[192]; /* what the last try failed at; empty: nothing */
     struct address_message state; /* as published */
 
@@ -99,7 +100,7 @@ void holder_settle(struct holder *h, const char *why); /* brings the kernel to w
 void holder_proceed(struct holder *h);                 /* … by a slice more, while it is under way */
 void holder_tell(struct holder *h);                    /* publishes the state as it is */
 void holder_set_gate(struct holder *h);
-bool holder_proclaim(struct holder *h, unsigned channels); /* false: nothing could be sent */
+void holder_heed_gate(struct holder *h); /* what it has shown since is acted upon */
 
 /* holder_obey.c */
 void holder_become(struct holder *h, bool active, const char *why);

@@ -64,11 +64,9 @@ static void confirm(struct holder *h, bool new_epoch)
 {
     holder_set_gate(h);
     if (new_epoch)
-        h->risen = (1u << h->plan.channel_count) - 1;
-    if (h->risen && !h->quiet && !h->underway && gate_is_open(h->gate)) {
-        holder_proclaim(h, h->risen);
-        h->risen = 0;
-    }
+        h->untold = (1u << h->plan.channel_count) - 1;
+    if (h->untold || h->state.state == HOLD_STATE_FAILED)
+        holder_heed_gate(h); /* it may have been in the way */
     holder_tell(h);
 }
 

@@ -12,9 +12,6 @@
 #include "common/config_compare.h"
 #include "takeoverd/holder_inside.h"
 
-/* For so long after a claim the routers may still be asked. */
-static const int64_t announcing_ns = 20 * NS_PER_S;
-
 bool holder_check(void *userdata, const struct config *next, char *text, size_t size)
 {
     const struct holder *h = userdata;
@@ -223,8 +220,6 @@ static int rebuild(struct holder *h, const struct config *before, char *text, si
 {
     struct holder_kernel other = {0};
     struct report *report = NULL;
-    const bool announcing =
-        h->active && (h->risen != 0 || clock_now_ns() - h->state.announced_ns < announcing_ns);
     int r = open_next(h, &other, &report);
 
     if (r < 0) {
@@ -239,7 +234,7 @@ static int rebuild(struct holder *h, const struct config *before, char *text, si
     h->left = 0;
     const size_t addresses = count_active(&other.plan);
     follow(h, report);
-    h->risen = announcing ? (1u << h->plan.channel_count) - 1 : 0; /* what was under way begins anew */
+    h->risen = h->untold = 0; /* of the plan before; the new adapters have all risen: all is announced anew */
     size_t routes = drop_rules(&h->leaving, &h->plan);
     routes += drop_routes(&h->leaving, &h->plan);
     holder_settle(h, "the configuration was changed"); /* and what is gone goes */

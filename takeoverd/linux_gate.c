@@ -40,6 +40,7 @@ struct gate {
 
     enum gate_state state; /* as last set, and until when */
     int64_t end_ns;
+    int64_t shut_ns; /* when the kernel shuts by itself what was opened last */
 
     int links[PLAN_CHANNELS_MAX]; /* as the table was made */
     bool exists;                  /* the kernel has a table of that name, or may have */
@@ -213,6 +214,7 @@ static void renew(struct gate *g)
     if (!g->exists || (g->state == GATE_OPEN && rung == 0))
         return; /* the lease is as good as over: the kernel sees to it */
     gate_proof_sent(&g->proof, now_ns);
+    g->shut_ns = now_ns + gate_rung_ns(rung, g->lease_ns);
     int r = gate_wire_send(g->wire, g->state, rung, now_ns);
     if (is_down(r) && g->state == GATE_OPEN)
         give_up(g, strerror(-r));
@@ -239,6 +241,11 @@ bool gate_is_silent(const struct gate *g)
 bool gate_is_open(const struct gate *g)
 {
     return !g || !g->exists || (g->state == GATE_OPEN && g->proof.proved_ns != 0);
+}
+
+bool gate_lets_out(const struct gate *g)
+{
+    return gate_is_open(g) && (!g || !g->exists || clock_now_ns() < g->shut_ns);
 }
 
 int64_t gate_next_ns(const struct gate *g)

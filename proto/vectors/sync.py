@@ -10,7 +10,7 @@ import hashlib
 import struct
 
 KINDS = ["hello", "set", "ask", "hashes", "entries", "blocks", "begin", "batch", "commit", "abort", "ack", "credit",
-         "restore", "verify", "now", "lag"]
+         "restore", "verify", "now", "lag", "key"]
 OPERATIONS = ["put", "meta", "open", "block", "hole", "close", "move", "delete"]
 TYPES = ["file", "directory", "symlink", "hardlink"]
 ASKS = ["root", "group", "bucket", "blocks"]
@@ -319,6 +319,8 @@ def main():
     message("now", 2**64 - 1, 63, lambda v: None)
     message("lag", s, 2, lambda v: lag(v, 0, 0, 0))
     message("lag", s, 2, lambda v: lag(v, 12345, MOST, 1500000))
+    message("key", s, 0, lambda v: v.text("key", b"", 1))
+    message("key", s, 0, lambda v: v.text("key", digest(b"a key"), 1))
 
 
 main()

@@ -2,9 +2,12 @@
 
 Idle: processor time and memory (PSS) of all daemons of the active and of the passive node over half a minute, by /proc.
 `nft list ruleset`: a set of 60,000 elements in the active node's namespace, listed while `takeoverd` renews its gate a hundred
-times a second (profile fast), and with duet not running, in turn.
+times a second (profile fast), while all of duet stands still, and then without duet's table, in turn. Once as anybody lists it: then
+duet's share of the processors is in it, too. Once at a higher priority than duet's: then what remains is what the kernel makes one
+wait for the other.
 """
 import os
+import signal
 import statistics
 import subprocess
 import time
@@ -14,6 +17,7 @@ from lab.network import NODES
 
 IDLE_S = float(os.environ.get("IDLE_S", "30"))
 ELEMENTS = 60000
+DUET_PRIORITY = 10  # SCHED_RR, as common/linux_sys.c has it
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -54,13 +58,15 @@ def idle(profile):
                      ", ".join("%s %.2f %% %.1f MiB" % (name, used[name], pss[name]) for name in used)), flush=True)
 
 
-def list_ms(lab, node, times):
-    found = []
-    for _ in range(times):
-        began = time.monotonic()
-        subprocess.run(lab.network.exec(node, "nft", "list", "ruleset"), stdout=subprocess.DEVNULL, check=True)
-        found.append((time.monotonic() - began) * 1000)
-    return found
+def list_ms(lab, node, priority):
+    """(how long it took, how much of that the processor worked for it). `priority` 0: as anybody's."""
+    words = ["chrt", "--rr", str(priority)] if priority else []
+    began = time.monotonic()
+    process = subprocess.Popen(lab.network.exec(node, *words, "nft", "list", "ruleset"), stdout=subprocess.DEVNULL)
+    _, process.returncode, used = os.wait4(process.pid, 0)
+    if process.returncode != 0:
+        raise RuntimeError("nft list ruleset: exit %d" % process.returncode)
+    return (time.monotonic() - began) * 1000, (used.ru_utime + used.ru_stime) * 1000
 
 
 def make_set(lab, node):
@@ -69,27 +75,47 @@ def make_set(lab, node):
     subprocess.run(lab.network.exec(node, "nft", "-f", "-"), input=text, text=True, check=True)
 
 
-def listing(times):
-    """The same node with duet and without, by turns of a few, so that both meet the same other work on the machine."""
-    found = {True: [], False: []}
+def signal_all(lab, node, number):
+    for pid, _ in duet_pids(lab, node):
+        os.kill(pid, number)
+
+
+FORMS = ("duet renews", "its table, and nobody renews", "without its table")
+
+
+def listing(times, priority):
+    """The three forms in turn, each with the other two at its side: so all meet the same other work on the machine. All of duet
+    stands still (SIGSTOP) in the second and third."""
+    found = []
     with Lab() as lab:
         lab.write_config(profile="fast")
         make_set(lab, "alpha")
+        lab.start("alpha")
         for _ in range(times):
-            lab.start("alpha")
-            lab.wait_for(lambda: lab.serves("alpha"), 30, "alpha serves")
-            found[True] += list_ms(lab, "alpha", 3)
-            lab.stop("alpha")
-            found[False] += list_ms(lab, "alpha", 3)
-    for running, values in found.items():
-        print("  %-28s median %.0f ms (%.0f-%.0f, %d times)"
-              % ("duet renews in fast" if running else "without duet", statistics.median(values), min(values), max(values), len(values)),
-              flush=True)
+            lab.wait_for(lambda: lab.serves("alpha") and lab.bus.last("alpha", "address")["gate"] == "on", 30, "alpha serves")
+            time.sleep(0.2)
+            turn = [list_ms(lab, "alpha", priority)]
+            signal_all(lab, "alpha", signal.SIGSTOP)
+            turn.append(list_ms(lab, "alpha", priority))
+            subprocess.run(lab.network.exec("alpha", "nft", "delete", "table", "netdev", "duet"), check=True)
+            turn.append(list_ms(lab, "alpha", priority))
+            found.append(turn)
+            signal_all(lab, "alpha", signal.SIGCONT)
+            time.sleep(0.3)
+    for i, form in enumerate(FORMS):
+        took, worked = zip(*[turn[i] for turn in found])
+        ratio = statistics.median(turn[0][0] / turn[i][0] for turn in found)
+        print("    %-30s median %.0f ms (%.0f-%.0f, %d times), of these %.0f ms at work%s"
+              % (form, statistics.median(took), min(took), max(took), len(took), statistics.median(worked),
+                 "; median ratio of the first to this %.3f" % ratio if i else ""), flush=True)
 
 
 def bench_cost(times):
     print("\nA pair with nothing to do, over %.0f s" % IDLE_S, flush=True)
     for profile in ("lan", "fast"):
         idle(profile)
-    print("nft list ruleset, with a set of %d elements" % ELEMENTS, flush=True)
-    listing(times)
+    print("nft list ruleset, with a set of %d elements, fast" % ELEMENTS, flush=True)
+    for priority, text in ((0, "as anybody's process"), (DUET_PRIORITY + 40, "at a priority above duet's, which has it wait for duet "
+                                                         "only where the kernel does")):
+        print("  " + text, flush=True)
+        listing(times * 4, priority)

@@ -149,11 +149,11 @@ class Lab(Pair):
             out.write(os.urandom(32))
 
     def write_config(self, profile="lan", on_network_fault="reboot", routers=("outside",), modes=None, extra="",
-                     active=None, timers=None, keys=None):
+                     active=None, timers=None, keys=None, key="cluster.key"):
         """Writes the one file of both nodes. `timers` sets single ones ({"settle-time": "1s"}); `active` gives a
         channel other or more active addresses ({"inside": ["192.0.2.10/24", …]}), `keys` more lines ({"inside": ["search = off"]});
-        `extra` is appended: services."""
-        lines = ['cluster "lab" {', "    profile = %s" % profile, '    key-file = "%s/cluster.key"' % self.dir,
+        `extra` is appended: services. `key` is the file of the cluster key."""
+        lines = ['cluster "lab" {', "    profile = %s" % profile, '    key-file = "%s/%s"' % (self.dir, key),
                  "    on-network-fault = %s" % on_network_fault, '    reboot-command = {"%s/reboot"}' % self.dir, "    reboot-force = off"]
         lines += ["    %s = %s" % item for item in (timers or {}).items()]
         lines += ["}"] + ['node "%s" { reserved-address = "%s" }' % (node, RESERVED[node]) for node in NODES]
@@ -337,9 +337,11 @@ class Lab(Pair):
         return None
 
     def ready(self):
-        """settled(), and the passive node would take over at once: fit, all channels usable at both."""
+        """settled(), and the passive node would take over at once: fit, all channels usable at both. It knows the epoch by
+        then, so that what a test notes of both nodes changes for a reason only."""
         active = self.settled()
-        if active and self.role(other(active))["fit"] and all(self.usable(n) for n in NODES):
+        if (active and self.role(other(active))["fit"] and all(self.usable(n) for n in NODES)
+                and len({self.role(n)["epoch"] for n in NODES}) == 1):
             return active
         return None
 

@@ -202,9 +202,10 @@ static struct sync_bytes operations(void)
 
 static struct sync_message meant_sync(void)
 {
-    static const enum sync_kind kinds[] = {SYNC_SET,    SYNC_BEGIN,  SYNC_BATCH, SYNC_COMMIT, SYNC_ACK,
-                                           SYNC_CREDIT, SYNC_VERIFY, SYNC_LAG,   SYNC_RESTORE};
+    static const enum sync_kind kinds[] = {SYNC_SET,    SYNC_BEGIN,  SYNC_BATCH, SYNC_COMMIT,  SYNC_ACK,
+                                           SYNC_CREDIT, SYNC_VERIFY, SYNC_LAG,   SYNC_RESTORE, SYNC_KEY};
     static const uint8_t name[] = "web";
+    static uint8_t key[SYNC_KEY_BYTES];
     struct sync_message m = {.header.kind = kinds[below(sizeof kinds / sizeof kinds[0])]};
 
     m.header.set = (uint16_t)below(SYNC_SETS_MAX), m.header.session = any() | 1;
@@ -237,6 +238,11 @@ static struct sync_message meant_sync(void)
         break;
     case SYNC_LAG:
         m.lag.files = (uint64_t)number(), m.lag.bytes = (uint64_t)number(), m.lag.age_us = (uint64_t)number();
+        break;
+    case SYNC_KEY:
+        m.header.set = 0;
+        m.key = (struct sync_bytes){key, below(2) * sizeof key};
+        bytes(key, sizeof key);
         break;
     default:
         m.restore = generation();

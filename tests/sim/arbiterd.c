@@ -8,13 +8,11 @@ void to_arbiter(int n, union payload *p)
 
 static void show_role(int n, const struct role_message *role)
 {
-    union payload *t = payload_new(), *h = payload_new(), *q = payload_new();
-
-    t->role = h->role = q->role = w.nodes[n].shown = *role;
-    t->role_sent = h->role_sent = q->role_sent = clock_of(n);
-    send_on_bus(n, WITNESSD, ROLE_TO_WITNESSD, q);
-    send_on_bus(n, TAKEOVERD, ROLE_TO_TAKEOVERD, t);
-    send_on_bus(n, HEARTBEATD, ROLE_TO_HEARTBEATD, h);
+    w.nodes[n].shown = *role;
+    if (w.set->witness)
+        show_role_again(n, WITNESSD);
+    show_role_again(n, TAKEOVERD);
+    show_role_again(n, HEARTBEATD);
 }
 
 void show_role_again(int n, enum process to)
@@ -166,7 +164,7 @@ void start_arbiterd(int n)
     to_arbiter(n, services);
     if (node->alive[SYNCD])
         publish_data(n);
-    if (node->alive[WITNESSD])
+    if (node->alive[WITNESSD] && w.set->witness)
         publish_witness(n);
     tell_watchdog(n);
 }

@@ -1,6 +1,7 @@
 /* budget: at the end of its story the pair is whole and at rest. Then one thing breaks, and the peer must
  * take the traffic within the time that `duet check-config` prints for it: the sums are those of
- * cli/check_config.c. */
+ * cli/check_config.c. Or the operator switches: the peer must serve in the end, and where there are gates no
+ * packet is lost. */
 #include "tests/sim/world.h"
 
 enum break_kind { POWER, ARBITERD_STOPS, HEARTBEATD_STOPS, TAKEOVERD_STOPS, KINDS };
@@ -59,12 +60,11 @@ static void break_it(int n, enum break_kind kind)
         stop_process(n, stopped[kind], NS_PER_S * 3600);
 }
 
-void judge_budget(void)
+static void judge_break(int active)
 {
-    const int active = w.nodes[1].arbiter.phase == PHASE_ACTIVE;
     const enum break_kind kind = (enum break_kind)between(0, KINDS - 1);
 
-    if (!at_rest(active) || (kind == TAKEOVERD_STOPS && !w.gate))
+    if (kind == TAKEOVERD_STOPS && !has_gate(active))
         return;
     const int64_t began = w.now, end = began + longest(kind), peer_began = clock_of(!active);
     w.budgets++;
@@ -76,4 +76,38 @@ void judge_budget(void)
     if (!w.ended_badly && !takes_traffic(!active) && !late)
         violation("budget: %s, and the peer does not serve after %.0f ms", names[kind],
                   (double)(w.now - began) / 1e6);
+}
+
+static bool is_switched(int active)
+{
+    return w.nodes[!active].arbiter.phase == PHASE_ACTIVE && w.nodes[active].arbiter.phase == PHASE_PASSIVE &&
+           !w.nodes[active].plane;
+}
+
+/* Between two versions it may take a gap, but it must come about. */
+static void judge_switch(int active)
+{
+    const int64_t began = w.now, end = began + 2 * w.set->handover_time;
+    const bool lossless = has_gate(0) && has_gate(1);
+
+    w.switches++;
+    w.one_fault = true;
+    send_order(active, EVENT_SWITCH, false);
+    while (!w.ended_badly && !is_switched(active) && w.now <= end && advance())
+        if (lossless && !takes_traffic(0) && !takes_traffic(1))
+            violation("R13: nobody takes the traffic in the midst of a switch");
+    if (!w.ended_badly && !is_switched(active))
+        violation("R13: ordered to switch, the pair has not after %.0f ms", (double)(w.now - began) / 1e6);
+}
+
+void judge_budget(void)
+{
+    const int active = w.nodes[1].arbiter.phase == PHASE_ACTIVE;
+
+    if (!at_rest(active))
+        return;
+    if (chance(w.mixed ? 50 : 20) && !arbiter_refusal(&w.nodes[active].arbiter, EVENT_SWITCH, false))
+        judge_switch(active);
+    else
+        judge_break(active);
 }

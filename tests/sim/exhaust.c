@@ -224,7 +224,7 @@ static void search(int n)
     if (node->search == SEARCH_STATE_SILENT && before != SEARCH_STATE_SILENT)
         node->silent_since = MAX(w.now, node->peer.counting_since_ns);
     const struct search_message message = {.state = node->search,
-                                           .asked_ns = w.now,
+                                           .unanswered_ns = node->search == SEARCH_STATE_SILENT ? w.now : 0,
                                            .silent_since_ns = node->silent_since,
                                            .answered_ns = node->answered};
     for (size_t c = 0; c < CHANNELS; c++)

@@ -109,6 +109,14 @@ static void set_services_failed(int n, int64_t failed)
     to_arbiter(n, p);
 }
 
+/* What it knows says that nobody serves: it may be about to claim. */
+static bool finds_nobody(int n)
+{
+    const struct arbiter *a = &w.nodes[n].arbiter;
+
+    return a->unserved_since > 0 || clock_of(n) - a->peer.backed_ns > w.set->heartbeat_interval * 3 / 2;
+}
+
 /* The whole machine. Its clock runs on (suspended), or stands as well (a paused virtual machine). */
 static void freeze(int n, int64_t duration)
 {
@@ -123,7 +131,8 @@ static void freeze(int n, int64_t duration)
     node->gate_until += duration; /* the kernel counts by a clock that stands still, too */
     w.stall_end = MAX(w.stall_end, w.now + duration);
     w.quiet_since = MAX(w.quiet_since, w.now + duration);
-    if (node->plane || phase_serves(node->arbiter.phase))
+    /* Where its clock stands, too, nothing tells it that what it knows is old. */
+    if (node->plane || phase_serves(node->arbiter.phase) || (node->clock_stands && finds_nobody(n)))
         w.freeze_end = MAX(w.freeze_end, w.now + duration);
     push((struct event){.at = w.now + duration, .what = THAW, .node = n, .incarnation = -1});
 }
@@ -141,7 +150,7 @@ void on_thaw(int n)
 }
 
 /* A clean stop: the daemons end once the node has let go, and come back some time later. */
-static void stop_node(int n)
+void stop_node(int n)
 {
     if (!w.nodes[n].power || !w.nodes[n].alive[ARBITERD])
         return;
@@ -167,6 +176,8 @@ void stop_ends(int n, int64_t polls)
         takeover_release(n); /* at SIGTERM */
     for (int p = 0; p < PROCESSES; p++)
         kill_process(n, (enum process)p, away + between(0, 20 * ms));
+    if (node->changes_version)
+        exchange_version(n);
 }
 
 /* superviserd does as `role` says. */
@@ -324,4 +335,5 @@ void heal(void)
         if (node->services_failed > 0)
             set_services_failed(n, 0);
     }
+    look_at_network();
 }

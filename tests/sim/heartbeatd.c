@@ -9,53 +9,63 @@ static bool own_lease(int n)
     return node->address.held > 0 && node->address.lease_ns > clock_of(n);
 }
 
+/* All of it but what belongs to its path. */
+static void fill_heartbeat(int n, struct heartbeat *h)
+{
+    const struct node *node = &w.nodes[n];
+    const int64_t now = clock_of(n);
+
+    *h = (struct heartbeat){
+        .session = node->session,
+        .echo = node->ever_heard ? node->peer.session : 0,
+        .stamp = now,
+        .role = node->role,
+        .suspicious = node->role.suspicious || node->role.searching || node->doubting,
+        .arbiter_age = node->role_at > 0 ? now - node->role_at : NS_PER_S * 3600,
+        .lease_left = own_lease(n) ? node->address.lease_ns - now : 0,
+        .phase_age = node->role_at > 0 ? now - node->role.since_ns : 0,
+        .hold_left = node->role_at > 0 && node->role.hold_until_ns > 0
+                         ? MAX(node->role.hold_until_ns - now, ms) / ms
+                         : 0,
+    };
+    version_sends(n, h);
+    for (int c = 0; c < CHANNELS; c++) {
+        memcpy(h->channels[c].name, w.set->channels[c], sizeof h->channels[c].name);
+        h->channels[c].usable = node->links[c].usable;
+        h->channels[c].evidence_ns = now - node->links[c].evidence_ns; /* its age, on the wire */
+    }
+}
+
+static void put_on_wire(int n, const struct heartbeat *h, int64_t delay)
+{
+    union payload *payload = payload_new();
+
+    payload->heartbeat = *h;
+    push((struct event){.at = w.now + delay,
+                        .what = HEARTBEAT,
+                        .node = !n,
+                        .process = HEARTBEATD,
+                        .incarnation = -1,
+                        .payload = payload});
+}
+
 void send_heartbeats(int n)
 {
     struct node *node = &w.nodes[n];
-    const bool wire_dead = !node->power;
+    struct heartbeat h;
 
-    for (int p = 0; p < PATHS && !wire_dead; p++) {
-        const bool carriers = p == CHANNELS || (w.nodes[0].carrier[p] && w.nodes[1].carrier[p]);
-        if (!w.path_up[n][p] || !carriers || chance(w.loss_percent))
+    if (!node->power)
+        return;
+    fill_heartbeat(n, &h);
+    for (int p = 0; p < PATHS; p++) {
+        if (!w.path_up[n][p] || (p != CHANNELS && !carriers(p)) || chance(w.loss_percent))
             continue;
-        union payload *payload = payload_new();
-        struct heartbeat *h = &payload->heartbeat;
-        h->session = node->session;
-        h->sequence = ++node->said;
-        h->path = (size_t)p;
-        h->echo = node->ever_heard ? node->peer.session : 0;
-        h->stamp = clock_of(n);
-        h->echo_stamp = node->path_stamp[p];
-        h->role = node->role;
-        h->suspicious = node->role.suspicious || node->role.searching || node->doubting;
-        h->arbiter_age = node->role_at > 0 ? clock_of(n) - node->role_at : NS_PER_S * 3600;
-        h->lease_left = own_lease(n) ? node->address.lease_ns - clock_of(n) : 0;
-        h->phase_age = node->role_at > 0 ? clock_of(n) - node->role.since_ns : 0;
-        h->hold_left = node->role_at > 0 && node->role.hold_until_ns > 0
-                           ? MAX(node->role.hold_until_ns - clock_of(n), ms) / ms
-                           : 0;
-        for (int c = 0; c < CHANNELS; c++) {
-            text_copy(h->channels[c].name, sizeof h->channels[c].name, w.set->channels[c]);
-            h->channels[c].usable = node->links[c].usable;
-            h->channels[c].evidence_ns = clock_of(n) - node->links[c].evidence_ns; /* its age, on the wire */
-        }
-        push((struct event){.at = w.now + between(w.profile->wire_least, w.profile->wire_most) +
-                                  w.path_delay[p],
-                            .what = HEARTBEAT,
-                            .node = !n,
-                            .process = HEARTBEATD,
-                            .incarnation = -1,
-                            .payload = payload});
-        if (chance(1)) { /* the network doubles a datagram, and delays the copy */
-            union payload *copy = payload_new();
-            *copy = *payload;
-            push((struct event){.at = w.now + between(1 * ms, 20 * ms),
-                                .what = HEARTBEAT,
-                                .node = !n,
-                                .process = HEARTBEATD,
-                                .incarnation = -1,
-                                .payload = copy});
-        }
+        h.sequence = ++node->said;
+        h.path = (size_t)p;
+        h.echo_stamp = node->path_stamp[p];
+        put_on_wire(n, &h, between(w.profile->wire_least, w.profile->wire_most) + w.path_delay[p]);
+        if (chance(1)) /* the network doubles a datagram, and delays the copy */
+            put_on_wire(n, &h, between(1 * ms, 20 * ms));
     }
 }
 
@@ -66,13 +76,6 @@ static void notice_stall(int n)
 
     if (clock_of(n) - MAX(node->last_tick, node->began) > w.set->heartbeat_interval + 5 * ms)
         node->counting_since = clock_of(n);
-}
-
-/* One of eight pairs is being upgraded from the release that knew of no silent node: it never shows itself as
- * one, sees none in the other, and is taken for what it is. */
-static bool knows_no_silence(int n)
-{
-    return w.seed % 8 == 5 && (w.seed / 8) % 2 == (uint64_t)n;
 }
 
 static void publish_peer(int n)
@@ -101,8 +104,8 @@ static void publish_peer(int n)
         .arbiter_age_us = h->arbiter_age / 1000,
         .lease_us = h->lease_left / 1000,
         .released = h->role.released,
-        .silent = h->role.silent && !knows_no_silence(n),
-        .takes_silent = !knows_no_silence(0) && !knows_no_silence(1),
+        .silent = h->role.silent,
+        .takes_silent = h->takes_silent,
         .held = h->role.held,
         .hold_left_ms = h->hold_left,
         .hold_version = h->role.hold_version,
@@ -119,6 +122,7 @@ static void publish_peer(int n)
         .channels_count = CHANNELS,
     };
     memcpy(p->channels, h->channels, sizeof h->channels);
+    version_hears(n, p);
     to_arbiter(n, payload);
 }
 
@@ -175,8 +179,9 @@ static bool is_news(const struct heartbeat *before, const struct heartbeat *h)
 
     return before->session != h->session || before->echo != h->echo || x->change != y->change ||
            x->considered != y->considered || x->released != y->released || x->silent != y->silent ||
-           x->fit != y->fit || x->hold_version != y->hold_version || x->epoch != y->epoch ||
-           x->next_epoch != y->next_epoch || x->whole != y->whole || before->suspicious || h->suspicious;
+           before->takes_silent != h->takes_silent || x->fit != y->fit ||
+           x->hold_version != y->hold_version || x->epoch != y->epoch || x->next_epoch != y->next_epoch ||
+           x->whole != y->whole || before->suspicious || h->suspicious;
 }
 
 void on_heartbeat(int n, const struct heartbeat *h, int64_t stamp)
@@ -266,11 +271,13 @@ static void search(int n, bool quick)
                 *s = (struct search_message){
                     .state = SEARCH_STATE_ANSWERED, .asked_ns = clock_of(n), .answered_ns = clock_of(n)};
             } else if (++s->unanswered >= 2) {
+                s->unanswered_ns = s->asked_ns;
                 s->silent_since_ns = MAX(MAX(s->silent_since_ns, s->answered_ns), node->counting_since);
                 s->state = SEARCH_STATE_SILENT;
             }
         }
-        if (memcmp(&before, s, sizeof before) != 0 && (quick || before.state != s->state)) {
+        if (memcmp(&before, s, sizeof before) != 0 &&
+            (quick || before.state != s->state || s->state == SEARCH_STATE_SILENT)) {
             union payload *p = payload_new();
             p->bus.kind = EVENT_SEARCH;
             p->bus.channel = (size_t)c;

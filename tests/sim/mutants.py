@@ -5,12 +5,14 @@ usage: mutants.py --source DIR --build DIR [--seeds N] [--only NAME]
 
 `seed` in mutants.toml is where a mutant was caught last: tried first, since it mostly is there again.
 
-Exit code 0 when each mutant was caught (the simulator's exit code is 1 for it), and the unbroken core is not.
+Exit code 0 when each mutant was caught (the simulator's exit code is 1 for it). Who was not caught by its own seed is named with
+the one that caught it.
 """
 import argparse
 import concurrent.futures
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,45 +26,52 @@ CORE["ballot.c"] = "witnessd/ballot.c"
 COMPILE = ("cc", "-std=c17", "-O1", "-w", "-D_GNU_SOURCE")
 
 
-def compile_world(source, build, out):
-    """All of the simulator but the core, once; returns the objects."""
+def compile_object(source, build, file, out):
+    subprocess.run([*COMPILE, f"-I{source}", f"-I{build}", "-c", "-o", str(out), str(file)], check=True)
+    return str(out)
+
+
+def compile_all(source, build, out, pool):
+    """The objects of the simulator, and by their names those of the core."""
     files = [*(file for file in sorted((source / "tests/sim").glob("*.c")) if file.name != "exhaust.c"), build / "proto/topics.c", source / "common/base.c",
              source / "proto/codec.c"]
-    objects = []
-    for number, file in enumerate(files):
-        objects.append(str(out / f"{number}-{file.stem}.o"))
-        subprocess.run([*COMPILE, f"-I{source}", f"-I{build}", "-c", "-o", objects[-1], str(file)], check=True)
-    return objects
+    world = [pool.submit(compile_object, source, build, file, out / f"{number}-{file.stem}.o") for number, file in enumerate(files)]
+    core = {name: pool.submit(compile_object, source, build, source / file, out / f"core-{name}.o") for name, file in CORE.items()}
+    return [job.result() for job in world], {name: job.result() for name, job in core.items()}
 
 
-def compile_sim(source, build, world, core, out):
-    """The simulator linked with the core in directory `core`."""
-    command = [*COMPILE, f"-I{source}", f"-I{build}", "-o", out, *world, *(str(core / name) for name in CORE), "-ljansson"]
-    subprocess.run(command, check=True)
+def break_text(text, mutant):
+    for suffix in ("", "_too"):
+        find = mutant.get("find" + suffix)
+        if find and text.count(find) != 1:
+            raise ValueError(f"the text to break occurs {text.count(find)} times in {mutant['file']}, not once: {find}")
+        text = text.replace(find, mutant["replace" + suffix]) if find else text
+    return text
 
 
-def hunt(source, build, world, mutant, seeds):
+def hunt(source, build, world, core, mutant, seeds):
+    """None, or why it was not caught; and what to print besides."""
     with tempfile.TemporaryDirectory() as directory:
-        core = pathlib.Path(directory)
-        for name in CORE:
-            text = (source / CORE[name]).read_text()
-            if mutant and name == mutant["file"]:
-                for suffix in ("", "_too"):
-                    find = mutant.get("find" + suffix)
-                    if find and text.count(find) != 1:
-                        return f"the text to break occurs {text.count(find)} times in {name}, not once: {find}"
-                    text = text.replace(find, mutant["replace" + suffix]) if find else text
-            (core / name).write_text(text)
-        compile_sim(source, build, world, core, str(core / "sim"))
-        sim = lambda *words: subprocess.run([str(core / "sim"), "--stop", "--seeds", *map(str, words)], capture_output=True,
-                                            text=True, timeout=600)
-        run = sim(1, "--first", mutant["seed"]) if mutant and "seed" in mutant else None
-        if not run or run.returncode != 1:
-            run = sim(seeds)
-        caught = run.returncode == 1
-        if caught == bool(mutant):
-            return None
-        return f"not caught with {seeds} seeds" if mutant else f"the unbroken core fails:\n{run.stdout}"
+        directory = pathlib.Path(directory)
+        broken = directory / mutant["file"]
+        try:
+            broken.write_text(break_text((source / CORE[mutant["file"]]).read_text(), mutant))
+        except ValueError as error:
+            return str(error), ""
+        core = {**core, mutant["file"]: compile_object(source, build, broken, directory / "broken.o")}
+        sim = str(directory / "sim")
+        subprocess.run([*COMPILE, "-o", sim, *world, *core.values(), "-ljansson"], check=True)
+
+        def run(*words):
+            return subprocess.run([sim, "--stop", "--seeds", *map(str, words)], capture_output=True, text=True, timeout=1200)
+
+        done = run(1, "--first", mutant["seed"]) if "seed" in mutant else None
+        if done and done.returncode == 1:
+            return None, ""
+        done = run(seeds)
+        if done.returncode != 1:
+            return f"not caught with {seeds} seeds", ""
+        return None, " by seed " + re.search(r"^seed (\d+) ", done.stdout, re.M)[1]
 
 
 def main():
@@ -77,12 +86,12 @@ def main():
     mutants = [m for m in mutants if options.only in (None, m["name"])]
     failures = 0
     with (tempfile.TemporaryDirectory() as objects, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool):
-        world = compile_world(options.source, options.build, pathlib.Path(objects))
-        jobs = {pool.submit(hunt, options.source, options.build, world, m, options.seeds): m for m in mutants}
+        world, core = compile_all(options.source, options.build, pathlib.Path(objects), pool)
+        jobs = {pool.submit(hunt, options.source, options.build, world, core, m, options.seeds): m for m in mutants}
         for job in concurrent.futures.as_completed(jobs):
-            failure = job.result()
+            failure, where = job.result()
             failures += failure is not None
-            print(f"{jobs[job]['name']}: {failure or 'caught'}", flush=True)
+            print(f"{jobs[job]['name']}: {failure or 'caught' + where}", flush=True)
     print(f"{len(mutants)} mutants, {failures} not caught")
     sys.exit(failures > 0)
 

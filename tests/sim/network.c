@@ -5,7 +5,8 @@ bool takes_traffic(int n)
 {
     const struct node *node = &w.nodes[n];
 
-    return node->power && node->plane && node->frozen_until <= w.now && (!w.gate || w.now < node->gate_until);
+    return node->power && node->plane && node->frozen_until <= w.now &&
+           (!has_gate(n) || w.now < node->gate_until);
 }
 
 bool answers(int n)
@@ -13,43 +14,50 @@ bool answers(int n)
     return takes_traffic(n) && !w.nodes[n].mute;
 }
 
-/* In some direction nothing passes on any path, and the search is not answered. */
-bool partitioned(void)
+bool carriers(int c)
 {
-    for (int from = 0; from < 2; from++) {
-        bool passes = false;
-        for (int p = 0; p < PATHS; p++) {
-            const bool carriers = p == CHANNELS || (w.nodes[0].carrier[p] && w.nodes[1].carrier[p]);
-            passes = passes || (w.path_up[from][p] && carriers);
-        }
-        bool arp = false;
-        for (int c = 0; c < CHANNELS; c++)
-            arp = arp || (w.arp_up[c] && w.nodes[0].carrier[c] && w.nodes[1].carrier[c] && !w.search_off);
-        if (!passes && !arp)
-            return true;
-    }
-    return false;
+    return w.nodes[0].carrier[c] && w.nodes[1].carrier[c];
 }
 
-bool heartbeats_cut(void)
+static bool find_heartbeats_cut(void)
 {
     for (int from = 0; from < 2; from++) {
         bool passes = false;
         for (int p = 0; p < PATHS; p++)
-            passes = passes || (w.path_up[from][p] &&
-                                (p == CHANNELS || (w.nodes[0].carrier[p] && w.nodes[1].carrier[p])));
+            passes = passes || (w.path_up[from][p] && (p == CHANNELS || carriers(p)));
         if (!passes)
             return true;
     }
     return false;
 }
 
-bool arp_cut(void)
+static bool find_arp_cut(void)
 {
     for (int c = 0; c < CHANNELS; c++)
-        if (w.arp_up[c] && w.nodes[0].carrier[c] && w.nodes[1].carrier[c])
+        if (w.arp_up[c] && carriers(c))
             return false;
     return true;
+}
+
+bool heartbeats_cut(void)
+{
+    return w.heartbeats_cut;
+}
+
+bool arp_cut(void)
+{
+    return w.arp_cut;
+}
+
+bool partitioned(void)
+{
+    return w.heartbeats_cut && (w.arp_cut || w.search_off);
+}
+
+void look_at_network(void)
+{
+    w.heartbeats_cut = find_heartbeats_cut();
+    w.arp_cut = find_arp_cut();
 }
 
 void change_network(int kind, int n, int c, bool up)
@@ -86,5 +94,6 @@ void change_network(int kind, int n, int c, bool up)
             w.nodes[n].carrier[i] = up;
         break;
     }
+    look_at_network();
     tell("network %d (node %d, channel %d) %s", kind, n, c, up ? "mended" : "broken");
 }

@@ -135,6 +135,8 @@ static void fault(struct event *e)
         kill_process(e->node, ARBITERD, during(5 * ms, 900 * ms));
     else if (e->incarnation == -4 && w.nodes[e->node].power)
         power_off(e->node);
+    else if (e->incarnation == -6)
+        change_version(e->node);
     else if (e->incarnation == -5) /* until the offer was taken back, or about */
         stop_process(e->node, ARBITERD, between(w.set->handover_time / 2, w.set->handover_time * 3 / 2));
     else
@@ -257,6 +259,7 @@ static void draw_pair(void)
     w.settings.stale_start_wait = (chance(50) ? 4 : 120) * NS_PER_S;
     w.search_off = chance(15);
     w.gate = chance(80);
+    draw_versions();
     w.settings.witness = chance(30);
     if (w.settings.witness) { /* what common/config_timers.c demands then */
         w.settings.isolation_after = MAX(w.settings.isolation_after, 4 * w.settings.heartbeat_interval);
@@ -327,7 +330,7 @@ static void begin(uint64_t seed)
     const struct world before = w;
 
     for (size_t i = 0; i < w.count; i++)
-        free(w.heap[i].payload);
+        payload_free(w.heap[i].payload);
     memset(&w, 0, sizeof w);
     w.verbose = before.verbose;
     w.events = before.events;
@@ -335,14 +338,16 @@ static void begin(uint64_t seed)
     w.changes = before.changes;
     w.reboots = before.reboots;
     w.budgets = before.budgets;
+    w.switches = before.switches;
     w.seed = w.random = seed;
     w.now = NS_PER_S; /* 0 means never */
     w.partition_end = w.trouble_end = w.stall_end = w.blind_end = w.plane_lost = w.forced_at =
         w.unguarded_end = -NS_PER_S * 3600;
     draw_pair();
-    tell("profile %s, data %d, search %s, gate %s, witness %s, clocks %+d and %+d ppm", w.profile->name,
-         (int)w.set->sync_sets, w.search_off ? "off" : "on", w.gate ? "on" : "off",
-         w.set->witness ? "on" : "off", (int)w.nodes[0].clock_ppm, (int)w.nodes[1].clock_ppm);
+    tell("profile %s, data %d, search %s, gate %s, witness %s, versions %s, clocks %+d and %+d ppm",
+         w.profile->name, (int)w.set->sync_sets, w.search_off ? "off" : "on", w.gate ? "on" : "off",
+         w.set->witness ? "on" : "off", version_names(), (int)w.nodes[0].clock_ppm,
+         (int)w.nodes[1].clock_ppm);
     change_network(0, 0, 0, true);
     draw_start();
 }
@@ -367,7 +372,7 @@ bool advance(void)
     w.events++;
     if (!kept_from(&e))
         dispatch(&e);
-    free(e.payload);
+    payload_free(e.payload);
     judge();
     return true;
 }
@@ -383,6 +388,12 @@ static void run_seed(uint64_t seed)
         push(
             (struct event){.at = w.now + (chance(25) ? between(0, 700 * ms) : during(100 * ms, 9 * NS_PER_S)),
                            .what = FAULT});
+    if (w.mixed) /* one node after the other, or the second one never */
+        for (int i = (int)between(1, 2); i > 0; i--)
+            push((struct event){.at = w.now + during(100 * ms, 9 * NS_PER_S),
+                                .what = FAULT,
+                                .node = (int)between(0, 1),
+                                .incarnation = -6});
     push((struct event){.at = end_of_faults, .what = HEAL});
     while (!w.ended_badly && w.now < settled + 5 * NS_PER_S * w.profile->scale && advance())
         if (w.healed)
@@ -416,7 +427,8 @@ int main(int argc, char **argv)
         bad += w.ended_badly;
     }
     printf("%" PRIu64 " seeds, %" PRId64 " events, %" PRId64 " arbiter steps, %" PRId64
-           " role changes, %" PRId64 " reboots, %" PRId64 " budgets, %" PRIu64 " violations\n",
-           seeds, w.events, w.steps, w.changes, w.reboots, w.budgets, bad);
+           " role changes, %" PRId64 " reboots, %" PRId64 " budgets, %" PRId64 " switches, %" PRIu64
+           " violations\n",
+           seeds, w.events, w.steps, w.changes, w.reboots, w.budgets, w.switches, bad);
     return bad > 0;
 }

@@ -8,7 +8,7 @@ void publish_data(int n)
     union payload *p = payload_new();
 
     if (w.set->sync_sets == 0) {
-        free(p);
+        payload_free(p);
         return;
     }
     p->bus.kind = EVENT_DATA;

@@ -27,9 +27,9 @@ static void set_gate(int n, bool mute, int64_t lease_ns)
     struct node *node = &w.nodes[n];
     const int64_t rung = w.set->address_lease / 16;
 
-    if (node->mute != (mute && w.gate))
+    if (node->mute != (mute && has_gate(n)))
         tell("node %d: %s", n, mute ? "takes traffic, and answers nothing" : "answers");
-    node->mute = mute && w.gate;
+    node->mute = mute && has_gate(n);
     node->gate_until = w.now + lease_ns - clock_of(n) + between(-rung, 4 * ms);
     node->state.silent = node->mute;
 }
@@ -134,10 +134,11 @@ void start_takeoverd(int n)
 {
     struct node *node = &w.nodes[n];
 
+    node->gated = !node->older;
     node->order = (struct role_message){0};
     node->state = (struct address_message){.state = HOLD_STATE_RELEASED,
                                            .epoch = node->plane_epoch,
-                                           .gate = w.gate ? GATE_CONDITION_ON : GATE_CONDITION_OFF};
+                                           .gate = has_gate(n) ? GATE_CONDITION_ON : GATE_CONDITION_OFF};
     begin_term(n);
     if (node->plane && node->lease_record > clock_of(n)) { /* R1: it keeps what rightly stands */
         node->state.state = HOLD_STATE_HOLDING;

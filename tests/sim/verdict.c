@@ -58,11 +58,11 @@ static void note_trouble(void)
     if (blind)
         w.blind_end = w.now;
     for (int n = 0; n < 2; n++)
-        if (!w.gate && takeoverd_stopped(n) && w.nodes[n].plane)
+        if (!has_gate(n) && takeoverd_stopped(n) && w.nodes[n].plane)
             w.unguarded_end = w.now; /* the address outlives the right to it */
     for (int n = 0; n < 2; n++) {
         const bool unseen = w.now - MAX(w.blind_end, w.freeze_end) < 2 * NS_PER_S;
-        w.unsteered[n] = !w.gate && takeoverd_stopped(n) && (w.unsteered[n] || unseen);
+        w.unsteered[n] = !has_gate(n) && takeoverd_stopped(n) && (w.unsteered[n] || unseen);
         if (w.unsteered[n])
             w.trouble_end = w.now;
     }

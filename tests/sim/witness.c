@@ -50,7 +50,7 @@ static void go_on(int n)
                                 .incarnation = node->incarnation[WITNESSD],
                                 .payload = p});
         else
-            free(p);
+            payload_free(p);
         set_timer(n, w.set->isolation_after / 2 + ms / 10);
         return;
     }
@@ -83,7 +83,7 @@ void on_witness_asked(int n, int64_t incarnation, const union payload *asked)
                             .incarnation = incarnation,
                             .payload = p});
     else
-        free(p);
+        payload_free(p);
 }
 
 void on_witness_answered(int n, const union payload *p)
@@ -127,6 +127,8 @@ void start_witnessd(int n)
 {
     struct ballot_settings settings = {.after = w.set->isolation_after, .salt = (uint64_t)w.now << 8};
 
+    if (!w.set->witness)
+        return;
     text_copy(settings.node, sizeof settings.node, n == 0 ? "0" : "1");
     ballot_init(&w.nodes[n].ballot, &settings);
     publish_witness(n);

@@ -1,5 +1,6 @@
 #include "tests/sim/world.h"
 
+#include <sanitizer/asan_interface.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -64,7 +65,7 @@ int64_t clock_of(int n)
     const struct node *node = &w.nodes[n];
     const int64_t passed = w.now - node->clock_at;
 
-    return node->clock_reads + passed + passed * node->clock_ppm / 1000000;
+    return node->clock_reads + passed + (node->clock_ppm ? passed * node->clock_ppm / 1000000 : 0);
 }
 
 void clock_set(int n, int64_t reading)
@@ -88,7 +89,7 @@ int64_t during(int64_t least, int64_t most)
 
 /* ------------------------------------------------------------- the event heap */
 
-static bool sooner(const struct event *a, const struct event *b)
+static inline bool sooner(const struct event *a, const struct event *b)
 {
     return a->at < b->at || (a->at == b->at && a->order < b->order);
 }
@@ -100,7 +101,7 @@ void push(struct event event)
     if (w.count >= EVENTS_MAX) {
         violation("the simulator's queue is full");
         w.count--;
-        free(event.payload);
+        payload_free(event.payload);
         return;
     }
     event.order = ++w.order;
@@ -128,13 +129,36 @@ struct event pop(void)
     return top;
 }
 
+/* What was freed is used again: by malloc and free a seed took a third longer under AddressSanitizer. It
+ * still finds who touches one that was freed. */
+static union payload *spare[EVENTS_MAX];
+static size_t spare_count;
+
 union payload *payload_new(void)
 {
-    union payload *p = calloc(1, sizeof *p);
+    union payload *p;
 
+    if (spare_count > 0) {
+        p = spare[--spare_count];
+        ASAN_UNPOISON_MEMORY_REGION(p, sizeof *p);
+        return memset(p, 0, sizeof *p);
+    }
+    p = calloc(1, sizeof *p);
     if (!p)
         abort();
     return p;
+}
+
+void payload_free(union payload *p)
+{
+    if (!p)
+        return;
+    if (spare_count == ARRAY_LENGTH(spare)) {
+        free(p);
+        return;
+    }
+    spare[spare_count++] = p;
+    ASAN_POISON_MEMORY_REGION(p, sizeof *p);
 }
 
 void schedule(int node, enum process process, enum what what, int64_t delay, union payload *payload)

@@ -48,6 +48,7 @@ struct heartbeat {
     bool suspicious;
     size_t path;
     struct role_message role;
+    bool takes_silent; /* its sender's version does */
     int64_t arbiter_age, lease_left, phase_age, hold_left;
     struct channel_fitness channels[CHANNELS];
 };
@@ -101,6 +102,8 @@ struct event {
 
 struct node {
     bool power;
+    bool older;           /* of the version before this one: see version.c */
+    bool changes_version; /* when its daemons have ended */
     /* Its own clock: this reading at that moment, and this much too fast since. */
     int64_t clock_reads, clock_at, clock_ppm;
     bool clock_stands;    /* while the machine does */
@@ -110,6 +113,7 @@ struct node {
     int64_t bus_last[PROCESSES]; /* when the last message on its way to it arrives */
 
     /* the kernel */
+    bool gated;         /* takeoverd keeps a gate: one that was killed leaves what it had */
     bool plane, mute;   /* addresses; the gate takes their traffic, and answers nothing */
     int64_t gate_until; /* the gate shuts then, by the world's clock */
     int64_t plane_epoch;
@@ -183,12 +187,14 @@ extern struct world {
     int loss_percent;
     int64_t path_delay[PATHS];
     bool arp_up[CHANNELS];
+    bool heartbeats_cut, arp_cut;
     bool healed;
     int64_t unserved, judged_at, plane_lost;
     bool in_the_dark;  /* an address went while no heartbeat passed, and none has passed since */
     bool unsteered[2]; /* what its kernel has is neither steered nor seen */
     bool search_off;   /* `search = off` on every channel */
-    bool gate;         /* active addresses are a lease in the kernel */
+    bool gate;         /* active addresses are a lease in the kernel, where the version knows one */
+    bool mixed;        /* the pair is being upgraded, or was, or will be */
     struct {
         bool reached[2], slow[2];
         struct ballot_record record, backup;
@@ -200,8 +206,8 @@ extern struct world {
     int64_t claims[1024];
     size_t claim_count;
     bool ended_badly, verbose;
-    int64_t events, steps, changes, reboots, budgets;
-    bool one_fault; /* and nothing else goes wrong */
+    int64_t events, steps, changes, reboots, budgets, switches;
+    bool one_fault;                   /* and nothing else goes wrong */
     char told[TOLD_LINES][TOLD_SIZE]; /* the end of the story */
     size_t told_count;
 } w;
@@ -217,10 +223,11 @@ PRINTF_LIKE(1, 2) void tell(const char *format, ...);
 /* The first one ends the seed. */
 PRINTF_LIKE(1, 2) void violation(const char *format, ...);
 
-/* The queue owns the payload from here on; who pops it frees it. */
+/* The queue owns the payload from here on; who pops it frees it (payload_free). */
 void push(struct event event);
 struct event pop(void);
-union payload *payload_new(void);
+union payload *payload_new(void); /* all zero */
+void payload_free(union payload *p);
 
 /* For this incarnation of a process, `delay` from now. */
 void schedule(int node, enum process process, enum what what, int64_t delay, union payload *payload);
@@ -238,9 +245,11 @@ int64_t during(int64_t least, int64_t most);
 /* ---- network.c: what passes between the nodes */
 bool takes_traffic(int n); /* for the active addresses */
 bool answers(int n);       /* to ARP, for the active addresses */
+bool carriers(int c);      /* the channel's, on both nodes */
 bool partitioned(void);    /* in some direction nothing passes on any path, and the search is not answered */
 bool heartbeats_cut(void); /* in some direction */
 bool arp_cut(void);
+void look_at_network(void); /* after each change of it: these three are asked after each event */
 void change_network(int kind, int n, int c, bool up);
 
 /* ---- the models */
@@ -276,6 +285,19 @@ void start_witnessd(int n);
 void harm_witness(void);
 void heal_witness(void);
 
+/* ---- version.c */
+void draw_versions(void);
+const char *version_names(void);
+bool has_gate(int n);
+
+/* What of a heartbeat is not on the wire, and what who hears it does not know. */
+void version_sends(int n, struct heartbeat *h);
+void version_hears(int n, struct peer_message *peer);
+
+/* A node comes back as the other version, after a clean stop or without. */
+void change_version(int n);
+void exchange_version(int n); /* its daemons have ended */
+
 /* ---- faults.c */
 void start_process(int n, enum process process);
 void kill_process(int n, enum process process, int64_t back_after);
@@ -284,6 +306,7 @@ void power_off(int n);
 void power_on(int n);
 void reboot(int n);
 void send_order(int n, enum arbiter_event_kind kind, bool force);
+void stop_node(int n); /* cleanly */
 void stop_ends(int n, int64_t polls);
 void on_thaw(int n);
 void operator_claims(void);
@@ -301,7 +324,7 @@ void settle_and_judge(int64_t settled_at); /* at the end */
 bool is_healthy(int n);                    /* it has no fault */
 
 /* ---- budget.c */
-void judge_budget(void); /* after that: one thing breaks */
+void judge_budget(void); /* after that: one thing breaks, or the role is switched */
 
 /* ---- sim.c */
 bool advance(void); /* the next event; false: there is none */

@@ -2,7 +2,7 @@
 import json
 import subprocess
 
-from lab.network import ACTIVE, ROUTER, mac
+from lab.network import ACTIVE, PASSIVE, ROUTER, mac
 from lab.pair import other
 
 # A router that does not listen to gratuitous ARP, in either form.
@@ -46,23 +46,26 @@ def test_a_router_that_ignores_gratuitous_arp_learns_the_new_owner(lab):
 
 
 def test_neighbours_that_know_the_address_are_asked_too(lab):
-    """The client had asked for the active address while the other node served; it is asked by the one that takes over."""
-    active = lab.start_pair()
+    """The client had asked for the active address while the other node served; it is asked by the one that takes over. That one
+    served before, and had heard how the other searched: the dead peer is not asked."""
+    first = lab.start_pair()
+    active = other(first)
+    lab.wait_ready(first)
+    lab.wait_for(lambda: (PASSIVE[active]["inside"], ACTIVE["inside"]) in
+                 [(sender, target) for _, sender, _, target in lab.arp_requests(first, "inside", 0.5)], 10, "the passive node searches")
+    done = lab.duet(first, "switch")
+    assert done.returncode == 0, done.stderr
     lab.wait_ready(active)
     probe = lab.probe("inside")
-    lab.wait_for(lambda: probe.snapshot()["received"] > 0, 5, "it has asked, and was answered")
-    # The other node may have come up after that: the client asks once more, now that both are there.
-    subprocess.run(lab.network.exec("client", "ip", "neigh", "flush", "all"), check=True)
-    probe.snapshot()  # which counts anew
-    lab.wait_for(lambda: probe.snapshot()["received"] > 0, 5, "it has asked again")
+    lab.wait_for(lambda: probe.snapshot()["received"] > 0, 5, "the client has asked, and was answered")
     lab.power_off(active)
-    lab.wait_for(lambda: lab.serves(other(active)), 5, "the other one takes over")
+    lab.wait_for(lambda: lab.serves(first), 5, "the other one takes over")
 
     def asked():
-        channel = lab.bus.last(other(active), "address/inside")
-        return channel["neighbours"] >= 1 and channel["neighbours_confirmed"] == channel["neighbours"]
+        channel = lab.bus.last(first, "address/inside")
+        return (channel["neighbours"], channel["neighbours_confirmed"])
 
-    lab.wait_for(asked, 20, "the client has confirmed")
+    lab.wait_for(lambda: asked() == (1, 1), 20, "the client, and it alone, was asked, and has confirmed")
 
 
 def test_a_router_that_is_dead_is_told_as_not_confirmed(lab):

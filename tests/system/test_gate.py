@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -136,6 +137,41 @@ def test_passive_addresses_are_no_lease(lan, make):
     os.kill(int(run("ip", "netns", "pids", lan.NODE).split()[0]), signal.SIGSTOP)
     time.sleep(0.3)
     assert asker.reaches(PASSIVE4.split("/")[0])
+
+
+def transactions(wire):
+    """How many the kernel has told of since the last question."""
+    count = 0
+    while True:
+        try:
+            told = wire.recv(65536)
+        except BlockingIOError:
+            return count
+        except OSError:  # more than there was room for
+            count += 1
+            continue
+        while told:
+            size, kind = struct.unpack_from("IH", told)
+            count += kind == 0x0a0f  # NFT_MSG_NEWGEN, which ends each
+            told = told[size + 3 & ~3:]
+
+
+def test_R12_a_renewal_is_no_transaction(lan, make):
+    """Somebody who lists the ruleset meanwhile would have to begin anew with each."""
+    node = make().start()
+    asker = Asker()
+    with in_namespace(Lan.NODE):
+        wire = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 12)  # NETLINK_NETFILTER
+        wire.bind((0, 1 << 6))  # NFNLGRP_NFTABLES
+    with serving(node, lan, asker):
+        transactions(wire)
+        node.forget()
+        for _ in range(20):
+            node.next()
+        assert transactions(wire) == 0
+        nft("add", "table", "inet", "other")
+        assert transactions(wire) == 1, "and a real one is seen"
+    wire.close()
 
 
 def test_who_flushes_the_rules_does_not_end_the_lease(lan, make):

@@ -29,7 +29,9 @@ def configure(lab, timers=None, **keys):
 
 
 def reload_on(lab, *nodes):
+    """superviserd may be the last to begin, and no reload goes without it."""
     for node in nodes:
+        lab.wait_for(lambda at=node: lab.duet(at, "reload", "--check").returncode != 3, 20, "all daemons of %s have begun" % node)
         done = lab.duet(node, "reload")
         assert done.returncode == 0, done.stdout + done.stderr
         yield done.stdout
@@ -59,7 +61,6 @@ def pair(lab):
     configure(lab)
     lab.active = lab.start_pair()
     lab.wait_ready(lab.active)
-    lab.wait_for(lambda: len({lab.role(node)["epoch"] for node in NODES}) == 1, 10, "both know the epoch")
     before = facts(lab), pids(lab), lab.daemon_pid(lab.active, "heartbeatd")
     probes = [lab.probe(where) for where in ("inside", "outside", "through")]
     time.sleep(0.3)

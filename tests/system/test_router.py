@@ -41,7 +41,8 @@ def test_L10_a_router_that_misses_a_few_is_no_fault(lab):
 def test_L10_a_router_that_talks_answers_without_being_asked(lab):
     """check-only-idle: any frame of the router's is an answer. It answers no ARP here, and sends all the time; when that
     ends, it is asked, and silent."""
-    lab.write_config(on_network_fault="demote", keys={"outside": ["check-only-idle = on"]})
+    lab.write_config(on_network_fault="demote", keys={"outside": ["check-only-idle = on"]},
+                     timers={"takeover-after": "1500ms", "address-lease": "1s", "search-time": "3s"})  # no stall of a busy machine
     active = lab.start_pair()
     lab.wait_ready(active)
     probe = lab.probe("outside", every_us=5000)

@@ -641,6 +641,7 @@ def test_L12_replaced_on_disk_by_something_that_exits(world):
     world.start(service("web", [program], start_retries=2, retry_interval="20ms"))
     world.active()
     pid = world.service("web", "running")["pid"]
+    wait_for(lambda: open(f"/proc/{pid}/comm").read() == "sleep\n", "the shell has read it")
     os.unlink(program)
     world.script("program", "#!/bin/sh\nexit 9\n")
     assert world.latest("service/web")["pid"] == pid and is_alive(pid)  # the running one is not harmed

@@ -777,6 +777,40 @@ def test_R12_who_waits_for_the_kernels_lock_holds_up_no_lease(lan, make, tmp_pat
     node.arbiter.stop_renewing()
 
 
+@contextlib.contextmanager
+def held_up(lan, tmp_path, seconds):
+    """The next call by which takeoverd sends alone (to the gate, or to the kernel) takes so long, as one does that waits for a
+    lock of the kernel's."""
+    log = tmp_path / "held-up"
+    strace = subprocess.Popen(["strace", "-q", "-o", log, "-e", "trace=sendto", "-e", "inject=sendto:delay_exit=%d:when=1" % (seconds * 1e6),
+                               "-p", run("ip", "netns", "pids", lan.NODE).split()[0]], stderr=subprocess.DEVNULL)
+    try:
+        eventually("strace is not there", lambda: log.exists() and "TracerPid:\t%d\n" % strace.pid in
+                   pathlib.Path("/proc/%s/status" % run("ip", "netns", "pids", lan.NODE).split()[0]).read_text())
+        yield
+    finally:
+        strace.terminate()
+        strace.wait(10)
+    assert "DELAYED" in log.read_text()
+
+
+def test_R12_a_claim_that_outlasts_its_lease_is_announced_when_that_is_renewed(lan, make, tmp_path):
+    """The renewals wait to be read while takeoverd waits for the kernel. The first one leaves the gate no time to be open; with
+    the next one the addresses stay, all are told, and the router is asked."""
+    node = make(timers="address-lease = 8s", keys='router = {"203.0.113.1"}').start()
+    sniffer = Sniffer("far0")
+    node.next(where=lambda m: m["state"] == "released")
+    with held_up(lan, tmp_path, 1.5):
+        node.arbiter.active(3, lease_ms=1000)
+        node.arbiter.active(3, lease_ms=1800)
+        node.arbiter.active(3, lease_ms=8000)
+        node.next("address/outside", where=lambda m: m["routers"][0]["asked"] == 1, timeout=6)
+    node.next(where=lambda m: m["state"] == "holding" and m["announced_ns"] > 0)
+    assert gratuitous(sniffer.frames(), "203.0.113.10")
+    assert node.logged().count("active: ") == 1 and "lease ran out" not in node.logged()
+    sniffer.close()
+
+
 def test_claim_that_fails_is_tried_again(lan, make):
     """A route cannot be added while its device is down."""
     lan.ip("link", "set", "eth0", "down")

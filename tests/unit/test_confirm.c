@@ -14,12 +14,12 @@
 enum { OUTSIDE, INSIDE, DUE_MAX = 1024 };
 
 static struct config config;
-static struct net_address routers[2];
+static struct net_address routers[2], passive[1];
 static struct plan_address addresses[5];
 static struct plan plan;
 static struct confirm confirm;
 static const struct confirm_question *due[DUE_MAX];
-static const struct mac someone = {{2, 0, 0, 0, 0, 9}};
+static const struct mac someone = {{2, 0, 0, 0, 0, 9}}, peer = {{2, 0, 0, 0, 0, 0xb}};
 
 static struct net_address of(const char *text)
 {
@@ -48,6 +48,8 @@ static int set_up(void **state)
     routers[1] = of("2001:db8::1");
     config.channel_count = 2;
     config.channels[OUTSIDE].routers = (struct config_addresses){.count = 2, .items = routers};
+    passive[0] = of("192.0.2.12/24");
+    config.channels[OUTSIDE].peer_passive = (struct config_addresses){.count = 1, .items = passive};
     assert_int_equal(confirm_init(&confirm, &plan), 0);
     return 0;
 }
@@ -71,11 +73,16 @@ static bool hear(int channel, const char *from, const char *to, int64_t now_ns)
     return confirm_heard(&confirm, &plan, channel, &a, &b, now_ns);
 }
 
-static void see(int channel, const char *from, const char *wanted, int64_t now_ns)
+static void see_by(const struct mac *mac, int channel, const char *from, const char *wanted, int64_t now_ns)
 {
     const struct net_address a = of(from), b = of(wanted);
 
-    confirm_see(&confirm, &plan, channel, &a, &someone, &b, now_ns);
+    confirm_see(&confirm, &plan, &config, channel, &a, mac, &b, now_ns);
+}
+
+static void see(int channel, const char *from, const char *wanted, int64_t now_ns)
+{
+    see_by(&someone, channel, from, wanted, now_ns);
 }
 
 static void test_routers_are_asked_from_each_active_address_of_their_family(void **state)
@@ -162,6 +169,23 @@ static void test_neighbours_that_asked_lately_are_asked_where_they_are(void **st
     assert_int_equal(confirm_count(&confirm, &plan, INSIDE, -1).asked, 0);
 }
 
+/* It may have asked from a link-local address before it was known by a passive one. */
+static void test_the_peer_is_no_neighbour(void **state)
+{
+    (void)state;
+    see_by(&peer, OUTSIDE, "fe80::b", "2001:db8::10", MS(1000));
+    see(OUTSIDE, "fe80::9", "2001:db8::10", MS(1000));
+    begin(1, MS(1500));
+    assert_int_equal(confirm_count(&confirm, &plan, OUTSIDE, -1).asked, 2); /* nobody knows better yet */
+    see_by(&peer, OUTSIDE, "192.0.2.12", "192.0.2.10", MS(2000));
+    see_by(&peer, OUTSIDE, "fe80::b", "2001:db8::10", MS(2100));
+    begin(1, MS(3000));
+    assert_int_equal(confirm_count(&confirm, &plan, OUTSIDE, -1).asked, 1);
+    see_by(&peer, INSIDE, "10.0.0.7", "10.0.0.1", MS(3100)); /* on another channel that is somebody else */
+    begin(2, MS(3200));
+    assert_int_equal(confirm_count(&confirm, &plan, INSIDE, -1).asked, 1);
+}
+
 static void test_the_latest_neighbours_are_remembered(void **state)
 {
     char text[32];
@@ -199,6 +223,7 @@ int main(void)
         TEST(test_who_never_answers_is_asked_for_twenty_seconds_and_no_longer),
         TEST(test_answers_to_nothing_are_none),
         TEST(test_neighbours_that_asked_lately_are_asked_where_they_are),
+        TEST(test_the_peer_is_no_neighbour),
         TEST(test_the_latest_neighbours_are_remembered),
         TEST(test_a_channel_that_begins_anew_leaves_the_others_as_they_are),
     };

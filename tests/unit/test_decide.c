@@ -786,7 +786,7 @@ static void test_R12_alone_it_waits_for_a_quick_search(void **state)
     pass(MS(50), false);
     assert_true(w.role.searching);
     search(SEARCH_STATE_SILENT);
-    w.searches[0].asked_ns = w.searches[1].asked_ns = w.now;
+    w.searches[0].unanswered_ns = w.searches[1].unanswered_ns = w.now;
     tell_links();
     pass(MS(100), false);
     assert_false(w.role.searching);

@@ -91,7 +91,7 @@ static void test_R13_a_peer_that_falls_silent_in_between_is_searched_for(void **
     pass(MS(350), false);
     assert_rules("R13-ordered R13-quiet R13-recalled ");
     search(SEARCH_STATE_SILENT);
-    w.searches[0].asked_ns = w.searches[1].asked_ns = w.now;
+    w.searches[0].unanswered_ns = w.searches[1].unanswered_ns = w.now;
     tell_links();
     pass(MS(150), false);
     assert_rules("R13-ordered R13-quiet R13-recalled R12-renewed ");

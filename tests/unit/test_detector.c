@@ -41,6 +41,8 @@ struct node {
     struct config *config;
     struct detector detector;
     struct outbox out;
+    struct search_message told[CONFIG_CHANNELS_MAX];
+    int searches_told[CONFIG_CHANNELS_MAX];
     int asked[2], unicast[2], from_active[2], sent, published; /* counted since the last look */
     int64_t paused_until;                                      /* this process does not run */
     struct {
@@ -140,6 +142,15 @@ static void count_ask(struct node *node, const struct ask *ask)
     node->from_active[ask->channel] += net_address_equal(&ask->request.sender, &channel->active.items[0]);
 }
 
+static void count_searches(struct node *node, const struct outbox *out)
+{
+    for (size_t c = 0; c < node->config->channel_count; c++)
+        if (out->publish_searches >> c & 1) {
+            search_fill(&node->detector.channels[c].search, &node->told[c]);
+            node->searches_told[c]++;
+        }
+}
+
 static void empty(int n)
 {
     struct node *node = &w.nodes[n];
@@ -148,6 +159,7 @@ static void empty(int n)
         static struct outbox taken;
         taken = node->out;
         outbox_empty(&node->out);
+        count_searches(node, &taken);
         if (taken.publish_peer) {
             struct peer_message message;
             detector_fill_peer(&node->detector, w.now, &message);
@@ -161,6 +173,7 @@ static void empty(int n)
             answer(n, &taken.asks[i]);
         }
     }
+    count_searches(node, &node->out);
     outbox_empty(&node->out);
 }
 
@@ -603,6 +616,62 @@ static void test_search_verdicts(void **state)
     assert_int_equal(channel_at(ALPHA, INSIDE)->search.state, SEARCH_STATE_ASKING);
 }
 
+/* What the arbiter agrees on: it must not wait for what is told each second (R2). */
+static void test_a_calm_search_is_told_while_nobody_answers(void **state)
+{
+    const struct node *alpha = &w.nodes[ALPHA];
+
+    (void)state;
+    run_until(3000);
+    assert_false(alpha->detector.quick);
+    const int told = alpha->searches_told[INSIDE], asked = alpha->asked[INSIDE];
+    for (int64_t at = 3050; at <= 5000; at += 50) {
+        run_until(at);
+        assert_int_equal(alpha->told[INSIDE].state, SEARCH_STATE_SILENT);
+        /* At most two requests old, and none that could still be answered. */
+        assert_in_range(w.now - alpha->told[INSIDE].unanswered_ns, MS(100), MS(450));
+    }
+    assert_in_range(alpha->searches_told[INSIDE] - told, 9, 14);
+    assert_int_equal(alpha->asked[INSIDE] - asked, 10); /* one for each 200 ms */
+}
+
+static void test_a_calm_search_is_not_told_while_the_peer_answers(void **state)
+{
+    const struct node *alpha = &w.nodes[ALPHA];
+
+    (void)state;
+    w.holder = BETA;
+    serve_until(BETA, 3000);
+    const int told = alpha->searches_told[INSIDE];
+    serve_until(BETA, 5000);
+    assert_false(alpha->detector.quick);
+    assert_int_equal(alpha->told[INSIDE].state, SEARCH_STATE_ANSWERED);
+    assert_int_equal(alpha->told[INSIDE].unanswered_ns, 0);
+    assert_in_range(alpha->searches_told[INSIDE] - told, 2, 4); /* each 0.8 s, as before */
+}
+
+static void test_a_request_is_unanswered_when_it_had_its_time(void **state)
+{
+    struct search search = {0};
+    const struct mac mac = mac_of(BETA, INSIDE);
+
+    (void)state;
+    search_begin(&search, START);
+    for (int i = 0; i <= 4; i++)
+        search_asked(&search, MS(1), START + MS(i));
+    assert_int_equal(search.unanswered_ns, 0);
+    search_asked(&search, MS(1), START + MS(5));
+    assert_int_equal(search.unanswered_ns, START);
+    search_judge(&search, START + MS(10));
+    assert_int_equal(search.unanswered_ns, START + MS(5));
+    search_answered(&search, &mac, true, START + MS(11));
+    assert_int_equal(search.unanswered_ns, 0);
+    search_asked(&search, MS(200), START + MS(12));
+    search_restart(&search, START + MS(100)); /* who did not listen knows of no silence */
+    search_judge(&search, START + MS(150));
+    assert_int_equal(search.unanswered_ns, 0);
+}
+
 static void test_each_request_is_given_time(void **state)
 {
     struct search search = {0};
@@ -940,6 +1009,9 @@ int main(void)
         TEST(test_after_a_stall_the_search_counts_anew),
         TEST(test_a_late_tick_within_an_interval_is_no_stall),
         TEST(test_search_verdicts),
+        TEST(test_a_calm_search_is_told_while_nobody_answers),
+        TEST(test_a_calm_search_is_not_told_while_the_peer_answers),
+        TEST(test_a_request_is_unanswered_when_it_had_its_time),
         TEST(test_each_request_is_given_time),
         TEST(test_anybody_counts_while_the_peer_is_unknown),
         TEST(test_an_expired_lease_starts_the_search),

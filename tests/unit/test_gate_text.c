@@ -22,6 +22,7 @@ static void test_no_rung_outlives_the_lease(void **state)
             const unsigned rung = gate_rung(left_ns, lease_ns);
             assert_in_range(rung, 0, GATE_RUNGS);
             assert_true(rung == 0 || step_ms * rung / GATE_RUNGS * NS_PER_MS <= left_ns);
+            assert_int_equal(gate_rung_ns(rung, lease_ns), step_ms * rung / GATE_RUNGS * NS_PER_MS);
             assert_true(rung == GATE_RUNGS || step_ms * (rung + 1) / GATE_RUNGS * NS_PER_MS > left_ns ||
                         step_ms * (rung + 1) / GATE_RUNGS == 0);
         }

@@ -118,6 +118,93 @@ static void test_a_reader_that_hangs_does_not_hold_up_the_role(void **state)
     close(reader);
 }
 
+/* ------------------------------------------------------------------ new directories */
+
+/* One with so many files, and all else that may be in one. */
+static void new_directory(const char *name, int files)
+{
+    char path[64];
+
+    copy_remove(in(name));
+    mkdir(in(name), 0750);
+    snprintf(path, sizeof path, "%s/below", name);
+    mkdir(in(path), 0711);
+    for (int i = 0; i < files; i++) {
+        snprintf(path, sizeof path, i % 3 ? "%s/%d" : "%s/below/%d", name, i);
+        put(path, path, strlen(path));
+    }
+    snprintf(path, sizeof path, "%s/link", name);
+    (void)!symlink("../nowhere", in(path));
+    snprintf(path, sizeof path, "%s/below/another name", name);
+    (void)!link(in("one"), in(path));
+}
+
+static bool copy_has(const char *name)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/%s", w.to, name);
+    return access(path, F_OK) == 0;
+}
+
+/* How many steps the switch has in which it is not there. */
+static int steps_without(const char *name)
+{
+    int steps = 0, r;
+
+    while ((r = replica_switch(w.replica)) == 1)
+        steps += !copy_has(name);
+    assert_int_equal(r, 0);
+    return steps;
+}
+
+static void test_a_new_directory_comes_whole(void **state)
+{
+    char path[PATH_MAX];
+
+    (void)state;
+    put("one", "1", 1);
+    look_through(w.source, SOURCE_FOLLOW);
+    carry();
+    new_directory("new", 1200);
+    put("zz", "after it", 8);
+    take_generation();
+    assert_int_equal(give(false), 0);
+    assert_true(steps_without("new/below/9") > 2);
+    assert_same();
+    /* What came so is known: nothing of it is taken for somebody's change. */
+    put("new/7", "changed", 7);
+    put("new/below/9", "changed", 7);
+    assert_int_equal(rename(in("new/below"), in("moved")), 0);
+    carry();
+    assert_same();
+    assert_int_equal(replica_state(w.replica).conflicts, 0);
+    snprintf(path, sizeof path, "%s/state/work/t-new", w.top);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+/* Somebody makes something on this node at the same place while it is being made. */
+static void test_a_new_directory_takes_the_place_of_what_came_meanwhile(void **state)
+{
+    char path[PATH_MAX], command[3 * PATH_MAX];
+
+    (void)state;
+    put("one", "1", 1);
+    look_through(w.source, SOURCE_FOLLOW);
+    carry();
+    new_directory("new", 1200);
+    take_generation();
+    assert_int_equal(give(false), 0);
+    assert_int_equal(replica_switch(w.replica), 1);
+    snprintf(path, sizeof path, "mkdir %s/new && echo made here >%s/new/theirs", w.to, w.to);
+    assert_int_equal(system(path), 0);
+    steps_without("nothing");
+    assert_same();
+    assert_int_equal(replica_state(w.replica).conflicts, 1);
+    snprintf(command, sizeof command, "grep -rq 'made here' %s", replica_state(w.replica).conflict_dir);
+    assert_int_equal(system(command), 0);
+}
+
 /* ------------------------------------------------------------ killed at any moment */
 
 static void show_operations(void)
@@ -157,6 +244,10 @@ static void test_killed_at_any_moment_it_has_a_whole_generation(void **state)
         const struct sync_hash before = tree_root_hash(w.held);
         for (int k = 0; k < 6; k++)
             random_edit();
+        if (i % 3 == 0)
+            new_directory(i % 2 ? "p/new" : "new", 100);
+        if (i % 9 == 0)
+            (void)!rename(in("huge"), in("new/huge"));
         take_generation();
         const struct sync_hash after = tree_root_hash(w.tree);
         replica_close(w.replica);
@@ -195,12 +286,41 @@ static void test_killed_at_any_moment_it_has_a_whole_generation(void **state)
  */
 static void die_and_recover(void)
 {
-    static struct replica *dead[8];
+    static struct replica *dead[16];
     static size_t count;
 
     assert_true(count < sizeof dead / sizeof *dead);
     dead[count++] = w.replica;
     open_replica();
+}
+
+/* What was renamed into a directory that is being made is nowhere else: the end of the process, after so many
+ * steps, must not take it along. */
+static void test_what_goes_into_a_new_directory_survives_a_crash(void **state)
+{
+    char name[32], into[64];
+
+    (void)state;
+    put("one", "1", 1);
+    for (int i = 1; i <= 4; i++) {
+        snprintf(name, sizeof name, "moved-%d", i);
+        put(name, name, strlen(name));
+    }
+    look_through(w.source, SOURCE_FOLLOW);
+    carry();
+    for (int i = 1; i <= 4; i++) {
+        snprintf(name, sizeof name, "new-%d", i);
+        new_directory(name, 1100);
+        snprintf(name, sizeof name, "moved-%d", i);
+        snprintf(into, sizeof into, "new-%d/moved", i);
+        assert_int_equal(rename(in(name), in(into)), 0);
+        take_generation();
+        assert_int_equal(give(false), 0);
+        for (int k = 0; k < i; k++)
+            assert_int_equal(replica_switch(w.replica), 1);
+        die_and_recover();
+        assert_same();
+    }
 }
 
 /* What was installed from a staging file has its content nowhere else: an older put must not come over it
@@ -316,7 +436,10 @@ int main(void)
         WITH(test_a_refused_generation_leaves_nothing),
         WITH(test_a_reader_that_hangs_does_not_hold_up_the_role),
         WITH(test_what_came_last_stays_after_a_crash),
+        WITH(test_what_goes_into_a_new_directory_survives_a_crash),
         WITH(test_it_rests),
+        WITH(test_a_new_directory_comes_whole),
+        WITH(test_a_new_directory_takes_the_place_of_what_came_meanwhile),
         WITH(test_killed_at_any_moment_it_has_a_whole_generation),
         WITH(test_what_is_done_again_sets_no_time_back),
     };

@@ -281,6 +281,51 @@ static void test_a_file_is_renamed_under_a_generation(void **state)
     assert_same();
 }
 
+/* Names came in a directory, and it has another name when the times of directories are looked at. */
+static void test_a_directory_in_which_names_came_is_renamed_under_a_generation(void **state)
+{
+    size_t used = 0;
+
+    (void)state;
+    mkdir(in("d"), 0755), mkdir(in("d/r"), 0755), mkdir(in("many"), 0755);
+    follow();
+    catch_up();
+    put("d/r/new", "one", 3);
+    for (int i = 0; i < 700; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "many/%d", i);
+        put(name, name, strlen(name));
+    }
+    turn(20 * NS_PER_MS);
+    assert_int_equal(source_begin(w.source, clock_now_ns(), true), 0);
+    assert_int_equal(source_fill(w.source, w.batch, sizeof w.batch, &used), 1);
+    assert_int_equal(copy_batch(&w.copy, w.batch, used), 0);
+    assert_int_equal(rename(in("d"), in("e")), 0);
+    turn(20 * NS_PER_MS);
+    fill_to_the_end();
+    catch_up();
+    assert_same();
+}
+
+/* The peer has something at the place that a file was renamed to, in a directory that is listed. */
+static void test_a_file_is_renamed_to_where_the_peer_has_something(void **state)
+{
+    char path[PATH_MAX];
+
+    (void)state;
+    mkdir(in("a"), 0755);
+    put("a/file", "of some bytes", 13);
+    follow();
+    catch_up();
+    snprintf(path, sizeof path, "mkdir %s/new && echo other >%s/new/file", w.to, w.to);
+    assert_int_equal(system(path), 0);
+    mkdir(in("new"), 0755);
+    assert_int_equal(rename(in("a/file"), in("new/file")), 0);
+    compare();
+    catch_up();
+    assert_same();
+}
+
 /* A writer that never stops: each block has the same number throughout the file. */
 static void test_a_mixture_never_travels(void **state)
 {
@@ -560,7 +605,9 @@ int main(void)
         WITH(test_a_directory_is_renamed_under_a_generation),
         WITH(test_a_directory_is_renamed_and_told_under_a_generation),
         WITH(test_a_new_directory_is_renamed_under_a_generation),
+        WITH(test_a_directory_in_which_names_came_is_renamed_under_a_generation),
         WITH(test_a_file_is_renamed_under_a_generation),
+        WITH(test_a_file_is_renamed_to_where_the_peer_has_something),
         WITH(test_a_mixture_never_travels),
         WITH(test_random_edits_end_in_the_same),
         WITH(test_random_edits_within_generations),

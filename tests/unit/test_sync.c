@@ -347,7 +347,7 @@ static void test_unknown_kinds_are_not_packed(void **state)
 
     (void)state;
     assert_int_equal(sync_pack(&m, packed), -EINVAL);
-    m.header.kind = (enum sync_kind)(SYNC_LAG + 1);
+    m.header.kind = (enum sync_kind)(SYNC_KEY + 1);
     assert_int_equal(sync_pack(&m, packed), -EINVAL);
 }
 

@@ -23,7 +23,8 @@ static const char *const kinds[] = {
     [SYNC_HELLO] = "hello",     [SYNC_SET] = "set",       [SYNC_ASK] = "ask",     [SYNC_HASHES] = "hashes",
     [SYNC_ENTRIES] = "entries", [SYNC_BLOCKS] = "blocks", [SYNC_BEGIN] = "begin", [SYNC_BATCH] = "batch",
     [SYNC_COMMIT] = "commit",   [SYNC_ABORT] = "abort",   [SYNC_ACK] = "ack",     [SYNC_CREDIT] = "credit",
-    [SYNC_RESTORE] = "restore", [SYNC_VERIFY] = "verify", [SYNC_NOW] = "now",     [SYNC_LAG] = "lag"};
+    [SYNC_RESTORE] = "restore", [SYNC_VERIFY] = "verify", [SYNC_NOW] = "now",     [SYNC_LAG] = "lag",
+    [SYNC_KEY] = "key"};
 static const char *const operations[] = {
     [SYNC_OP_PUT] = "put",   [SYNC_OP_META] = "meta",   [SYNC_OP_OPEN] = "open", [SYNC_OP_BLOCK] = "block",
     [SYNC_OP_HOLE] = "hole", [SYNC_OP_CLOSE] = "close", [SYNC_OP_MOVE] = "move", [SYNC_OP_DELETE] = "delete"};
@@ -261,6 +262,9 @@ static void print_parsed(FILE *to, const struct sync_message *m)
         number(to, "files", m->lag.files), number(to, "bytes_of_all", m->lag.bytes);
         number(to, "age_us", m->lag.age_us);
         break;
+    case SYNC_KEY:
+        text(to, "key", m->key);
+        break;
     case SYNC_ABORT:
     case SYNC_NOW:
         break;
@@ -269,7 +273,7 @@ static void print_parsed(FILE *to, const struct sync_message *m)
 
 /* ------------------------------------------------------------------ vectors */
 
-enum { VECTORS = 35, VECTOR_BYTES = 8192 };
+enum { VECTORS = 37, VECTOR_BYTES = 8192 };
 
 struct vector {
     char text[32768]; /* what is in it, as print_parsed() says it */

@@ -19,7 +19,7 @@ CONSOLE_LINES = 60
 _RAMOOPS_AT, _RAMOOPS_SIZE, _MEMORY_MB = 0x0c000000, 0x100000, 256
 
 KERNEL_ARGUMENTS = (
-    "console=ttyS0,115200", "root=/dev/vda", "rw", "quiet", "net.ifnames=0", "mitigations=off", "tsc=reliable",
+    "console=ttyS0,115200", "root=/dev/vda", "rw", "quiet", "net.ifnames=0", "mitigations=off", "tsc=unstable", "clocksource=hpet",
     "no_timer_check", "nokaslr", "audit=0", "systemd.show_status=false", "panic=1",
     "memmap=0x%x$0x%x" % (_RAMOOPS_SIZE, _RAMOOPS_AT), "ramoops.mem_address=0x%x" % _RAMOOPS_AT,
     "ramoops.mem_size=0x%x" % _RAMOOPS_SIZE, "ramoops.record_size=0x10000", "ramoops.console_size=0x20000",

@@ -12,7 +12,7 @@
 /* A route by a device that has just been made may come too early; it is tried again until this is over. */
 static const int64_t route_patience_ns = 5 * NS_PER_S, route_pause_ns = 100 * NS_PER_MS;
 static const int64_t route_timeout_ns = 10 * NS_PER_S;
-static const int64_t look_pause_ns = NS_PER_S, look_timeout_ns = 5 * NS_PER_S;
+static const int64_t look_pause_ns = NS_PER_S, look_timeout_ns = 30 * NS_PER_S;
 
 enum stage {
     STAGE_DOWN,

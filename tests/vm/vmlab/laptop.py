@@ -155,7 +155,7 @@ class LaptopLab(RoamLab):
         while not (value := condition()):
             if time.monotonic() > end:
                 raise AssertionError("not within %s s: %s\n%s\n%s" % (seconds, what, self.describe(), self.log()[-6000:]))
-            time.sleep(0.1)
+            time.sleep(0.5)
         return value
 
     def reboot(self):

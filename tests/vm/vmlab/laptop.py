@@ -13,7 +13,7 @@ import time
 
 from lab.roam import LAPTOP, MACHINES, RoamLab
 from vmlab.agent import AgentError
-from vmlab.machine import BOOT_S, Adapter, Machine
+from vmlab.machine import BOOT_S, CLOCK_OF_BUSY_HOST, Adapter, Machine
 from vmlab.seed import Seed
 
 MOBILE, MOBILE_GATEWAY = "198.51.100.50", "198.51.100.20"
@@ -93,7 +93,7 @@ class LaptopLab(RoamLab):
                 *["link set laptop-%s master %s up" % (line, line) for line in _LINES])
         self.ip("backup", "addr add %s/24 dev mob" % MOBILE_GATEWAY, "link set mob up")
         self.ip("server", "route add 198.51.100.0/24 via 192.0.2.20")
-        self.laptop = Machine("laptop", self.path("laptop"), self.image, seed=self._seed(), enter=self.exec("switch"),
+        self.laptop = Machine("laptop", self.path("laptop"), self.image, seed=self._seed(), enter=self.exec("switch"), clock=CLOCK_OF_BUSY_HOST,
                               adapters=[Adapter(line, "laptop-" + line, mac) for line, mac in _LINES.items()])
         self.machines = {"laptop": self.laptop}
         self.laptop.power_on()

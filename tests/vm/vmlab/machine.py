@@ -25,7 +25,7 @@ KERNEL_ARGUMENTS = (
     "ramoops.mem_size=0x%x" % _RAMOOPS_SIZE, "ramoops.record_size=0x10000", "ramoops.console_size=0x20000",
     "ramoops.pmsg_size=0x20000", "ramoops.max_reason=3", "ramoops.ecc=1")
 
-# By the processor's counter, whose pace the kernel measures as it boots: wrongly, by up to eight times as fast as the
+# By the processor's counter, whose pace the kernel measures as it boots: wrongly, several times as fast as the
 # world, on a host that is very busy then. Or by the emulated HPET, which is slow to read and always right.
 CLOCK, CLOCK_OF_BUSY_HOST = ("tsc=reliable",), ("tsc=unstable", "clocksource=hpet")
 

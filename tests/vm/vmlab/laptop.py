@@ -64,7 +64,7 @@ gateway "mobile" { address = "198.51.100.20"  device = "mob" }
 profile "Mobile" {
     inside = {"mobile"}
     networkmanager = "Mobile phone"
-    connect-timeout = 2m  down-timeout = 2m
+    connect-timeout = 1m  down-timeout = 2m
     route "192.0.2.0/24" { via = "198.51.100.20"  device = "mob" }
 }
 gateway "backup" { address = "203.0.113.20" }

@@ -238,6 +238,7 @@ void replica_forget(struct replica *r)
     r->kept.used = 0;
     r->aside[0] = '\0';
     times_clear(r);
+    fresh_forget(r);
 }
 
 void replica_abort(struct replica *r)

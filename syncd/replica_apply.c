@@ -248,24 +248,29 @@ static int put_directory(struct replica *r, const struct sync_op *op)
     return apply_settle(r, op->path, &op->meta, 0, &none, &place);
 }
 
+static int make_symlink(struct replica *r, const struct sync_op *op, int directory, const char *name)
+{
+    const struct attributes attributes = attributes_of(&r->owners, &op->meta, r->options.set->privileged);
+    char target[SYNC_PATH_MAX + 1];
+
+    memcpy(target, op->content.at, op->content.size);
+    target[op->content.size] = '\0';
+    if (symlinkat(target, directory, name) < 0)
+        return -errno;
+    return attributes_put_symlink(directory, name, &attributes);
+}
+
 static int put_symlink(struct replica *r, const struct sync_op *op)
 {
     static const char name[] = "t-link";
-    char target[SYNC_PATH_MAX + 1];
     struct place place;
     struct area *area = replica_area(r, op->path);
     int done = area ? find(r, op->path, &place) : replica_fail(r, -EIO, "there is no staging area");
 
     if (done < 0)
         return done;
-    memcpy(target, op->content.at, op->content.size);
-    target[op->content.size] = '\0';
     unlinkat(area_directory(area), name, 0);
-    done = symlinkat(target, area_directory(area), name) < 0 ? -errno : 0;
-    if (done == 0) {
-        const struct attributes attributes = attributes_of(&r->owners, &op->meta, r->options.set->privileged);
-        done = attributes_put_symlink(area_directory(area), name, &attributes);
-    }
+    done = make_symlink(r, op, area_directory(area), name);
     if (done == 0)
         done = apply_install(r, op->path, &place, area_directory(area), name, &op->hash);
     if (done < 0)
@@ -294,8 +299,50 @@ static int put_hardlink(struct replica *r, const struct sync_op *op)
     return apply_settle(r, op->path, &op->meta, 0, &op->hash, &place);
 }
 
+static int make_directory(struct replica *r, const struct sync_op *op, const struct place *place)
+{
+    if (mkdirat(place->directory, place->name, 0700) < 0)
+        return -errno;
+    AUTO_CLOSE int fd =
+        openat(place->directory, place->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? -errno : put_attributes(r, fd, &op->meta, true);
+}
+
+int apply_make(struct replica *r, const struct sync_op *op)
+{
+    struct place place;
+    const int found = beneath_find(r->beneath, op->path, &place);
+
+    if (found < 0)
+        return found;
+    if (op->meta.type == SYNC_DIRECTORY)
+        return make_directory(r, op, &place);
+    if (op->meta.type == SYNC_SYMLINK)
+        return make_symlink(r, op, place.directory, place.name);
+    AUTO_CLOSE int fd = create(place.directory, place.name);
+    return fd < 0 ? fd : fill_file(r, fd, op);
+}
+
+/* What was made early is noted now. */
+static int put_made(struct replica *r, const struct sync_op *op)
+{
+    static const struct sync_hash none;
+    const bool directory = op->meta.type == SYNC_DIRECTORY;
+    struct place place;
+    const int done = find(r, op->path, &place);
+
+    if (done < 0)
+        return done;
+    if (directory)
+        paths_add(&r->touched, op->path, 0);
+    return apply_settle(r, op->path, &op->meta, op->meta.type == SYNC_FILE ? op->content.size : 0,
+                        directory ? &none : &op->hash, &place);
+}
+
 static int put(struct replica *r, const struct sync_op *op)
 {
+    if (fresh_goes_on(r, op) && fresh_is_made(r))
+        return put_made(r, op);
     switch (op->meta.type) {
     case SYNC_DIRECTORY:
         return put_directory(r, op);

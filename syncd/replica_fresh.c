@@ -1,7 +1,10 @@
 /* A directory that was not there is made in the staging area, with all that the operations right after it put
  * in it, and then takes its place by one rename: that spares a rename for each file, and nobody sees half a
  * directory. Any other operation ends it first, so nothing is in it that the journal does not have: what a
- * crash leaves of it is swept away, and made again. */
+ * crash leaves of it is swept away, and made again.
+ *
+ * The first one of a generation is made while its operations come, so that little is left to be done when all
+ * are there. If something else is at its place by then, it was in vain. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,6 +12,8 @@
 #include <unistd.h>
 
 #include "syncd/replica_inside.h"
+
+enum { EARLY_MOST = 20000 }; /* entries: so that they are soon gone if nothing comes of it */
 
 static const char name[] = "t-new";
 
@@ -19,7 +24,7 @@ static struct sync_bytes path_of(const struct replica *r)
 
 bool fresh_has(const struct replica *r, struct sync_bytes path)
 {
-    return r->fresh.size > 0 && path.size > r->fresh.size && path_below(path, path_of(r));
+    return r->fresh.laid && path.size > r->fresh.size && path_below(path, path_of(r));
 }
 
 bool fresh_goes_on(const struct replica *r, const struct sync_op *op)
@@ -27,35 +32,144 @@ bool fresh_goes_on(const struct replica *r, const struct sync_op *op)
     return op->kind == SYNC_OP_PUT && op->meta.type != SYNC_HARDLINK && fresh_has(r, op->path);
 }
 
-/* One rename must do: both places are in one file system. */
-static bool is_same_mount(const struct place *place, int area)
+/* Of one file system, so that one rename does. In a first sync files are made in their place. */
+static bool is_possible(struct replica *r, struct sync_bytes path, const struct place *place)
 {
+    const bool first_sync = r->current.partial && !r->public.whole;
     uint64_t one, other;
 
-    return mount_of(place->directory, "", &one) == 0 && mount_of(area, "", &other) == 0 && one == other;
+    if (path_parent(path).size == 0 || r->redo || r->view_of || r->options.database || first_sync)
+        return false;
+    struct area *area = replica_area(r, path);
+    return area && mount_of(place->directory, "", &one) == 0 &&
+           mount_of(area_directory(area), "", &other) == 0 && one == other;
 }
+
+static void take_back(struct replica *r)
+{
+    if (r->fresh.laid)
+        beneath_lay(r->beneath, (struct sync_bytes){0}, -1);
+    r->fresh.laid = false;
+}
+
+void fresh_forget(struct replica *r)
+{
+    take_back(r);
+    r->fresh.size = r->fresh.early = r->fresh.files = 0;
+    r->fresh.bytes = 0;
+    r->fresh.past = false;
+}
+
+static int lay(struct replica *r, struct sync_bytes path, int area)
+{
+    const int fd = openat(area, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    if (path.at != r->fresh.path)
+        memcpy(r->fresh.path, path.at, path.size);
+    r->fresh.size = path.size;
+    r->fresh.laid = true;
+    beneath_lay(r->beneath, path, fd);
+    return 0;
+}
+
+static int make(struct replica *r, struct sync_bytes path, int area)
+{
+    const int done = entry_erase(area, name);
+
+    if (done < 0)
+        return done;
+    return mkdirat(area, name, 0700) < 0 ? -errno : lay(r, path, area);
+}
+
+/* ---------------------------------------------------------- while operations come */
+
+static void note_early(struct replica *r, const struct sync_op *op)
+{
+    if (r->fresh.early == 0)
+        r->fresh.first_op = r->taken;
+    r->fresh.early++;
+    r->fresh.files++;
+    r->fresh.bytes += room_of(op->content.size);
+}
+
+/* The room that it took may be what is wanted. */
+static void give_up(struct replica *r)
+{
+    const int area = area_directory(replica_area(r, path_of(r)));
+
+    fresh_forget(r);
+    r->fresh.past = true;
+    entry_erase(area, name);
+}
+
+static void begin_early(struct replica *r, const struct sync_op *op)
+{
+    struct place place;
+    struct look look;
+
+    if (tree_find(r->options.tree, op->path) != 0 || beneath_find(r->beneath, op->path, &place) < 0 ||
+        look_at(place.directory, place.name, &look) != -ENOENT || !is_possible(r, op->path, &place))
+        return;
+    if (make(r, op->path, area_directory(replica_area(r, op->path))) < 0)
+        fresh_stop(r);
+    else
+        note_early(r, op);
+}
+
+void fresh_stop(struct replica *r)
+{
+    r->fresh.past = r->fresh.past || r->fresh.size > 0;
+    take_back(r);
+}
+
+void fresh_take(struct replica *r, const struct sync_op *op)
+{
+    if (r->fresh.past)
+        return;
+    if (!r->fresh.laid) {
+        if (op->kind == SYNC_OP_PUT && op->meta.type == SYNC_DIRECTORY)
+            begin_early(r, op);
+        return;
+    }
+    if (r->fresh.early == EARLY_MOST) {
+        fresh_stop(r);
+        return;
+    }
+    const int made = apply_make(r, op);
+    if (made == 0)
+        note_early(r, op);
+    else if (made == -EEXIST)
+        fresh_stop(r); /* it is put once more, by the switch */
+    else
+        give_up(r);
+}
+
+/* ------------------------------------------------------------------- in the switch */
 
 int fresh_begin(struct replica *r, struct sync_bytes path, struct place *place)
 {
-    struct area *area = replica_area(r, path);
-    const bool first_sync = r->current.partial && !r->public.whole; /* files are made in their place */
+    struct fresh *f = &r->fresh;
 
-    if (path_parent(path).size == 0 || r->redo || r->view_of || r->options.database || first_sync ||
-        r->fresh.size > 0 || !area || !is_same_mount(place, area_directory(area)))
+    if (f->laid || !is_possible(r, path, place))
         return 0;
-    const int at = area_directory(area);
-    int done = entry_erase(at, name);
-    if (done == 0 && mkdirat(at, name, 0700) < 0)
-        done = -errno;
-    const int fd = done < 0 ? done : openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return done < 0 ? done : -errno;
-    memcpy(r->fresh.path, path.at, path.size);
-    r->fresh.size = path.size;
-    beneath_lay(r->beneath, path, fd);
-    place->directory = at;
+    const int area = area_directory(replica_area(r, path));
+    const bool early = f->early > 0 && f->first_op == r->walker.at && path_equal(path, path_of(r));
+    if (!early)
+        f->early = 0;
+    const int done = early ? lay(r, path, area) : make(r, path, area);
+    f->at = 1;
+    place->directory = area;
     text_copy(place->name, sizeof place->name, name);
-    return 1;
+    return done < 0 ? done : 1;
+}
+
+bool fresh_is_made(struct replica *r)
+{
+    struct fresh *f = &r->fresh;
+
+    return f->laid && f->at < f->early && f->at++ < f->early;
 }
 
 /* Somebody has made something there meanwhile. */
@@ -75,9 +189,9 @@ int fresh_end(struct replica *r)
 {
     struct place place;
 
-    if (r->fresh.size == 0)
+    if (!r->fresh.laid)
         return 0;
-    beneath_lay(r->beneath, (struct sync_bytes){0}, -1);
+    take_back(r);
     const int area = area_directory(replica_area(r, path_of(r)));
     int done = beneath_find(r->beneath, path_of(r), &place);
     if (done == 0 && renameat(area, name, place.directory, place.name) < 0)
@@ -86,6 +200,6 @@ int fresh_end(struct replica *r)
     if (done < 0)
         replica_fail(r, done, "cannot put the new directory %.*s in its place: %s", (int)r->fresh.size,
                      (const char *)r->fresh.path, strerror(-done));
-    r->fresh.size = 0;
+    r->fresh.early = 0;
     return done;
 }

@@ -143,8 +143,13 @@ struct redo {
 
 enum replica_phase { REPLICA_IDLE, REPLICA_RECEIVING, REPLICA_DURABLE, REPLICA_SWITCHING };
 
-/* A directory that is made with all that is in it, elsewhere; size 0: none. */
+/* A directory that is made with all that is in it, elsewhere. */
 struct fresh {
+    bool laid;    /* what is below `path` is found there */
+    bool past;    /* no more is made early */
+    size_t early; /* operations, from number first_op on, that were carried out in it while they came */
+    size_t first_op, at;   /* the switch has come to so many of them */
+    uint64_t bytes, files; /* room that was taken by them */
     size_t size;
     uint8_t path[SYNC_PATH_MAX];
 };
@@ -171,7 +176,8 @@ struct replica {
     struct event current;
     struct journal_mark mark;
     crypto_generichash_state *digest;
-    uint32_t op; /* OPENs so far: staging files are named by that */
+    uint32_t op;  /* OPENs so far: staging files are named by that */
+    size_t taken; /* operations so far */
     struct incoming incoming;
     struct buffer kept;      /* operations on their way into the journal */
     struct move *moves;      /* of this generation, the latest first */
@@ -231,12 +237,13 @@ int replica_apply_all(struct replica *r);               /* of the walker; 1: mor
 
 void replica_arrive(struct replica *r); /* the generation at hand is the present one */
 void replica_unlock(struct replica *r); /* generations may be read again */
-int replica_lock(struct replica *r);    /* 0; 1: somebody reads a whole generation just now, and is not late */
+int replica_lock(struct replica *r); /* 0; 1: somebody reads a whole generation just now, and is not late */
 
 /* ---- replica_room.c */
 void room_begin(struct replica *r); /* of a generation */
 void room_add(struct replica *r, const struct sync_op *op);
 int room_check(struct replica *r); /* 0, -ENOSPC or -EROFS */
+uint64_t room_of(uint64_t bytes);  /* that a file of so many takes */
 
 /* ---- replica_redo.c */
 int redo_begin(struct replica *r);
@@ -246,6 +253,9 @@ bool redo_translate(struct replica *r, size_t at, struct sync_op *op);
 
 /* ---- replica_apply.c: 0 or a negative errno, with the error told */
 int apply_operation(struct replica *r, const struct sync_op *op);
+/* The entry of a PUT (no hard link), where nothing is: -EEXIST. Tells no error, and leaves the tree as it is.
+ */
+int apply_make(struct replica *r, const struct sync_op *op);
 int apply_settle(struct replica *r, struct sync_bytes path, const struct sync_meta *meta, uint64_t size,
                  const struct sync_hash *content, const struct place *place);
 void apply_touch(struct replica *r, struct sync_bytes path); /* its directory */
@@ -256,11 +266,16 @@ void apply_know(struct replica *r, struct sync_bytes directory, int64_t mtime_ns
 int apply_times(struct replica *r); /* of all directories touched */
 
 /* ---- replica_fresh.c */
-/* `path` is not there, and will be a directory: `place` is where it is made first. 1; 0: in its own place; or a
- * negative errno. */
+/* As operations come: one that does not go on ends what is made early; each is then taken, if it is clean. */
+void fresh_stop(struct replica *r);
+void fresh_take(struct replica *r, const struct sync_op *op);
+void fresh_forget(struct replica *r);
+/* `path` is not there, and will be a directory: `place` is where it is made first. 1; 0: in its own place; or
+ * a negative errno. */
 int fresh_begin(struct replica *r, struct sync_bytes path, struct place *place);
 bool fresh_has(const struct replica *r, struct sync_bytes path); /* it is made in that one */
 bool fresh_goes_on(const struct replica *r, const struct sync_op *op);
+bool fresh_is_made(struct replica *r); /* the next operation that goes on was carried out early */
 int fresh_end(struct replica *r);
 
 /* ---- replica_patch.c */

@@ -356,6 +356,7 @@ int replica_begin(struct replica *r, struct sync_generation generation, bool par
     if (begun < 0)
         return begun;
     r->op = 0;
+    r->taken = 0;
     room_begin(r);
     crypto_generichash_init(r->digest, NULL, 0, SYNC_DIGEST_BYTES);
     r->phase = REPLICA_RECEIVING;
@@ -377,6 +378,8 @@ int replica_batch(struct replica *r, const uint8_t *operations, size_t size)
             break;
         }
         const bool staged = is_staged_block(r, &op);
+        if (!fresh_goes_on(r, &op))
+            fresh_stop(r);
         taken = take(r, &op);
         if (taken == 0 && has_path(&op) && times_note(r, &op) < 0)
             taken = replica_fail(r, -ENOMEM, "out of memory");
@@ -384,7 +387,10 @@ int replica_batch(struct replica *r, const uint8_t *operations, size_t size)
             room_add(r, &op);
         if (taken == 0 && !staged)
             taken = keep(r, &op);
+        if (taken == 0)
+            fresh_take(r, &op);
         r->op += op.kind == SYNC_OP_OPEN;
+        r->taken++;
     }
     if (taken == 0)
         taken = flush(r);
@@ -414,6 +420,7 @@ int replica_commit(struct replica *r, const uint8_t digest[SYNC_DIGEST_BYTES], c
     if (r->phase != REPLICA_RECEIVING)
         return replica_fail(r, -EBADMSG, "an end without a beginning");
     crypto_generichash_final(r->digest, own, sizeof own);
+    fresh_stop(r);
     if (r->incoming.open)
         done = replica_fail(r, -EBADMSG, "the generation ends within a file");
     else if (sodium_memcmp(own, digest, sizeof own) != 0)

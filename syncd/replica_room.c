@@ -39,6 +39,11 @@ static uint64_t need_of_patch(const struct replica *r, const struct sync_op *op)
     return op->size > now ? op->size - now : 0;
 }
 
+uint64_t room_of(uint64_t bytes)
+{
+    return (bytes + BLOCK - 1) / BLOCK * BLOCK + BLOCK;
+}
+
 void room_add(struct replica *r, const struct sync_op *op)
 {
     const bool makes = op->kind == SYNC_OP_PUT || (op->kind == SYNC_OP_OPEN && op->patch);
@@ -50,7 +55,7 @@ void room_add(struct replica *r, const struct sync_op *op)
     if (!makes)
         return;
     const uint64_t bytes = op->kind == SYNC_OP_OPEN ? need_of_patch(r, op) : op->content.size;
-    need->bytes += (bytes + BLOCK - 1) / BLOCK * BLOCK + BLOCK;
+    need->bytes += room_of(bytes);
     need->files++;
 }
 
@@ -80,6 +85,12 @@ static struct need need_of_disk(struct replica *r, dev_t device)
             sum.bytes += r->needs[i].bytes;
             sum.files += r->needs[i].files;
         }
+    /* What was made early is there. */
+    if (r->fresh.early > 0 &&
+        is_on(r, sync_path_root((struct sync_bytes){r->fresh.path, r->fresh.size}), device)) {
+        sum.bytes -= r->fresh.bytes;
+        sum.files -= r->fresh.files;
+    }
     return sum;
 }
 

@@ -440,12 +440,32 @@ static void mark_all_forced_moved(struct source *s, struct paths queue, struct s
             mark_moved(s, path, flags | DIRTY_NAME, from, to);
 }
 
+/* Directories below it in which names came or went have another name in the tree from now on. */
+static void move_parents(struct source *s, struct sync_bytes from, struct sync_bytes to)
+{
+    struct paths queue = s->build.parents, found = {0};
+    uint8_t moved[SYNC_PATH_MAX];
+    struct sync_bytes path;
+    unsigned flags;
+
+    while (paths_next(&queue, &path, &flags))
+        if (path_below(path, from) && to.size + path.size - from.size <= sizeof moved) {
+            memcpy(moved, to.at, to.size);
+            memcpy(moved + to.size, path.at + from.size, path.size - from.size);
+            paths_add(&found, (struct sync_bytes){moved, to.size + path.size - from.size}, flags);
+        }
+    while (paths_next(&found, &path, &flags))
+        paths_add(&s->build.parents, path, flags);
+    paths_clear(&found);
+}
+
 /* A directory was renamed that inotify has not told of yet: below it the peer has something else than the
  * tree says, and will have it there. */
-void build_forced_moved(struct source *s, struct sync_bytes from, struct sync_bytes to)
+void build_tree_moved(struct source *s, struct sync_bytes from, struct sync_bytes to)
 {
     struct build *b = &s->build;
 
+    move_parents(s, from, to);
     mark_forced_moved(s, b->item, from, to);
     for (size_t i = b->taken_at; i < b->taken_count; i++)
         mark_forced_moved(s, b->taken[i], from, to);

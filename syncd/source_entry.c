@@ -200,6 +200,7 @@ int entry_delete(struct source *s, struct sync_bytes path, unsigned flags)
 
     if (is_there(s, path)) {
         put_off(s, path, node, flags);
+        source_mark(s, path, flags | DIRTY_NAME, DIRTY_NOW); /* its directory was away for a moment */
         return 0;
     }
     watch_drain(s);

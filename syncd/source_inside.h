@@ -179,7 +179,7 @@ int build_emit(struct source *source, const struct sync_op *op); /* 0, -ENOBUFS,
 /* Something was renamed: what this generation has taken at and below it and not yet looked at is dirty there.
  */
 void build_moved(struct source *source, struct sync_bytes from, struct sync_bytes to);
-void build_forced_moved(struct source *source, struct sync_bytes from, struct sync_bytes to);
+void build_tree_moved(struct source *source, struct sync_bytes from, struct sync_bytes to);
 /* Names came or went in the directory of `path`. */
 void build_parent(struct source *source, struct sync_bytes path);
 /* What is in a directory is looked at as well. 0 or -ENOMEM. */

@@ -111,7 +111,7 @@ static int try_move(struct source *s, struct sync_bytes path, const struct sight
     if (tree_move(s->tree, node, path) < 0)
         return -ENOMEM;
     if (sight_type(sight) == SYNC_DIRECTORY)
-        build_forced_moved(s, old, path);
+        build_tree_moved(s, old, path);
     build_parent(s, old);
     build_parent(s, path);
     links_moved_below(s, node, 0);

@@ -169,6 +169,15 @@ static void arrived(struct source *s, struct sync_bytes path, const struct inoti
     scan_directory(s, path);
 }
 
+/* A write by a name that goes again, before it is looked at, is told of no other one. */
+static void mark_other_names(struct source *s, const struct tree_stat *stat)
+{
+    uint8_t path[SYNC_PATH_MAX];
+
+    for (tree_node node = 0; (node = tree_by_inode(s->tree, stat, node)) != 0;)
+        source_mark(s, (struct sync_bytes){path, tree_path(s->tree, node, path)}, DIRTY_CONTENT, DIRTY_SOFT);
+}
+
 /* A name that came into being is complete if it is no file that is being written. */
 static enum dirty_when when_created(struct source *s, struct sync_bytes path)
 {
@@ -179,7 +188,11 @@ static enum dirty_when when_created(struct source *s, struct sync_bytes path)
     places_release(s->places);
     if (places_find(s->places, path, &directory, &name) < 0 || sight_at(directory, name, &sight) < 0)
         return DIRTY_NOW;
-    return sight_type(&sight) == SYNC_FILE && sight.links == 1 ? DIRTY_QUIET : DIRTY_NOW;
+    if (sight_type(&sight) != SYNC_FILE)
+        return DIRTY_NOW;
+    if (sight.links > 1)
+        mark_other_names(s, &sight.stat);
+    return sight.links == 1 ? DIRTY_QUIET : DIRTY_NOW;
 }
 
 static void in_directory(struct source *s, struct sync_bytes path, const struct inotify_event_seen *event)

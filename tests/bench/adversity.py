@@ -12,34 +12,12 @@ import time
 
 from lab.lab import Lab
 from lab.network import NODES
-from lab.tools import Tool, tool_path
+from lab.tools import Stall
 
 LOSS_S = float(os.environ.get("LOSS_S", "600"))
 STRESS_S = float(os.environ.get("STRESS_S", "3600"))
 CHAIN = ("heartbeatd", "arbiterd", "takeoverd")
 BEFORE_NS = 200_000_000  # how long before a change the machine's own stall may be its cause: lease and takeover-after, twice
-
-
-class Stall(Tool):
-    """`late` has all (at_ns, ms) when the machine did not let it run in time."""
-
-    def __init__(self):
-        self.late = []
-        super().__init__([tool_path("stall")])
-
-    def _note(self, line):
-        if line["event"] == "late":
-            self.late.append((line["at_ns"], line["ms"]))
-            return None
-        return line
-
-    def read(self):
-        for line in self._lines(0):
-            self._note(line)
-
-    def before(self, at_ns):
-        """The longest in the time before that."""
-        return max([ms for late_ns, ms in self.late if at_ns - BEFORE_NS < late_ns <= at_ns], default=0)
 
 
 def loss(percent):
@@ -76,7 +54,7 @@ def tell_changes(lab, seen, stall):
     stall.read()
     for at_ns, node, role, phase, epoch, reason in lab.bus.changes[seen:]:
         print("    %s %s is %s/%s under epoch %d: %s; the machine's own longest stall in the %d ms before: %.1f ms"
-              % (time.strftime("%H:%M:%S"), node, role, phase, epoch, reason, BEFORE_NS / 1e6, stall.before(at_ns)), flush=True)
+              % (time.strftime("%H:%M:%S"), node, role, phase, epoch, reason, BEFORE_NS / 1e6, stall.before(at_ns, BEFORE_NS)), flush=True)
     return len(lab.bus.changes)
 
 

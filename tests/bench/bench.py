@@ -9,7 +9,7 @@ import sys
 import time
 
 from adversity import ADVERSITIES, bench_adversity
-from cost import bench_cost
+from cost import COSTS, bench_cost
 from failover import bench_failover
 from keepalived import FORMS, Keepalived
 from lab.lab import Lab
@@ -191,7 +191,7 @@ def bench_story(seconds, seed):
 
 BENCHES = {"failover": bench_failover, "service": bench_service, "sync": bench_sync, "traps": bench_traps, "client": bench_client,
            "adversity": bench_adversity, "scale": bench_scale, "cost": bench_cost}
-OF_CASES = {"sync": list(CASES), "adversity": list(ADVERSITIES), "scale": list(SCALES)}
+OF_CASES = {"sync": list(CASES), "adversity": list(ADVERSITIES), "scale": list(SCALES), "cost": list(COSTS)}
 
 
 def of_bench(name, cases):
@@ -203,7 +203,7 @@ def main():
     parser.add_argument("names", nargs="*", choices=[[], *BENCHES, "story"], metavar="NAME", help=", ".join([*BENCHES, "story"]))
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--case", action="append", choices=sum(OF_CASES.values(), []),
-                        help="only these cases of sync, adversity and scale (may be repeated)")
+                        help="only these cases of sync, adversity, scale and cost (may be repeated)")
     parser.add_argument("--seconds", type=int, default=600, help="of the story")
     parser.add_argument("--seed", type=int, default=1, help="of the story")
     options = parser.parse_args()

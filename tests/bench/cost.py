@@ -2,9 +2,11 @@
 
 Idle: processor time and memory (PSS) of all daemons of the active and of the passive node over half a minute, by /proc.
 `nft list ruleset`: a set of 60,000 elements in the active node's namespace, listed while `takeoverd` renews its gate a hundred
-times a second (profile fast), while all of duet stands still, and then without duet's table, in turn. Once as anybody lists it: then
-duet's share of the processors is in it, too. Once at a higher priority than duet's: then what remains is what the kernel makes one
-wait for the other.
+times a second (profile fast), while all of duet stands still, and then without duet's table, in turn. Both times at a real-time
+priority, so that no other work on the machine counts. Once below duet's: duet's share of the processors is in it. Once above: what
+remains is what the kernel makes one wait for the other.
+
+Cases by name: --case idle --case nft-list.
 """
 import os
 import signal
@@ -59,10 +61,9 @@ def idle(profile):
 
 
 def list_ms(lab, node, priority):
-    """(how long it took, how much of that the processor worked for it). `priority` 0: as anybody's."""
-    words = ["chrt", "--rr", str(priority)] if priority else []
+    """(how long it took, how much of that the processor worked for it)."""
     began = time.monotonic()
-    process = subprocess.Popen(lab.network.exec(node, *words, "nft", "list", "ruleset"), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(lab.network.exec(node, "chrt", "--rr", str(priority), "nft", "list", "ruleset"), stdout=subprocess.DEVNULL)
     _, process.returncode, used = os.wait4(process.pid, 0)
     if process.returncode != 0:
         raise RuntimeError("nft list ruleset: exit %d" % process.returncode)
@@ -110,12 +111,23 @@ def listing(times, priority):
                  "; median ratio of the first to this %.3f" % ratio if i else ""), flush=True)
 
 
-def bench_cost(times):
+def bench_idle(_times):
     print("\nA pair with nothing to do, over %.0f s" % IDLE_S, flush=True)
     for profile in ("lan", "fast"):
         idle(profile)
-    print("nft list ruleset, with a set of %d elements, fast" % ELEMENTS, flush=True)
-    for priority, text in ((0, "as anybody's process"), (DUET_PRIORITY + 40, "at a priority above duet's, which has it wait for duet "
-                                                         "only where the kernel does")):
+
+
+def bench_listing(times):
+    print("\nnft list ruleset, with a set of %d elements, fast" % ELEMENTS, flush=True)
+    for priority, text in ((1, "below duet's priority: duet's share of the processors counts"),
+                           (DUET_PRIORITY + 40, "above duet's priority: it waits for duet only where the kernel makes it")):
         print("  " + text, flush=True)
         listing(times * 4, priority)
+
+
+COSTS = {"idle": bench_idle, "nft-list": bench_listing}
+
+
+def bench_cost(times, cases=None):
+    for case in cases or COSTS:
+        COSTS[case](times)

@@ -147,6 +147,29 @@ class Flood(Tool):
         return self.stop()
 
 
+class Stall(Tool):
+    """A process with the daemons' scheduling and nothing to do. `late` has all (at_ns, ms) when the machine did not let it run in
+    time."""
+
+    def __init__(self):
+        self.late = []
+        super().__init__([tool_path("stall")])
+
+    def _note(self, line):
+        if line["event"] == "late":
+            self.late.append((line["at_ns"], line["ms"]))
+            return None
+        return line
+
+    def read(self):
+        for line in self._lines(0):
+            self._note(line)
+
+    def before(self, at_ns, within_ns):
+        """The longest in the time before that."""
+        return max([ms for late_ns, ms in self.late if at_ns - within_ns < late_ns <= at_ns], default=0)
+
+
 def ask_once(network, machine, device, address, seconds=0.3):
     """Who answers for an address: the MACs, sorted."""
     watch = ArpWatch(network, machine, device, address, every_us=50000)

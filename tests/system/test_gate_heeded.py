@@ -97,25 +97,38 @@ def test_R1_nothing_is_told_before_the_first_order(lan, make):
     assert lan.addresses("eth0") == {ACTIVE4, ACTIVE6}
 
 
-def test_R12_a_renewal_amidst_a_claim_is_confirmed_and_nothing_else(lan, make):
-    """In slices. Each renewal, some with another epoch, which is a reason to announce, says that the addresses are being put up;
-    all are announced together, when they are there."""
-    many = [f"10.77.{i // 250}.{i % 250 + 1}/16" for i in range(5000)]
-    node = make(active=many, route=False, inside=False).start()
-    sniffer = Sniffer("far0")
-    node.next(where=lambda m: m["state"] == "released")
-    for epoch in (3, 3, 5, 5, 7, 7):
-        node.arbiter.active(epoch, lease_ms=5000)
+def claim_in_slices(node, sniffer, epoch):
+    """Orders, two with each epoch, until all is there: what was told, and when the first announcement was seen (0: not yet)."""
+    for i in range(6):
+        node.arbiter.active(epoch + i // 2 * 2, lease_ms=5000)
     said, heard_ns = [], 0
     while not said or said[-1]["state"] != "holding":
         said.append(node.next(where=lambda m: m["lease_ns"] > 0, timeout=10))
         if not heard_ns and any(frame[12:14] == b"\x08\x06" for frame in sniffer.frames()):
             heard_ns = now_ns()
-        node.arbiter.active(7 + len(said) // 2 * 2, lease_ms=5000)
-    amidst = [m for m in said if m["state"] == "failed"]
-    assert amidst and {m["error"] for m in amidst} == {"the addresses are being put up"}
-    assert heard_ns == 0 or heard_ns > amidst[-1]["mono_ns"], "some were announced before all were there"
-    assert node.logged().count("active: %d addresses" % len(many)) == 1
+        node.arbiter.active(epoch + 4 + len(said) // 2 * 2, lease_ms=5000)
+    return said, heard_ns
+
+
+def test_R12_a_renewal_amidst_a_claim_is_confirmed_and_nothing_else(lan, make):
+    """In slices. Each renewal, some with another epoch, which is a reason to announce, says that the addresses are being put up;
+    all are announced together, when they are there."""
+    many = [f"10.77.{i // 250}.{i % 250 + 1}/16" for i in range(2000)]
+    node = make(active=many, route=False, inside=False).start()
+    sniffer = Sniffer("far0")
+    node.next(where=lambda m: m["state"] == "released")
+    for tries in range(1, 21):  # on a busy machine this process may be too slow to meet the claim
+        said, heard_ns = claim_in_slices(node, sniffer, 10000 * tries)
+        amidst = [m for m in said if m["state"] == "failed"]
+        assert {m["error"] for m in amidst} <= {"the addresses are being put up"}
+        assert heard_ns == 0 or not amidst or heard_ns > amidst[-1]["mono_ns"], "some were announced before all were there"
+        assert node.logged().count("active: %d addresses" % len(many)) == tries
+        if amidst:
+            break
+        node.arbiter.passive()
+        node.next(where=lambda m: m["state"] == "released")
+        sniffer.frames()
+    assert amidst, "no claim was met"
     sniffer.close()
 
 

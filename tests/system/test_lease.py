@@ -37,6 +37,8 @@ def bring_back(lab, node, end, pids):
     if end == signal.SIGSTOP:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
+        lab.wait_for(lambda: lab.is_passive(node), 10, "%s becomes passive" % node)
+        assert lab.duet(node, "clear").returncode == 0  # else it is trusted later each time (R10)
     else:
         lab.kill_duet(node)
         lab.start(node)

@@ -94,7 +94,7 @@ def test_L13_a_dump_of_postgresql_is_there_after_a_switch_and_after_a_failover(l
     assert lab.duet("alpha", "sync", "now").returncode == 0  # a last dump
     assert lab.duet("alpha", "switch").returncode == 0
     lab.wait_settled(active="beta")
-    lab.wait_for(lambda: servers.names("beta") == "Ada Grace", 5, "beta has what was written just before the switch")
+    lab.wait_for(lambda: servers.names("beta") == "Ada Grace", 20, "beta has what was written just before the switch")
     assert servers.sql("beta", "INSERT INTO people (name) VALUES ('Edsger')") == ""
     lab.wait_for(lambda: servers.names("alpha") == "Ada Grace Edsger", 30, "alpha has what beta got")
     lab.wait_ready("beta")
@@ -116,7 +116,7 @@ def test_L13_a_switch_takes_along_what_was_never_dumped(lab):
     lab.wait_ready("alpha")
     assert lab.duet("alpha", "switch").returncode == 0
     lab.wait_settled(active="beta")
-    lab.wait_for(lambda: servers.names("beta") == "Ada", 3, "beta has what was written before the switch")
+    lab.wait_for(lambda: servers.names("beta") == "Ada", 20, "beta has what was written before the switch")
 
 
 def test_L13_equal_dumps_are_not_sent_again(lab, servers):

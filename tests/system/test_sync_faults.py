@@ -73,13 +73,13 @@ def test_L13_what_was_refused_makes_the_peer_older(lab):
     start(lab, validate='{"%s/check"}' % lab.dir)
     lab.wait_current()
     write(lab.data("alpha", "files/conf"), "bad")
-    written_ns = now_ns()
     told(lab, "beta", "refused")
-    lab.wait_for(lambda: lab.sync("alpha", "files")["behind_since_ns"] > 0, 10, "alpha has heard of it")
-    end = time.monotonic() + 3
+    lab.wait_for(lambda: lab.sync("alpha", "files")["behind_since_ns"] > 0, 20, "alpha has heard of it")
+    written_ns = now_ns() + 10**9  # before that; from now on it is told each second, maybe late, that it still is so
+    end = time.monotonic() + 4
     while time.monotonic() < end:
-        assert 0 < lab.sync("beta", "files")["as_of_ns"] <= written_ns + 50_000_000
-        assert 0 < lab.sync("alpha", "files")["behind_since_ns"] <= written_ns + 50_000_000
+        assert 0 < lab.sync("beta", "files")["as_of_ns"] <= written_ns
+        assert 0 < lab.sync("alpha", "files")["behind_since_ns"] <= written_ns
         lab.pause()
     write(lab.data("alpha", "files/conf"), "good again")
     lab.wait_same()
@@ -236,8 +236,8 @@ def test_L13_files_that_vanish_while_they_are_looked_at_disturb_nothing(lab):
     os.makedirs(lab.data("alpha", "files"))
     start(lab, max_delay="50ms")
     lab.wait_current()
-    end, i = time.monotonic() + 4, 0
-    while time.monotonic() < end:
+    begun, i = time.monotonic(), 0
+    while time.monotonic() < begun + (4 if i > 100 else 60):
         i += 1
         for name in ("a", "b", "c"):
             fill(lab.data("alpha", "files/%s-%d" % (name, i)), 70_000)

@@ -158,19 +158,29 @@ static int steps_without(const char *name)
     return steps;
 }
 
-static void test_a_new_directory_comes_whole(void **state)
+/* What is in the staging area by that name. */
+static bool is_staged(const char *name)
 {
     char path[PATH_MAX];
 
+    snprintf(path, sizeof path, "%s/work/%s", w.state, name);
+    return access(path, F_OK) == 0;
+}
+
+static void test_a_new_directory_comes_whole(void **state)
+{
     (void)state;
     put("one", "1", 1);
     look_through(w.source, SOURCE_FOLLOW);
     carry();
     new_directory("new", 1200);
+    new_directory("second", 600);
     put("zz", "after it", 8);
     take_generation();
     assert_int_equal(give(false), 0);
-    assert_true(steps_without("new/below/9") > 2);
+    assert_true(is_staged("t-new/below/9")); /* most is done already */
+    assert_false(copy_has("new"));
+    assert_true(steps_without("second/below/9") > 4);
     assert_same();
     /* What came so is known: nothing of it is taken for somebody's change. */
     put("new/7", "changed", 7);
@@ -179,30 +189,65 @@ static void test_a_new_directory_comes_whole(void **state)
     carry();
     assert_same();
     assert_int_equal(replica_state(w.replica).conflicts, 0);
-    snprintf(path, sizeof path, "%s/state/work/t-new", w.top);
-    assert_int_equal(access(path, F_OK), -1);
+    assert_false(is_staged("t-new"));
 }
 
-/* Somebody makes something on this node at the same place while it is being made. */
-static void test_a_new_directory_takes_the_place_of_what_came_meanwhile(void **state)
+static void test_a_new_directory_that_is_given_up_leaves_nothing(void **state)
 {
-    char path[PATH_MAX], command[3 * PATH_MAX];
-
     (void)state;
+    put("one", "1", 1);
+    look_through(w.source, SOURCE_FOLLOW);
+    carry();
+    new_directory("new", 100);
+    take_generation();
+    assert_int_equal(give(false), 0);
+    assert_true(is_staged("t-new"));
+    assert_int_equal(replica_refuse(w.replica), 0);
+    assert_false(is_staged("t-new") || copy_has("new"));
+    assert_int_equal(replica_begin(w.replica, (struct sync_generation){1, w.counter + 1}, false), 0);
+    assert_int_equal(replica_batch(w.replica, w.batches[0].bytes, w.batches[0].size), 0);
+    assert_true(is_staged("t-new"));
+    replica_abort(w.replica);
+    assert_false(is_staged("t-new") || copy_has("new"));
+}
+
+/* Somebody makes something on this node at the same place, so many steps after all has come. */
+static void make_meanwhile(int steps)
+{
+    char path[PATH_MAX];
+
     put("one", "1", 1);
     look_through(w.source, SOURCE_FOLLOW);
     carry();
     new_directory("new", 1200);
     take_generation();
     assert_int_equal(give(false), 0);
-    assert_int_equal(replica_switch(w.replica), 1);
+    for (; steps > 0; steps--)
+        assert_int_equal(replica_switch(w.replica), 1);
     snprintf(path, sizeof path, "mkdir %s/new && echo made here >%s/new/theirs", w.to, w.to);
     assert_int_equal(system(path), 0);
     steps_without("nothing");
+}
+
+static void test_a_new_directory_takes_the_place_of_what_came_meanwhile(void **state)
+{
+    char command[3 * PATH_MAX];
+
+    (void)state;
+    make_meanwhile(1);
     assert_same();
     assert_int_equal(replica_state(w.replica).conflicts, 1);
     snprintf(command, sizeof command, "grep -rq 'made here' %s", replica_state(w.replica).conflict_dir);
     assert_int_equal(system(command), 0);
+}
+
+/* Then what was made early was in vain, and what somebody made stays until it is looked at. */
+static void test_a_new_directory_goes_into_what_came_before(void **state)
+{
+    (void)state;
+    make_meanwhile(0);
+    assert_true(copy_has("new/theirs") && copy_has("new/below/9") && copy_has("new/below/1197"));
+    assert_false(is_staged("t-new/below/9"));
 }
 
 /* ------------------------------------------------------------ killed at any moment */
@@ -384,8 +429,8 @@ static void test_it_rests(void **state)
     rest_at(104); /* ends, and is of no use any more */
     rest_at(105);
     assert_int_equal(beginning_of_journal(), before);
-    rest_at(108);
-    rest_at(109);
+    for (int64_t second = 108; second < 1000 && beginning_of_journal() == before; second++)
+        rest_at(second); /* the disk takes its time */
     assert_int_not_equal(beginning_of_journal(), before);
     die_and_recover();
     assert_same();
@@ -439,9 +484,12 @@ int main(void)
         WITH(test_what_goes_into_a_new_directory_survives_a_crash),
         WITH(test_it_rests),
         WITH(test_a_new_directory_comes_whole),
+        WITH(test_a_new_directory_that_is_given_up_leaves_nothing),
         WITH(test_a_new_directory_takes_the_place_of_what_came_meanwhile),
+        WITH(test_a_new_directory_goes_into_what_came_before),
         WITH(test_killed_at_any_moment_it_has_a_whole_generation),
         WITH(test_what_is_done_again_sets_no_time_back),
     };
+    cmocka_set_test_filter(getenv("DUET_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 #include "client/config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -345,13 +346,18 @@ static void take_wireguard(struct reader *reader, cfg_t *section, struct client_
     set_words(reader, &profile->down, (const char *const[]){"wg-quick", "down", file, NULL});
 }
 
+/* By itself nmcli waits 90 s for a connection to be up, and 10 s to be down, whatever is configured here. */
 static void take_networkmanager(struct reader *reader, cfg_t *section, struct client_profile *profile)
 {
-    char name[128] = "";
+    char name[128] = "", up_s[24], down_s[24];
 
     take_argument(reader, section, "networkmanager", name, sizeof name);
-    set_words(reader, &profile->up, (const char *const[]){"nmcli", "connection", "up", "id", name, NULL});
-    set_words(reader, &profile->down, (const char *const[]){"nmcli", "connection", "down", "id", name, NULL});
+    snprintf(up_s, sizeof up_s, "%" PRId64, profile->connect_timeout / NS_PER_S + 1);
+    snprintf(down_s, sizeof down_s, "%" PRId64, profile->down_timeout / NS_PER_S + 1);
+    set_words(reader, &profile->up,
+              (const char *const[]){"nmcli", "--wait", up_s, "connection", "up", "id", name, NULL});
+    set_words(reader, &profile->down,
+              (const char *const[]){"nmcli", "--wait", down_s, "connection", "down", "id", name, NULL});
     set_words(reader, &profile->state,
               (const char *const[]){"nmcli", "-g", "GENERAL.STATE", "connection", "show", "id", name, NULL});
     profile->keeper = CLIENT_KEEPER_NETWORKMANAGER;

@@ -11,8 +11,8 @@
 
 /* A route by a device that has just been made may come too early; it is tried again until this is over. */
 static const int64_t route_patience_ns = 5 * NS_PER_S, route_pause_ns = 100 * NS_PER_MS;
-static const int64_t route_timeout_ns = 2 * NS_PER_S;
-static const int64_t look_pause_ns = NS_PER_S, look_timeout_ns = 5 * NS_PER_S;
+static const int64_t route_timeout_ns = 10 * NS_PER_S;
+static const int64_t look_pause_ns = NS_PER_S, look_timeout_ns = 30 * NS_PER_S;
 
 enum stage {
     STAGE_DOWN,
@@ -176,6 +176,7 @@ static void next_route(struct connection *c)
 {
     if (c->route == c->profile->route_count) {
         c->stage = STAGE_UP;
+        c->text[0] = '\0';
         tell_carried(c, true);
     } else if (!start(c, &c->profile->routes[c->route], route_timeout_ns, true)) {
         c->stage = STAGE_UP;

@@ -172,6 +172,16 @@ void task_abandon(struct task *task)
 
 /* ---- its begin */
 
+/* What systemd has for this daemon alone: a program that can be a unit itself (OpenVPN) would take it. */
+static void forget_systemd(void)
+{
+    static const char *const names[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC",  "WATCHDOG_PID",   "LISTEN_FDS",
+                                        "LISTEN_PID",    "LISTEN_FDNAMES", "JOURNAL_STREAM", "INVOCATION_ID"};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
+        unsetenv(names[i]);
+}
+
 _Noreturn static void become(char *const words[], int output, int failure, pid_t parent)
 {
     sigset_t none;
@@ -180,6 +190,7 @@ _Noreturn static void become(char *const words[], int output, int failure, pid_t
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    forget_systemd();
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 || getppid() != parent)

@@ -25,7 +25,10 @@ static void describe_failure(const struct client_config *config, const struct ro
         snprintf(text, size, "%s was connected, but nothing inside it answered in time", to);
         break;
     case ROAM_CAUSE_TIME:
-        snprintf(text, size, "%s was not connected within its connect-timeout", to);
+        if (said[0]) /* it failed, and was not yet cleaned up when its time was over */
+            snprintf(text, size, "%s could not be connected: %.185s", to, said);
+        else
+            snprintf(text, size, "%s was not connected within its connect-timeout", to);
         break;
     case ROAM_CAUSE_ROUTES:
         snprintf(text, size, "the routes of %s could not be set: %.185s", to, said);

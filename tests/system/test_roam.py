@@ -247,7 +247,7 @@ profile "Manager" { gateway = {"v4"}  networkmanager = "Office VPN" }
         os.environ["PATH"] = before
     lab.wait_connected("Unit")
     assert lab.client("use", "Manager").returncode == 0
-    said = "systemctl start openvpn-client@office.service\nnmcli connection up id Office VPN\nsystemctl stop openvpn-client@office.service\n"
+    said = "systemctl start openvpn-client@office.service\nnmcli --wait 31 connection up id Office VPN\nsystemctl stop openvpn-client@office.service\n"
     lab.wait_for(lambda: open(words).read() == said, 20, "the words")
     open(lab.path("refuse-openvpn-client@office.service"), "w").close()
     done = lab.client("use", "Unit")

@@ -13,7 +13,7 @@ import time
 
 from lab.roam import LAPTOP, MACHINES, RoamLab
 from vmlab.agent import AgentError
-from vmlab.machine import BOOT_S, Adapter, Machine
+from vmlab.machine import BOOT_S, CLOCK_OF_BUSY_HOST, Adapter, Machine
 from vmlab.seed import Seed
 
 MOBILE, MOBILE_GATEWAY = "198.51.100.50", "198.51.100.20"
@@ -50,25 +50,27 @@ verb 3
 
 # For people and machines alike: the office by a unit, a telephone by NetworkManager, and three that cannot be had.
 CONFIGURATION = """
-client { test-interval = 500ms  test-timeout = 500ms  unreachable-for = 5s }
+client { test-interval = 1s  test-timeout = 1s  unreachable-for = 5s }
 gateway "office" { address = "203.0.113.10" }
 gateway "office-inside" { address = "10.8.0.1"  device = "tun-office" }
 profile "Office" {
     gateway = {"office"}
     inside = {"office-inside"}
     unit = "openvpn-client@office.service"
+    connect-timeout = 2m  down-timeout = 2m
     route "192.0.2.0/24" { via = "10.8.0.1"  device = "tun-office" }
 }
 gateway "mobile" { address = "198.51.100.20"  device = "mob" }
 profile "Mobile" {
     inside = {"mobile"}
     networkmanager = "Mobile phone"
+    connect-timeout = 1m  down-timeout = 2m
     route "192.0.2.0/24" { via = "198.51.100.20"  device = "mob" }
 }
 gateway "backup" { address = "203.0.113.20" }
 profile "Misspelled" { gateway = {"backup"}  unit = "openvpn-client@misspelled.service" }
 profile "Unknown" { gateway = {"backup"}  networkmanager = "No such connection" }
-profile "Hotel" { gateway = {"backup"}  networkmanager = "Hotel"  overlap = off }
+profile "Hotel" { gateway = {"backup"}  networkmanager = "Hotel"  overlap = off  connect-timeout = 2m  down-timeout = 2m }
 """
 
 
@@ -91,7 +93,7 @@ class LaptopLab(RoamLab):
                 *["link set laptop-%s master %s up" % (line, line) for line in _LINES])
         self.ip("backup", "addr add %s/24 dev mob" % MOBILE_GATEWAY, "link set mob up")
         self.ip("server", "route add 198.51.100.0/24 via 192.0.2.20")
-        self.laptop = Machine("laptop", self.path("laptop"), self.image, seed=self._seed(), enter=self.exec("switch"),
+        self.laptop = Machine("laptop", self.path("laptop"), self.image, seed=self._seed(), enter=self.exec("switch"), clock=CLOCK_OF_BUSY_HOST,
                               adapters=[Adapter(line, "laptop-" + line, mac) for line, mac in _LINES.items()])
         self.machines = {"laptop": self.laptop}
         self.laptop.power_on()
@@ -132,7 +134,7 @@ class LaptopLab(RoamLab):
 
     def use(self, name):
         """`duet-client use`: Done."""
-        return self.laptop.run("duet-client use " + name, 120)
+        return self.laptop.run("duet-client use " + name, 300)
 
     def status(self):
         try:
@@ -153,7 +155,7 @@ class LaptopLab(RoamLab):
         while not (value := condition()):
             if time.monotonic() > end:
                 raise AssertionError("not within %s s: %s\n%s\n%s" % (seconds, what, self.describe(), self.log()[-6000:]))
-            time.sleep(0.1)
+            time.sleep(0.5)
         return value
 
     def reboot(self):

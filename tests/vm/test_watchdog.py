@@ -40,7 +40,7 @@ def check_notification(texts, since, kernel):
     """What the sink was told of the end of the machine: once, and what the black box knew."""
     assert len(texts) == 1, texts
     told = re.fullmatch(r"the machine started again without having been stopped; recorded until (\S+); "
-                        r"the last change was of ([a-z]+[a-z/-]*)(; the kernel has left a record)?", texts[0])
+                        r"the last change was of ([a-z]+(?:/[\w.:-]+)?)(; the kernel has left a record)?", texts[0])
     assert told, texts
     until = datetime.datetime.strptime(told.group(1), "%Y-%m-%dT%H:%M:%S%z").timestamp()
     assert since - CLOCK_S < until < time.time() + CLOCK_S, texts

@@ -203,7 +203,8 @@ int moves_make_way(struct source *s, struct sync_bytes path)
             return 0;
         r = let_go(s, path, &known);
     }
-    const bool has_names = sight.links > 1 && s->found.type == SYNC_FILE;
+    /* Where the tree has it may be a name that is still there, below a directory that was renamed. */
+    const bool has_names = sight.links > 1 && s->found.type != SYNC_DIRECTORY;
     if (r == 0 && path_parent(path).size > 0 && !has_names)
         r = try_move(s, path, &sight);
     node = tree_find(s->tree, path);

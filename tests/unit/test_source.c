@@ -371,6 +371,21 @@ static void test_a_write_by_a_name_that_goes_is_seen(void **state)
     assert_same();
 }
 
+/* The name that the tree knows is below a directory that was renamed, too, and is still there. */
+static void test_a_symlink_of_two_names_is_no_rename(void **state)
+{
+    (void)state;
+    mkdir(in("p"), 0755);
+    mkdir(in("q"), 0755);
+    assert_int_equal(symlink("somewhere", in("p/s")), 0);
+    follow();
+    catch_up();
+    assert_int_equal(link(in("p/s"), in("q/e")), 0);
+    assert_int_equal(rename(in("p"), in("q/t")), 0);
+    catch_up();
+    assert_same();
+}
+
 /* The peer has something at the place that a file was renamed to, in a directory that is listed. */
 static void test_a_file_is_renamed_to_where_the_peer_has_something(void **state)
 {
@@ -675,6 +690,7 @@ int main(void)
         WITH(test_a_directory_in_which_names_came_is_found_under_another_name),
         WITH(test_a_directory_is_away_for_a_moment),
         WITH(test_a_write_by_a_name_that_goes_is_seen),
+        WITH(test_a_symlink_of_two_names_is_no_rename),
         WITH(test_a_file_is_renamed_under_a_generation),
         WITH(test_a_file_is_renamed_to_where_the_peer_has_something),
         WITH(test_a_mixture_never_travels),

@@ -65,6 +65,20 @@ static bool gate_lost(const struct address_message *address)
            (address->gate_lost_ns > 0 && clock_now_ns() - address->gate_lost_ns < gate_shown_ns);
 }
 
+/* After a partition the other owner is the peer, whom dual-active names; a third host's MAC is none of the
+ * peer's. */
+static bool third_host_seen(const struct arbiter *a)
+{
+    if (a->address.conflict_ns == 0 || clock_now_ns() - a->address.conflict_ns >= conflict_shown_ns)
+        return false;
+    for (size_t i = 0; i < a->peer.channels_count; i++) {
+        const char *mac = a->peer.channels[i].mac;
+        if (mac[0] && strncmp(a->address.conflict, mac, strlen(mac)) == 0)
+            return false;
+    }
+    return true;
+}
+
 static unsigned shell_alarms(const struct server *s)
 {
     const char *theirs = s->arbiter.peer.config_hash;
@@ -85,8 +99,7 @@ static unsigned shell_alarms(const struct server *s)
         set |= ALARM_SYNC_TROUBLE;
     if (s->data.conflicts > s->conflicts_cleared)
         set |= ALARM_SYNC_CONFLICT;
-    if (s->arbiter.address.conflict_ns > 0 &&
-        clock_now_ns() - s->arbiter.address.conflict_ns < conflict_shown_ns)
+    if (third_host_seen(&s->arbiter))
         set |= ALARM_ADDRESS_CONFLICT;
     if (gate_lost(&s->arbiter.address))
         set |= ALARM_GATE_LOST;

@@ -13,7 +13,7 @@ from lab.network import ACTIVE, NODES
 from lab.tools import Stall
 
 SECONDS = float(os.environ.get("ADVERSITY_S", "15"))
-FLUSHES = int(os.environ.get("FLUSHES", "20"))
+FLUSHES = int(os.environ.get("FLUSHES", "10"))
 TRIES = 3
 STOOD_MS = 20  # a third of the lease
 BEFORE_NS = 200_000_000

@@ -18,4 +18,4 @@ def lab(request):
 def test_L13_a_minute_of_everything(lab, monkeypatch, seed):
     monkeypatch.setenv("DUET_DEBUG", "1")
     lab.write_config(extra=lab.sync_set())
-    print(Story(lab, seed).run(int(os.environ.get("SYNC_SECONDS", "45"))))
+    print(Story(lab, seed).run(int(os.environ.get("SYNC_SECONDS", "60"))))

@@ -72,8 +72,8 @@ static void note_data(struct server *s, int64_t now_ns)
                      data->data_epoch, data->data_generation);
 }
 
-#define ANEW_NS                                                                                              \
-    (2 * NS_PER_S) /* a start of the peer's heartbeatd that long before the silence belongs to it */
+/* A start of its heartbeatd so long before the silence belongs to it. */
+#define ANEW_NS (2 * NS_PER_S)
 
 /* What kind of silence it was: of the machine, or of the daemons on a machine that lives. Its addresses
  * answer to the end of their lease if its kernel runs, and to nothing if it does not; a heartbeatd that ends

@@ -128,6 +128,8 @@ FAULTS = [
     Fault("heartbeats cut", lambda lab, active: lab.network.cut_heartbeats(), "other", ["peer-mute"], STAYS),
     Fault("kill heartbeatd", keep_killing("heartbeatd"), "other", KEPT_KILLING),
     Fault("kill heartbeatd, on the node itself", keep_killing("heartbeatd"), "active", ["heartbeatd of this node was started anew"]),
+    Fault("kill the passive node's heartbeatd, once", lambda lab, active: os.kill(lab.daemon_pid(other(active), "heartbeatd"), signal.SIGKILL),
+          "active", ["heartbeatd there was started anew"], STAYS),
     Fault("kill arbiterd", keep_killing("arbiterd"), "other", ["arbiterd there stands still"]),
     Fault("kill takeoverd", keep_killing("takeoverd"), "other", NOT_CONFIRMED),
     Fault("kill takeoverd, on the node itself", keep_killing("takeoverd"), "active", ["takeoverd of this node was started anew"]),

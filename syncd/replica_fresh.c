@@ -55,7 +55,8 @@ static void take_back(struct replica *r)
 void fresh_forget(struct replica *r)
 {
     take_back(r);
-    r->fresh.size = r->fresh.early = r->fresh.files = 0;
+    r->fresh.size = r->fresh.early = 0;
+    r->fresh.files = 0;
     r->fresh.bytes = 0;
     r->fresh.past = false;
 }

@@ -172,11 +172,13 @@ static int parse_field(const struct field *field, json_t *value, char *body, cha
     return refuse(error, "%s: has no type", field->name);
 }
 
-/* Takes each described field out of `object`; whatever is left is unknown. */
+/* Takes each described field out of `object`; whatever is left is unknown. `body` was zeroed. */
 static int parse_fields(const struct record *record, json_t *object, char *body, char *error)
 {
     for (const struct field *field = record->fields; field->name; field++) {
         json_t *value = json_object_get(object, field->name);
+        if (!value && field->optional)
+            continue;
         if (!value)
             return refuse(error, "%s: is missing", field->name);
         int r = parse_field(field, value, body, error);

@@ -1,8 +1,8 @@
 /* codec: between a message's struct and its JSON text, driven by a description.
  *
  * Each message is described once, in topics.toml; the generator turns that into a `struct message_type`, a
- * table of fields. This module walks the table: packing writes every field, parsing demands every field, in
- * its type and range, and refuses any other. So a message that parses can be used without a second look.
+ * table of fields. This module walks the table: packing writes every field, parsing demands every field but
+ * the optional ones, in its type and range, and refuses any other. So a message that parses can be used without a second look.
  *
  * This is the only place (beside the printing of people's JSON in cli/) that knows Jansson. */
 #pragma once
@@ -17,6 +17,7 @@ struct record;
 struct field {
     const char *name; /* NULL ends a table */
     enum field_kind kind;
+    bool optional; /* missing = zero */
     size_t offset;
     size_t size;              /* text: bytes with the NUL; enum: number of names; list: most elements */
     const char *const *names; /* enum */

@@ -27,6 +27,8 @@ def ident(text):
 class Field:
     def __init__(self, row):
         self.name, self.type, self.doc = row
+        self.optional = self.type.endswith("?")
+        self.type = self.type.rstrip("?")
         self.kind, *self.args = self.type.split(":")
         if self.kind not in ("bool", "int", "text", "enum", "list"):
             sys.exit(f"topics.toml: field {self.name}: unknown type {self.type}; bool, int, text:N, enum:NAME or list:RECORD:MAX")
@@ -51,6 +53,8 @@ class Field:
         elif self.kind == "list":
             row += (f", .size = {self.args[1]}, .count_offset = offsetof(struct {struct}, {member}_count)"
                     f", .record = &{self.args[0]}_record")
+        if self.optional:
+            row += ", .optional = true"
         return "    {" + row + "},"
 
     def schema(self, doc):
@@ -71,7 +75,9 @@ def object_schema(entry, doc, envelope):
     properties = dict(envelope)
     fields = [Field(row) for row in entry["fields"]]
     properties.update({f.name: f.schema(doc) for f in fields})
-    required = [name for name in properties if name != "cause"]
+    optional = {"cause"} if envelope else set()
+    optional.update(f.name for f in fields if f.optional)
+    required = [name for name in properties if name not in optional]
     return {"type": "object", "description": entry["doc"], "properties": properties,
             "required": required, "additionalProperties": False}
 

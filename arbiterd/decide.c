@@ -453,6 +453,8 @@ static void apply_row(struct arbiter *a, const struct arbiter_row *row, struct a
 {
     const enum phase from = a->phase;
     const char *reason = reason_of(a, row);
+    bool preferred;
+    const int rank = (int)deciding_rank(a, &preferred);
 
     if (row->act)
         row->act(a);
@@ -462,7 +464,7 @@ static void apply_row(struct arbiter *a, const struct arbiter_row *row, struct a
     a->reason = reason;
     if (effects->transition_count < ARRAY_LENGTH(effects->transitions))
         effects->transitions[effects->transition_count++] =
-            (struct arbiter_transition){row->name, reason, from, a->phase, a->epoch};
+            (struct arbiter_transition){row->name, reason, from, a->phase, a->epoch, rank, preferred};
 }
 
 static const struct arbiter_row *first_row(const struct arbiter *a)

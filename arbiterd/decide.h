@@ -241,6 +241,8 @@ struct arbiter_transition {
     const char *rule, *reason;
     enum phase from, to;
     int64_t epoch;
+    int rank;       /* enum rank (judge.h): what told the two nodes apart just before, … */
+    bool preferred; /* … and whether it spoke for this one */
 };
 
 struct arbiter_effects {

@@ -1,76 +1,27 @@
 #include "arbiterd/history.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "common/log.h"
 
 static const int64_t leads_for_ns = 5 * NS_PER_S, follows_for_ns = 3 * NS_PER_S;
 
-static struct change_message *change_at(struct history *h, size_t number)
-{
-    return &h->changes[number % HISTORY_CHANGES];
-}
-
-/* Shorter again; whole, or as it was. */
-static void rewrite(const struct history *h)
-{
-    const size_t first = h->change_count > HISTORY_CHANGES ? h->change_count - HISTORY_CHANGES : 0;
-    char temporary[PATH_MAX];
-
-    if (snprintf(temporary, sizeof temporary, "%s.new", h->path) >= PATH_MAX)
-        return;
-    FILE *file = fopen(temporary, "we");
-    if (!file)
-        return;
-    for (size_t i = first; i < h->change_count; i++) {
-        AUTO_FREE char *json = message_pack(&change_type, NULL, &h->changes[i % HISTORY_CHANGES]);
-        if (json)
-            fprintf(file, "%s\n", json);
-    }
-    if (fclose(file) == 0)
-        rename(temporary, h->path);
-}
-
 void history_load(struct history *h, const char *path)
 {
-    static char line[1 << 16];
-    char error[CODEC_ERROR_MAX];
-    FILE *file;
-
-    *h = (struct history){.path = path};
-    file = fopen(path, "re");
-    if (!file)
-        return;
-    while (fgets(line, sizeof line, file))
-        if (message_parse(&change_type, line, strlen(line), NULL, change_at(h, h->change_count), error) == 0)
-            h->change_count++;
-    fclose(file);
-    if (h->change_count > HISTORY_CHANGES)
-        rewrite(h);
+    memset(h, 0, sizeof *h);
+    chronicle_load(&h->own, path);
 }
 
-static void append_to_file(const struct history *h, const struct change_message *change)
+/* The record that still takes what follows. */
+static struct change_message *open_record(struct history *h)
 {
-    AUTO_FREE char *json = message_pack(&change_type, NULL, change);
-    FILE *file = json ? fopen(h->path, "ae") : NULL;
-
-    if (!file) {
-        log_warning("cannot keep the record of a change in %s: %s", h->path, strerror(errno));
-        return;
-    }
-    fprintf(file, "%s\n", json);
-    fclose(file);
+    return &h->own.changes[(h->own.count - 1) % HISTORY_CHANGES];
 }
 
 static void close_record(struct history *h)
 {
     if (h->open)
-        append_to_file(h, change_at(h, h->change_count - 1));
+        chronicle_write(&h->own);
     h->open = false;
 }
 
@@ -80,20 +31,55 @@ static void add_step(struct change_message *change, const struct step *step)
         change->steps[change->steps_count++] = *step;
 }
 
+/* One line of text that JSON takes: a format may have cut a name of several bytes in two. */
+static void make_printable(char *text)
+{
+    size_t length = strlen(text);
+    size_t last = length;
+
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ')
+            *c = ' ';
+    while (last > 0 && ((unsigned char)text[last - 1] & 0xc0) == 0x80)
+        last--;
+    if (last == 0 || ((unsigned char)text[last - 1] & 0x80) == 0)
+        return;
+    const unsigned char lead = (unsigned char)text[last - 1];
+    const size_t needs = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (length - (last - 1) < needs)
+        text[last - 1] = '\0';
+}
+
+static void note(struct history *h, const struct step *step)
+{
+    h->ring[h->ring_count++ % HISTORY_RING] = *step;
+    if (!h->open || open_record(h)->steps_count == ARRAY_LENGTH(h->own.changes[0].steps))
+        return; /* a record that is full: it is told as what came since */
+    add_step(open_record(h), step);
+    h->recorded = h->ring_count;
+}
+
 void history_note(struct history *h, int64_t at_ns, const char *cause, const char *format, ...)
 {
-    struct step *step = &h->ring[h->ring_count++ % HISTORY_RING];
+    struct step step = {.at_ns = at_ns};
     va_list args;
 
-    *step = (struct step){.at_ns = at_ns};
-    text_copy(step->cause, sizeof step->cause, cause ? cause : "");
+    text_copy(step.cause, sizeof step.cause, cause ? cause : "");
     va_start(args, format);
-    vsnprintf(step->text, sizeof step->text, format, args);
+    vsnprintf(step.text, sizeof step.text, format, args);
     va_end(args);
-    if (!h->open || change_at(h, h->change_count - 1)->steps_count == ARRAY_LENGTH(h->changes[0].steps))
-        return; /* a record that is full: it is told as what came since */
-    add_step(change_at(h, h->change_count - 1), step);
-    h->recorded = h->ring_count;
+    make_printable(step.text);
+    note(h, &step);
+}
+
+void history_consider(struct history *h, int64_t at_ns, const char *rule, const char *text)
+{
+    struct step step = {.at_ns = at_ns};
+
+    text_copy(step.considered, sizeof step.considered, rule);
+    text_copy(step.text, sizeof step.text, text);
+    make_printable(step.text);
+    note(h, &step);
 }
 
 /* What led to it gets at most two thirds of the room: what follows must fit, too. */
@@ -112,10 +98,13 @@ static void copy_lead(const struct history *h, struct change_message *change)
 
 void history_change(struct history *h, const struct change_message *change)
 {
+    const int64_t last_number = chronicle_newest(&h->own, 0);
+
     close_record(h);
-    struct change_message *kept = change_at(h, h->change_count++);
+    struct change_message *kept = chronicle_add(&h->own);
     *kept = *change;
     kept->ok = true;
+    kept->number = MAX(change->number, last_number + 1);
     kept->steps_count = 0;
     copy_lead(h, kept);
     h->recorded = h->ring_count;
@@ -142,11 +131,4 @@ void history_recent(const struct history *h, struct recent_message *recent)
     *recent = (struct recent_message){.ok = true};
     for (; first < h->ring_count; first++)
         recent->steps[recent->steps_count++] = h->ring[first % HISTORY_RING];
-}
-
-const struct change_message *history_get(const struct history *h, int64_t nth)
-{
-    if (nth < 0 || nth >= (int64_t)h->change_count || nth >= HISTORY_CHANGES)
-        return NULL;
-    return &h->changes[(h->change_count - 1 - (size_t)nth) % HISTORY_CHANGES];
 }

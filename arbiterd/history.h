@@ -1,20 +1,17 @@
 /* history: what `duet why` shows. A ring of the last things that were seen; at a change of role, those that
  * led to it are copied into a record, and what follows from the change within a few seconds is added. The
- * last records are kept in a file, one JSON line each, so that they outlive the process and the machine. */
+ * records are kept in this node's chronicle. */
 #pragma once
-#include "common/base.h"
-#include "proto/topics.h"
+#include "arbiterd/chronicle.h"
 
-enum { HISTORY_CHANGES = 100, HISTORY_RING = 64 };
+enum { HISTORY_RING = 64 };
 
 struct history {
-    const char *path;
+    struct chronicle own;
     struct step ring[HISTORY_RING];
     size_t ring_count; /* ever */
     size_t recorded;   /* of these, up to where the last record goes */
-    struct change_message changes[HISTORY_CHANGES];
-    size_t change_count; /* ever, the loaded ones included */
-    bool open;           /* the last change still takes what follows */
+    bool open;         /* the last record still takes what follows */
     int64_t open_until_ns;
 };
 
@@ -25,7 +22,11 @@ void history_load(struct history *history, const char *path);
 PRINTF_LIKE(4, 5)
 void history_note(struct history *history, int64_t at_ns, const char *cause, const char *format, ...);
 
-/* The role changed: opens a record, led by what was noted in the last five seconds. */
+/* A rule was considered and did not decide: `text` says why not. */
+void history_consider(struct history *history, int64_t at_ns, const char *rule, const char *text);
+
+/* The role changed: opens a record, led by what was noted in the last five seconds. Its number is the given
+ * one, or higher: they grow. */
 void history_change(struct history *history, const struct change_message *change);
 
 /* Closes, and writes down, the record that has been open long enough. */
@@ -37,6 +38,3 @@ void history_finish(struct history *history);
 /* Fills `recent` with the latest of what was noted since the last record was closed: what has led to no
  * change of role so far. */
 void history_recent(const struct history *history, struct recent_message *recent);
-
-/* The nth last change (0 = the last), or NULL. */
-const struct change_message *history_get(const struct history *history, int64_t nth);

@@ -298,29 +298,39 @@ bool claim_barred(const struct arbiter *a)
 
 /* Better is, in this order: not held, data whole, newer data, not barred from claiming, fitter, longer in
  * this state, the name (R2). */
-bool self_preferred(const struct arbiter *a)
+enum rank deciding_rank(const struct arbiter *a, bool *self)
 {
     const struct peer_message *p = &a->peer;
+    const int orders[] = {
+        [RANK_HOLD] = order_of(p->held, a->held),
+        [RANK_WHOLE] = order_of(data_whole(a), p->whole),
+        [RANK_DATA_EPOCH] = a->set.sync_sets > 0 ? order_of(a->data_epoch, p->data_epoch) : 0,
+        [RANK_DATA_GENERATION] = a->set.sync_sets > 0 ? order_of(a->data_generation, p->data_generation) : 0,
+        [RANK_BARRED] = order_of(!claim_barred(a), p->next_epoch > 0),
+        [RANK_FIT] = order_of(p->unfit, unfit_because(a) != NULL),
+        [RANK_CHANNELS] = order_of(own_usable(a), peer_usable(a)),
+        [RANK_SERVICES] = order_of(p->services_failed, services_doubtful(a)),
+        [RANK_AGE] = order_of_age(a),
+        [RANK_NAME] = a->set.sorts_first ? 1 : -1,
+    };
+    enum rank rank = RANK_HOLD;
+
+    while (orders[rank] == 0)
+        rank++;
+    *self = orders[rank] > 0;
+    return rank;
+}
+
+bool self_preferred(const struct arbiter *a)
+{
+    bool self;
 
     if (a->stopping || a->offer != OFFER_NONE || !takeoverd_alive(a))
         return false;
-    if (p->offer != OFFER_NONE)
+    if (a->peer.offer != OFFER_NONE)
         return true;
-    const int ranks[] = {
-        order_of(p->held, a->held),
-        order_of(data_whole(a), p->whole),
-        a->set.sync_sets > 0 ? order_of(a->data_epoch, p->data_epoch) : 0,
-        a->set.sync_sets > 0 ? order_of(a->data_generation, p->data_generation) : 0,
-        order_of(!claim_barred(a), p->next_epoch > 0),
-        order_of(p->unfit, unfit_because(a) != NULL),
-        order_of(own_usable(a), peer_usable(a)),
-        order_of(p->services_failed, services_doubtful(a)),
-        order_of_age(a),
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(ranks); i++)
-        if (ranks[i] != 0)
-            return ranks[i] > 0;
-    return a->set.sorts_first;
+    deciding_rank(a, &self);
+    return self;
 }
 
 bool can_claim(const struct arbiter *a)

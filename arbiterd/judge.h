@@ -27,14 +27,14 @@ bool takeoverd_alive(const struct arbiter *a);
  * failed, or the role would be handed to it for a service that fails there as well (R7). */
 int64_t services_doubtful(const struct arbiter *a);
 
-/* The watchdog, where the configuration requires one. */
-/* R14. */
+/* The data (R14). */
 bool data_whole(const struct arbiter *arbiter);
 bool data_stale(const struct arbiter *arbiter);
 bool data_awaited(const struct arbiter *arbiter);
 /* Whether what had changed by `since` is at the peer; or it cannot be brought there, or took too long. */
 bool data_drained(const struct arbiter *arbiter, int64_t since);
 
+/* The watchdog, where the configuration requires one. */
 bool watchdog_missing(const struct arbiter *a); /* it is not armed, as far as superviserd has said */
 bool watchdog_awaited(const struct arbiter *a); /* superviserd has its time to say so first */
 
@@ -60,6 +60,21 @@ int64_t search_clear_since(const struct arbiter *a); /* valid while clear; 0 if 
 /* Vacancy (R2). */
 int64_t highest_epoch(const struct arbiter *a); /* that this node knows of */
 bool role_vacant(const struct arbiter *a);
+/* What tells the two apart where neither serves and none offers, in this order. */
+enum rank {
+    RANK_HOLD,
+    RANK_WHOLE,
+    RANK_DATA_EPOCH,
+    RANK_DATA_GENERATION,
+    RANK_BARRED,
+    RANK_FIT,
+    RANK_CHANNELS,
+    RANK_SERVICES,
+    RANK_AGE,
+    RANK_NAME,
+};
+/* The first of these in which the two differ, and whether it speaks for this node. */
+enum rank deciding_rank(const struct arbiter *a, bool *self);
 bool self_preferred(const struct arbiter *a);
 bool claim_barred(const struct arbiter *a); /* a failed claim bars the next one for a while; so does a
                                                takeoverd that is not there */

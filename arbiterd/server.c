@@ -30,6 +30,8 @@ static void record_change(struct server *s, const struct arbiter_transition *t, 
 {
     struct change_message change = {.from = t->from, .to = t->to, .epoch = t->epoch, .at_ns = now_ns};
 
+    change.number = (now_ns + clock_wall_offset_ns()) / NS_PER_MS; /* higher than ever before, as `change` */
+    text_copy(change.boot, sizeof change.boot, s->boot);
     text_copy(change.node, sizeof change.node, s->daemon->node);
     text_copy(change.rule, sizeof change.rule, s->role_rule);
     text_copy(change.reason, sizeof change.reason, s->role_reason);
@@ -38,14 +40,17 @@ static void record_change(struct server *s, const struct arbiter_transition *t, 
 }
 
 /* The row that a person wants to hear of: the one that began the change, not the steps after it. */
+static bool begins_change(const struct arbiter_transition *t)
+{
+    return t->from != t->to && (t->to == PHASE_OFFERING || t->to == PHASE_CLAIMING ||
+                                (t->to == PHASE_RELEASING && t->from != PHASE_OFFERING) ||
+                                (t->to == PHASE_ACTIVE && t->from == PHASE_SEARCHING) ||
+                                (t->to == PHASE_PASSIVE && t->from == PHASE_SEARCHING));
+}
+
 static void take_reason(struct server *s, const struct arbiter_transition *t)
 {
-    const bool begins = t->to == PHASE_OFFERING || t->to == PHASE_CLAIMING ||
-                        (t->to == PHASE_RELEASING && t->from != PHASE_OFFERING) ||
-                        (t->to == PHASE_ACTIVE && t->from == PHASE_SEARCHING) ||
-                        (t->to == PHASE_PASSIVE && t->from == PHASE_SEARCHING);
-
-    if (begins && t->from != t->to) {
+    if (begins_change(t)) {
         s->role_rule = t->rule;
         s->role_reason = t->reason;
     }
@@ -110,6 +115,8 @@ static void note_transition(struct server *s, const struct arbiter_transition *t
     char own[CAUSE_MAX];
 
     log_transition(t);
+    if (begins_change(t))
+        server_note_rejected(s, t, now_ns);
     if (phase_serves(t->from) != phase_serves(t->to)) {
         record_change(s, t, now_ns);
         if (phase_serves(t->to)) {
@@ -179,6 +186,7 @@ void server_step(struct server *s, struct arbiter_event *event, const char *caus
     if (s->shown.reboot)
         history_finish(&s->history); /* while there is time: the reboot may end everything at once */
     note_lease(s, event->now_ns);
+    server_note_barred(s, event->now_ns);
     server_alarms(s);
     history_tick(&s->history, event->now_ns);
     /* heartbeatd's reports wake the arbiter; this does when they stay away. */
@@ -217,7 +225,7 @@ static void load_state(struct server *s, struct arbiter_durable *durable, bool *
     *lost = false;
     if (r == 0)
         r = state_parse(text, durable);
-    if (r == -ENOENT && s->history.change_count == 0) {
+    if (r == -ENOENT && s->history.own.count == 0) {
         log_info("no state yet in %s: this is the first start", s->state_path);
         return;
     }
@@ -254,6 +262,7 @@ int server_open(struct server *s, struct daemon *daemon)
     snprintf(s->state_path, sizeof s->state_path, "%s/state", daemon->state_dir);
     snprintf(s->history_path, sizeof s->history_path, "%s/changes.jsonl", daemon->state_dir);
     history_load(&s->history, s->history_path);
+    server_open_records(s);
     load_state(s, &durable, &start.lost);
     server_fill_settings(daemon->config, &settings);
     arbiter_init(&s->arbiter, &settings);

@@ -1,17 +1,34 @@
 /* server: the arbiter's shell. Turns messages, commands and time into events, and effects into messages, log
  * lines, records and a written state. Decides nothing. */
 #pragma once
+#include "arbiterd/consider.h"
 #include "arbiterd/decide.h"
+#include "arbiterd/exchange.h"
 #include "arbiterd/history.h"
 #include "arbiterd/state.h"
 #include "common/daemon.h"
+#include "common/log.h"
+#include "common/sys.h"
 
 enum { SERVICES_SEEN_MAX = CONFIG_SERVICES_MAX, ROUTERS_SEEN_MAX = CONFIG_CHANNELS_MAX * CONFIG_ROUTERS_MAX };
+
+/* A row that would apply, but for something; since when. */
+struct server_bar {
+    struct considered what;
+    int64_t since_ns;
+    bool noted;
+};
 
 struct server {
     struct daemon *daemon;
     struct arbiter arbiter;
     struct history history;
+    struct chronicle peers; /* the peer's records */
+    struct exchange exchange;
+    char boot[SYS_BOOT_ID_MAX], peers_path[PATH_MAX];
+    struct log_limit piece_log;
+    struct server_bar bars[CONSIDERED_MAX];
+    size_t bar_count;
     struct state_writer *writer;
     char state_path[PATH_MAX], history_path[PATH_MAX];
     struct loop_source *timer;
@@ -47,7 +64,8 @@ struct server {
     size_t path_count;
     int64_t heartbeatd_seq, takeoverd_seq; /* of the last message: they begin anew with the daemon */
     int64_t renewal_noted; /* the question of which it was noted that the peer renews its record */
-    int64_t peer_anew_ns; /* when the peer's heartbeatd was last heard started anew on a machine that had gone on */
+    int64_t peer_anew_ns; /* when the peer's heartbeatd was last heard started anew on a machine that had gone
+                             on */
     struct {
         char name[CONFIG_NAME_MAX];
         enum hook_state state;
@@ -70,6 +88,15 @@ void server_check_lag(struct server *server, int64_t now_ns);
 
 /* Services of which superviserd has told something else than the core knows: tells it. */
 void server_count_services(struct server *server, const char *cause);
+
+/* server_records.c: the exchange of records with the peer, and what was considered. */
+void server_open_records(struct server *server);
+int server_subscribe_records(struct server *server);
+void server_tell_records(struct server *server, int64_t now_ns); /* once a heartbeat interval */
+void server_answer_peer(struct server *server, const struct command_message *command,
+                        struct bus_answer *answer);
+void server_note_rejected(struct server *server, const struct arbiter_transition *transition, int64_t now_ns);
+void server_note_barred(struct server *server, int64_t now_ns);
 
 /* server_reload.c: a changed configuration. */
 void server_fill_settings(const struct config *config, struct arbiter_settings *settings);

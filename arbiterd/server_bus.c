@@ -119,9 +119,12 @@ static void note_peer(struct server *s, const struct bus_message *m)
     }
 
     if (before->alive && !now->alive)
-        history_note(&s->history, at, m->cause,
-                     "%s fell silent: last heard %.1f ms before, own lateness %.1f ms", now->name,
-                     ms_since(now->heard_ns, at), (double)now->late_us / 1e3);
+        history_note(
+            &s->history, at, m->cause,
+            "%s fell silent: last heard %.1f ms before, own lateness %.1f ms (there, when last heard: "
+            "%.1f ms)",
+            now->name, ms_since(now->heard_ns, at), (double)now->own_late_us / 1e3,
+            (double)now->late_us / 1e3);
     if (!before->alive && now->alive)
         history_note(&s->history, at, m->cause, "%s is heard", now->name);
     if (now->alive && (before->phase != now->phase || before->epoch != now->epoch))
@@ -142,6 +145,7 @@ static void on_peer(void *userdata, const struct bus_message *m)
     note_restart(s, &s->heartbeatd_seq, m);
     note_peer(s, m);
     server_step(s, &event, m->cause);
+    server_tell_records(s, clock_now_ns());
     server_check_lag(s, clock_now_ns());
 }
 
@@ -562,6 +566,8 @@ int server_subscribe(struct server *s)
 
     for (size_t i = 0; i < ARRAY_LENGTH(wanted) && r == 0; i++)
         r = bus_subscribe(s->daemon->bus, wanted[i].type, wanted[i].daemon, wanted[i].handler, s);
+    if (r == 0)
+        r = server_subscribe_records(s);
     if (r == 0 && s->arbiter.set.witness)
         r = bus_subscribe(s->daemon->bus, &witness_type, "witnessd", on_witness, s);
     return r;

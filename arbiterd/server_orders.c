@@ -25,13 +25,13 @@ static const struct order_word words[] = {
 static void answer_why(struct server *s, const struct command_message *command, struct bus_answer *answer)
 {
     static struct change_message none;
-    const struct change_message *change = history_get(&s->history, command->nth);
+    const struct change_message *change = chronicle_get(&s->history.own, command->nth);
 
     answer->type = &change_type;
     answer->body = change ? change : &none;
     if (!change)
         snprintf(none.error, sizeof none.error, "there were only %zu changes of role that are still known",
-                 MIN(s->history.change_count, (size_t)HISTORY_CHANGES));
+                 MIN(s->history.own.count, (size_t)HISTORY_CHANGES));
 }
 
 static void answer_recent(struct server *s, struct bus_answer *answer)
@@ -74,6 +74,10 @@ void server_command(void *userdata, const struct command_message *command, struc
         answer_why(s, command, answer);
         return;
     }
+    if (strcmp(command->command, "why-peer") == 0) {
+        server_answer_peer(s, command, answer);
+        return;
+    }
     if (strcmp(command->command, "recent") == 0) {
         answer_recent(s, answer);
         return;
@@ -84,6 +88,7 @@ void server_command(void *userdata, const struct command_message *command, struc
             return;
         }
     snprintf(answer->reply.error, sizeof answer->reply.error,
-             "arbiterd has no command \"%s\"; it has switch, hold, resume, clear, claim, stop, why, recent",
+             "arbiterd has no command \"%s\"; it has switch, hold, resume, clear, claim, stop, why, "
+             "why-peer, recent",
              command->command);
 }

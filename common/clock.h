@@ -15,3 +15,9 @@ enum { CLOCK_UTC_MAX = 32 };
 
 /* RFC 3339 in UTC with microseconds ("2026-11-22T12:11:16.123456Z") of a CLOCK_BOOTTIME point in time. */
 void clock_utc(int64_t boottime_ns, char text[static CLOCK_UTC_MAX]);
+
+/* The same of a time of CLOCK_REALTIME. */
+void utc_print(int64_t wall_ns, char text[static CLOCK_UTC_MAX]);
+
+/* The other way round, of such a text alone: CLOCK_REALTIME. 0 or -EINVAL. */
+int utc_parse(const char *text, int64_t *wall_ns);

@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 DAEMONS = {"arbiterd", "heartbeatd", "takeoverd", "superviserd", "syncd", "trapd", "monitord", "witnessd", "client"}
-CORES = {"arbiterd/libdecide.a", "heartbeatd/libheartbeat_core.a", "takeoverd/libtakeoverd_core.a",
+CORES = {"arbiterd/libdecide.a", "arbiterd/libexchange.a", "heartbeatd/libheartbeat_core.a", "takeoverd/libtakeoverd_core.a",
          "superviserd/libsuperviserd_core.a", "cli/libcli_setup.a", "trapd/libtrapd_core.a", "trapd/libtrapd_view.a",
          "monitord/libmonitord_core.a", "client/libroam_core.a", "witnessd/libballot.a"}
 ALLOCATING_CORES = {"syncd/libsyncd_index.a"}

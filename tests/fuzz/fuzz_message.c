@@ -10,12 +10,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct message_type *type_of(uint8_t choice)
 {
-    static const struct message_type *const others[] = {&command_type, &reply_type, &change_type};
+    static const struct message_type *const others[] = {&command_type, &reply_type, &change_type, &piece_type};
     size_t count = 0;
 
     while (topic_types[count])
         count++;
-    const size_t i = choice % (count + 3);
+    const size_t i = choice % (count + sizeof others / sizeof *others);
     return i < count ? topic_types[i] : others[i - count];
 }
 

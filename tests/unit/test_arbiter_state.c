@@ -143,19 +143,19 @@ static void test_history_has_what_led_to_a_change_and_what_followed(void **state
     (void)state;
     snprintf(path, sizeof path, "%s/changes.jsonl", directory);
     history_load(&history, path);
-    assert_null(history_get(&history, 0));
+    assert_null(chronicle_get(&history.own, 0));
     history_note(&history, NS_PER_S, NULL, "too long ago");
     history_note(&history, 99 * NS_PER_S, "heartbeatd:5", "the peer fell silent");
     change(&history, 3, 100 * NS_PER_S);
     history_note(&history, 100 * NS_PER_S + NS_PER_MS, NULL, "addresses up");
-    const struct change_message *last = history_get(&history, 0);
+    const struct change_message *last = chronicle_get(&history.own, 0);
     assert_int_equal(last->steps_count, 2);
     assert_string_equal(last->steps[0].text, "the peer fell silent");
     assert_string_equal(last->steps[0].cause, "heartbeatd:5");
     assert_string_equal(last->steps[1].text, "addresses up");
     history_tick(&history, 200 * NS_PER_S);
     history_note(&history, 200 * NS_PER_S, NULL, "later, and not of it");
-    assert_int_equal(history_get(&history, 0)->steps_count, 2);
+    assert_int_equal(chronicle_get(&history.own, 0)->steps_count, 2);
 }
 
 static void test_history_outlives_the_process_and_is_bounded(void **state)
@@ -174,11 +174,78 @@ static void test_history_outlives_the_process_and_is_bounded(void **state)
     fclose(file);
     for (int i = 0; i < 2; i++) { /* the first one shortens the file */
         history_load(&again, path);
-        assert_int_equal(history_get(&again, 0)->epoch, HISTORY_CHANGES + 20);
-        assert_int_equal(history_get(&again, HISTORY_CHANGES - 1)->epoch, 21);
-        assert_null(history_get(&again, HISTORY_CHANGES));
-        assert_null(history_get(&again, -1));
+        assert_int_equal(chronicle_get(&again.own, 0)->epoch, HISTORY_CHANGES + 20);
+        assert_int_equal(chronicle_get(&again.own, HISTORY_CHANGES - 1)->epoch, 21);
+        assert_null(chronicle_get(&again.own, HISTORY_CHANGES));
+        assert_null(chronicle_get(&again.own, -1));
     }
+}
+
+/* The wall clock may be set back: what comes later has a higher number all the same. */
+static void test_numbers_of_records_grow(void **state)
+{
+    static struct history history;
+    const int64_t given[] = {500, 700, 600, 0}, kept[] = {500, 700, 701, 702};
+    char path[128];
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/changes.jsonl", directory);
+    history_load(&history, path);
+    for (size_t i = 0; i < ARRAY_LENGTH(given); i++) {
+        const struct change_message message = {.number = given[i], .at_ns = NS_PER_S};
+        history_change(&history, &message);
+        assert_int_equal(chronicle_newest(&history.own, 0), kept[i]);
+    }
+    assert_int_equal(chronicle_newest(&history.own, 1), 701);
+    assert_int_equal(chronicle_after(&history.own, 600, 0)->number, 700);
+    assert_int_equal(chronicle_after(&history.own, 700, 0)->number, 701);
+    assert_null(chronicle_after(&history.own, 701, 1)); /* the one that is still open */
+    assert_null(chronicle_after(&history.own, 702, 0));
+}
+
+/* A record whose text cannot be written would be lost. */
+static void test_a_note_is_one_line_of_whole_characters(void **state)
+{
+    static struct history history, again;
+    char path[128];
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/changes.jsonl", directory);
+    history_load(&history, path);
+    history_note(&history, NS_PER_S, NULL, "two\nlines");
+    history_note(&history, NS_PER_S, NULL, "cut: %.3s", "d\xc3\xa4\xc3\xb6");
+    history_note(&history, NS_PER_S, NULL, "cut: %.4s", "d\xc3\xa4\xc3\xb6");
+    history_note(&history, NS_PER_S, NULL, "%.2s", "\xe2\x82\xac");
+    change(&history, 3, NS_PER_S);
+    history_finish(&history);
+    history_load(&again, path);
+    const struct change_message *kept = chronicle_get(&again.own, 0);
+    assert_non_null(kept);
+    assert_string_equal(kept->steps[0].text, "two lines");
+    assert_string_equal(kept->steps[1].text, "cut: d\xc3\xa4");
+    assert_string_equal(kept->steps[2].text, "cut: d\xc3\xa4");
+    assert_string_equal(kept->steps[3].text, "");
+}
+
+/* What a version before this one wrote: without a number, a boot, or what was considered. */
+static void test_records_of_the_version_before_are_read(void **state)
+{
+    static struct history history;
+    char path[128];
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/changes.jsonl", directory);
+    FILE *file = fopen(path, "w");
+    fputs("{\"ok\":true,\"error\":\"\",\"node\":\"alpha\",\"from\":\"passive\",\"to\":\"claiming\",\"epoch\":3,"
+          "\"rule\":\"R2-vacancy\",\"reason\":\"nobody serves\",\"at\":\"2026-11-22T12:11:16.123456Z\",\"at_ns\":7,"
+          "\"steps\":[{\"at_ns\":5,\"cause\":\"\",\"text\":\"arbiterd of this node starts\"}]}\n",
+          file);
+    fclose(file);
+    history_load(&history, path);
+    assert_int_equal(history.own.count, 1);
+    assert_string_equal(chronicle_get(&history.own, 0)->steps[0].text, "arbiterd of this node starts");
+    assert_string_equal(chronicle_get(&history.own, 0)->steps[0].considered, "");
+    assert_int_equal(chronicle_get(&history.own, 0)->number, 0);
 }
 
 int main(void)
@@ -191,6 +258,9 @@ int main(void)
         TEST(test_state_writer_tells_only_what_is_on_disk),
         TEST(test_history_has_what_led_to_a_change_and_what_followed),
         TEST(test_history_outlives_the_process_and_is_bounded),
+        TEST(test_numbers_of_records_grow),
+        TEST(test_a_note_is_one_line_of_whole_characters),
+        TEST(test_records_of_the_version_before_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,13 +74,14 @@ static void test_why(void **state)
                                     .steps_count = 3};
     char *text = NULL;
     size_t size;
+    const struct change_message none = {.ok = false};
     const struct paper paper = {.out = open_memstream(&text, &size)};
 
     (void)state;
     change.steps[0] = (struct step){5 * NS_PER_S - 312400 * NS_PER_US, "heartbeatd:99", "the last heartbeat"};
     change.steps[1] = (struct step){5 * NS_PER_S + 800 * NS_PER_US, "takeoverd:7", "addresses up"};
     change.steps[2] = (struct step){5 * NS_PER_S - 20 * NS_PER_MS, "heartbeatd:101", "told late"};
-    why_print(&paper, &change);
+    why_print(&paper, &change, &none);
     fclose(paper.out);
     assert_string_equal(
         text, "beta took the active role at 2026-11-22T12:11:16.123456Z, epoch 18\n"
@@ -89,6 +90,69 @@ static void test_why(void **state)
               "      -20.0 ms  heartbeatd: told late\n"
               "          0 ms  arbiterd: passive -> claiming by rule \"takeover\": the peer fell silent\n"
               "       +0.8 ms  takeoverd: addresses up\n");
+    free(text);
+}
+
+/* One chain of both nodes' records: by the clock of the boot if both are of one, else by the wall clock. */
+static void test_why_of_both_nodes(void **state)
+{
+    struct change_message change = {.ok = true,
+                                    .node = "beta",
+                                    .from = PHASE_PASSIVE,
+                                    .to = PHASE_CLAIMING,
+                                    .epoch = 18,
+                                    .rule = "R2-offered",
+                                    .reason = "the peer gave the role to this node",
+                                    .at = "2026-11-22T12:11:16.123456Z",
+                                    .at_ns = 5 * NS_PER_S,
+                                    .boot = "one",
+                                    .steps_count = 2},
+                          peer = {.ok = true,
+                                  .node = "al",
+                                  .from = PHASE_OFFERING,
+                                  .to = PHASE_RELEASING,
+                                  .rule = "R7-service",
+                                  .reason = "a service stays down here",
+                                  .at = "2026-11-22T12:11:16.126456Z",
+                                  .at_ns = 5 * NS_PER_S + 2 * NS_PER_MS,
+                                  .boot = "one",
+                                  .steps_count = 1};
+    char *text = NULL;
+    size_t size;
+
+    (void)state;
+    change.steps[0] = (struct step){5 * NS_PER_S, "", "a hold stands, but it bars no order", "R15-hold"};
+    change.steps[1] = (struct step){5 * NS_PER_S + 4 * NS_PER_MS, "takeoverd:7", "addresses up", ""};
+    peer.steps[0] = (struct step){5 * NS_PER_S - 1 * NS_PER_MS, "superviserd:4", "service x: failed", ""};
+    for (int boots = 1; boots <= 2; boots++) {
+        const struct paper paper = {.out = open_memstream(&text, &size)};
+        why_print(&paper, &change, &peer);
+        fclose(paper.out);
+        assert_non_null(strstr(text, boots == 1 ? "       -1.0 ms  al    superviserd: service x: failed\n"
+                                                : "          0 ms  al    superviserd: service x: failed\n"));
+        assert_non_null(
+            strstr(text, "          0 ms  beta  considered R15-hold: a hold stands, but it bars no order\n"
+                         "          0 ms  beta  arbiterd: passive -> claiming by rule \"R2-offered\""));
+        assert_non_null(strstr(text, boots == 1 ? "       +2.0 ms  al    arbiterd: offering -> releasing"
+                                                : "       +3.0 ms  al    arbiterd: offering -> releasing"));
+        assert_non_null(strstr(text, "       +4.0 ms  beta  takeoverd: addresses up\n"));
+        free(text);
+        peer.boot[0] = '\0'; /* told after this node was restarted */
+    }
+}
+
+static void test_why_tells_that_the_peer_has_no_record(void **state)
+{
+    const struct change_message change = {.ok = true, .node = "beta", .at_ns = 5},
+                                peer = {.error = "alpha has told of no change"};
+    char *text = NULL;
+    size_t size;
+    const struct paper paper = {.out = open_memstream(&text, &size)};
+
+    (void)state;
+    why_print(&paper, &change, &peer);
+    fclose(paper.out);
+    assert_non_null(strstr(text, "\n(alpha has told of no change)\n"));
     free(text);
 }
 
@@ -176,6 +240,8 @@ int main(void)
         cmocka_unit_test(test_changes_name_old_and_new),
         cmocka_unit_test(test_changes_of_a_list),
         cmocka_unit_test(test_why),
+        cmocka_unit_test(test_why_of_both_nodes),
+        cmocka_unit_test(test_why_tells_that_the_peer_has_no_record),
         cmocka_unit_test(test_why_tells_what_came_since),
         cmocka_unit_test(test_why_numbers),
         cmocka_unit_test(test_respawn),

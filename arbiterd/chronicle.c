@@ -1,0 +1,148 @@
+#include "arbiterd/chronicle.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+
+static struct change_message *change_at(struct chronicle *c, size_t index)
+{
+    return &c->changes[index % HISTORY_CHANGES];
+}
+
+/* The index of the oldest one that is still known. */
+static size_t oldest(const struct chronicle *c)
+{
+    return c->count > HISTORY_CHANGES ? c->count - HISTORY_CHANGES : 0;
+}
+
+/* Shorter again; whole, or as it was. */
+static void rewrite(const struct chronicle *c)
+{
+    char temporary[PATH_MAX];
+
+    if (snprintf(temporary, sizeof temporary, "%s.new", c->path) >= PATH_MAX)
+        return;
+    FILE *file = fopen(temporary, "we");
+    if (!file)
+        return;
+    for (size_t i = oldest(c); i < c->count; i++) {
+        AUTO_FREE char *json = message_pack(&change_type, NULL, &c->changes[i % HISTORY_CHANGES]);
+        if (json)
+            fprintf(file, "%s\n", json);
+    }
+    if (fclose(file) == 0)
+        rename(temporary, c->path);
+}
+
+void chronicle_load(struct chronicle *c, const char *path)
+{
+    static char line[1 << 16];
+    char error[CODEC_ERROR_MAX];
+    FILE *file;
+
+    memset(c, 0, sizeof *c);
+    c->path = path;
+    file = fopen(path, "re");
+    if (!file)
+        return;
+    while (fgets(line, sizeof line, file))
+        if (message_parse(&change_type, line, strlen(line), NULL, change_at(c, c->count), error) == 0)
+            c->count++;
+    fclose(file);
+    if (c->count > HISTORY_CHANGES)
+        rewrite(c);
+}
+
+struct change_message *chronicle_add(struct chronicle *c)
+{
+    struct change_message *change = change_at(c, c->count++);
+
+    memset(change, 0, sizeof *change);
+    return change;
+}
+
+void chronicle_write(const struct chronicle *c)
+{
+    const struct change_message *change = chronicle_get(c, 0);
+    AUTO_FREE char *json = change ? message_pack(&change_type, NULL, change) : NULL;
+    FILE *file = json ? fopen(c->path, "ae") : NULL;
+
+    if (!file) {
+        log_warning("cannot keep the record of a change in %s: %s", c->path, strerror(errno));
+        return;
+    }
+    fprintf(file, "%s\n", json);
+    fclose(file);
+}
+
+const struct change_message *chronicle_get(const struct chronicle *c, int64_t nth)
+{
+    if (nth < 0 || nth >= (int64_t)c->count || nth >= HISTORY_CHANGES)
+        return NULL;
+    return &c->changes[(c->count - 1 - (size_t)nth) % HISTORY_CHANGES];
+}
+
+int64_t chronicle_newest(const struct chronicle *c, size_t skipped)
+{
+    const struct change_message *change = chronicle_get(c, (int64_t)skipped);
+
+    return change ? change->number : 0;
+}
+
+const struct change_message *chronicle_after(const struct chronicle *c, int64_t number, size_t skipped)
+{
+    for (size_t i = oldest(c); i + skipped < c->count; i++)
+        if (c->changes[i % HISTORY_CHANGES].number > number)
+            return &c->changes[i % HISTORY_CHANGES];
+    return NULL;
+}
+
+/* ----------------------------------------------------------------------- match */
+
+static bool takes(const struct change_message *change)
+{
+    return change->to == PHASE_CLAIMING || change->to == PHASE_ACTIVE;
+}
+
+/* From the first to the second: by the clock that nobody sets, if both were recorded in one boot. */
+static int64_t between(const struct change_message *first, const struct change_message *second)
+{
+    int64_t a, b;
+
+    if (first->boot[0] && strcmp(first->boot, second->boot) == 0)
+        return second->at_ns - first->at_ns;
+    if (utc_parse(first->at, &a) < 0 || utc_parse(second->at, &b) < 0)
+        return INT64_MAX;
+    return b - a;
+}
+
+static int64_t distance(const struct change_message *a, const struct change_message *b)
+{
+    const int64_t span = between(a, b);
+
+    return span < 0 ? -span : span;
+}
+
+const struct change_message *chronicle_match(const struct chronicle *own, int64_t nth,
+                                             const struct chronicle *peers)
+{
+    const struct change_message *change = chronicle_get(own, nth), *before = chronicle_get(own, nth + 1),
+                                *after = chronicle_get(own, nth - 1), *best = NULL;
+
+    for (int64_t i = 0; change && chronicle_get(peers, i); i++) {
+        const struct change_message *theirs = chronicle_get(peers, i);
+        const int64_t apart = distance(change, theirs);
+        if (takes(theirs) == takes(change) || apart == INT64_MAX)
+            continue;
+        if ((before && between(before, theirs) <= 0) || (after && between(theirs, after) <= 0))
+            continue;
+        if (!best || apart < distance(change, best))
+            best = theirs;
+    }
+    return best;
+}

@@ -112,10 +112,12 @@ KEPT_KILLING = ["R3-takeover", "its addresses do not answer", (LIVES[-1], "heart
 NOT_RENEWED = ["arbiterd there stands still", "its lease ran out: arbiterd there did not renew it"]
 NOT_CONFIRMED = ["its lease ran out: takeoverd there did not confirm it anew"]
 CABLE = ["carrier is gone"]
+NOT_THESE = ["considered R4-mute: ", "considered R5-stall: ", "considered R8-isolated: ", "considered R8-partition: "]
+NOT_NOW = "considered %s: not now: "
 
 FAULTS = [
-    Fault("power off", lambda lab, active: lab.power_off(active), "other", FELL_SILENT + ["path reserved: the line has no carrier"]),
-    Fault("cable of inside", lambda lab, active: lab.network.pull_cable(active, "inside"), "active", ["inside (inside): carrier is gone", "R6-network"]),
+    Fault("power off", lambda lab, active: lab.power_off(active), "other", FELL_SILENT + ["path reserved: the line has no carrier", *NOT_THESE]),
+    Fault("cable of inside", lambda lab, active: lab.network.pull_cable(active, "inside"), "active", ["inside (inside): carrier is gone", "R6-network", "considered R7-common: "]),
     Fault("cable of inside, seen by the peer", lambda lab, active: lab.network.pull_cable(active, "inside"), "other", ["channel inside does not work there", "path inside is down"]),
     Fault("cable of inside, after the reboot", reboot_for_cable, "active", ["inside (inside): carrier is gone", "R6-network", "R6-reboot"]),
     Fault("cable of outside", lambda lab, active: lab.network.pull_cable(active, "outside"), "active", ["outside (outside): carrier is gone", "R6-network"]),
@@ -123,9 +125,10 @@ FAULTS = [
           never=CABLE),
     Fault("router mute for one, seen by the peer", lambda lab, active: lab.network.mute_router_for(active), "other", ["channel outside does not work there"]),
     Fault("router dead for both", lambda lab, active: lab.network.kill_router(), "active",
-          ["router %s on outside is silent" % ROUTER, "channel outside does not work there"], STAYS, never=CABLE),
+          ["router %s on outside is silent" % ROUTER, "channel outside does not work there", NOT_NOW % "R6-network" + "the peer has no more usable channels"],
+          STAYS, never=CABLE),
     Fault("reserved line", lambda lab, active: lab.network.pull_cable(active, "reserved"), "active", ["path reserved: the line has no carrier", "path reserved is down"], STAYS),
-    Fault("heartbeats cut", lambda lab, active: lab.network.cut_heartbeats(), "other", ["peer-mute"], STAYS),
+    Fault("heartbeats cut", lambda lab, active: lab.network.cut_heartbeats(), "other", ["peer-mute", NOT_NOW % "R3-takeover" + "an active address answers"], STAYS),
     Fault("kill heartbeatd", keep_killing("heartbeatd"), "other", KEPT_KILLING),
     Fault("kill heartbeatd, on the node itself", keep_killing("heartbeatd"), "active", ["heartbeatd of this node was started anew"]),
     Fault("kill the passive node's heartbeatd, once", lambda lab, active: os.kill(lab.daemon_pid(other(active), "heartbeatd"), signal.SIGKILL),
@@ -144,7 +147,7 @@ FAULTS = [
     Fault("check fails", fall_ill, "active", ["service checked: failed", "check failed, 3 of 3"]),
     Fault("switch", order("switch"), "active", ["the operator ordered: switch", "R13-ordered"]),
     Fault("clean stop, after the next start", stop_and_start, "active", ["the operator ordered: stop", "R13-ordered"]),
-    Fault("hold bars the takeover", power_off_in_hold, "other", ["operator's hold", "fell silent"], STAYS),
+    Fault("hold bars the takeover", power_off_in_hold, "other", [NOT_NOW % "R3-takeover" + "the operator's hold stands", "fell silent"], STAYS),
     Fault("claim by hand", claim_by_hand, "other", ["claim-ordered", "the operator ordered: claim --force"]),
     Fault("address removed", remove_address, "active", [ACTIVE["inside"], "removed by something else"], STAYS),
     Fault("address used by a third host", duplicate, "active", ["address conflict: %s uses %s" % (THIRD, ACTIVE["inside"])], STAYS),

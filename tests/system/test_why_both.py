@@ -1,0 +1,97 @@
+"""`duet why` over both nodes' records: one chain, whoever is asked, kept over restarts (L3, C7)."""
+
+import contextlib
+import json
+import os
+import signal
+
+import pytest
+from lab.lab import Lab
+from lab.network import NODES
+from lab.pair import other
+
+# Behind a node's name in a line of the chain.
+ORDERED, GAVE, TOOK = "the operator ordered: switch", "arbiterd: offering -> releasing", "arbiterd: passive -> claiming"
+
+
+@pytest.fixture(scope="module")
+def pair():
+    with Lab() as lab:
+        lab.write_config(timers={"settle-time": "500ms"})
+        lab.start_pair()
+        yield lab
+
+
+def lines(lab, node, asked, *words):
+    """Waits until the chain that `asked` shows has a line of `node`'s with each of the words, and returns the chain."""
+    said = []
+
+    def shown():
+        said[:] = lab.duet(asked, "why").stdout.splitlines()
+        return all(any(" %s  " % node in line and word in line for line in said) for word in words)
+
+    try:
+        lab.wait_for(shown, 30, "%s's %s in what %s says" % (node, words, asked))
+    finally:
+        print("\n".join(said))
+    return said
+
+
+def index(said, word):
+    return next(i for i, line in enumerate(said) if word in line)
+
+
+def switch(lab):
+    active = lab.wait_ready()
+    assert lab.duet(active, "switch").returncode == 0
+    lab.wait_for(lambda: lab.serves(other(active)), 20, "the peer serves")
+    return active
+
+
+def test_a_switch_is_one_chain_on_both(pair):
+    """What the other node saw and did stands between what this one did, in the order in which it happened."""
+    gave = switch(pair)
+    for asked in NODES:
+        lines(pair, gave, asked, ORDERED, GAVE)
+        said = lines(pair, other(gave), asked, TOOK, "considered R15-hold" if pair.role(gave)["held"] else TOOK)
+        assert index(said, ORDERED) < index(said, TOOK)
+        answer = json.loads(pair.duet(asked, "why", "--json").stdout)
+        assert (answer["node"], answer["peer"]["node"]) == (asked, other(asked))
+        assert {answer["rule"], answer["peer"]["rule"]} == {"R13-ordered", "R2-offered"}
+        assert abs(answer["at_ns"] - answer["peer"]["at_ns"]) < 2_000_000_000 and answer["boot"] == answer["peer"]["boot"]
+
+
+def test_the_chains_outlive_the_daemons(pair):
+    """Both arbiterds are killed, and have it from their disks: what the peer told as well."""
+    gave = switch(pair)
+    for asked in NODES:
+        lines(pair, gave, asked, ORDERED)
+        lines(pair, other(gave), asked, TOOK)
+    for node in (gave, other(gave)):
+        pair.stop(node)
+        pair.start(node)
+        pair.wait_ready()
+    for asked in NODES:
+        pair.wait_for(lambda asked=asked: any(ORDERED in pair.duet(asked, "why", str(n)).stdout and TOOK in pair.duet(asked, "why", str(n)).stdout
+                                              for n in range(1, 6)), 30, "the chain of before on %s" % asked)
+
+
+def test_who_was_stopped_tells_when_it_goes_on(pair):
+    """It gives up long after the peer took over: its record belongs to that all the same."""
+    active = pair.wait_ready()
+    pids = pair.network.pids(active)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    try:
+        pair.wait_for(lambda: pair.serves(other(active)), 20, "the peer serves")
+        alone = pair.duet(other(active), "why").stdout
+        assert "R3-takeover" in alone and "(%s has told of no change of its own that belongs to this one)" % active in alone
+        assert "considered R4-mute" in alone and "considered R8-partition" in alone
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+    pair.wait_ready()
+    said = lines(pair, active, other(active), "arbiterd: active -> releasing")
+    assert index(said, "R3-takeover") < index(said, "active -> releasing")

@@ -1,6 +1,5 @@
 #include "arbiterd/chronicle.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +38,7 @@ static void rewrite(const struct chronicle *c)
         rename(temporary, c->path);
 }
 
-void chronicle_load(struct chronicle *c, const char *path)
+void chronicle_load(struct chronicle *c, const char *path, struct scribe *scribe)
 {
     static char line[1 << 16];
     char error[CODEC_ERROR_MAX];
@@ -47,6 +46,7 @@ void chronicle_load(struct chronicle *c, const char *path)
 
     memset(c, 0, sizeof *c);
     c->path = path;
+    c->scribe = scribe;
     file = fopen(path, "re");
     if (!file)
         return;
@@ -69,15 +69,12 @@ struct change_message *chronicle_add(struct chronicle *c)
 void chronicle_write(const struct chronicle *c)
 {
     const struct change_message *change = chronicle_get(c, 0);
-    AUTO_FREE char *json = change ? message_pack(&change_type, NULL, change) : NULL;
-    FILE *file = json ? fopen(c->path, "ae") : NULL;
+    char *json = change ? message_pack(&change_type, NULL, change) : NULL;
 
-    if (!file) {
-        log_warning("cannot keep the record of a change in %s: %s", c->path, strerror(errno));
-        return;
-    }
-    fprintf(file, "%s\n", json);
-    fclose(file);
+    if (json)
+        scribe_add(c->scribe, c->path, json);
+    else
+        log_warning("the record of a change cannot be kept in %s: it is no JSON", c->path);
 }
 
 const struct change_message *chronicle_get(const struct chronicle *c, int64_t nth)

@@ -3,23 +3,26 @@
  * (exchange.h). */
 #pragma once
 #include "common/base.h"
+#include "common/scribe.h"
 #include "proto/topics.h"
 
 enum { HISTORY_CHANGES = 100 };
 
 struct chronicle {
     const char *path;
+    struct scribe *scribe;                          /* who writes */
     struct change_message changes[HISTORY_CHANGES]; /* a ring */
     size_t count;                                   /* ever, the loaded ones included */
 };
 
-/* Reads the file, if there is one; lines that do not parse are skipped. `path` is kept by reference. */
-void chronicle_load(struct chronicle *chronicle, const char *path);
+/* Reads the file, if there is one; lines that do not parse are skipped. `path` and `scribe` are kept by
+ * reference. */
+void chronicle_load(struct chronicle *chronicle, const char *path, struct scribe *scribe);
 
 /* Room for the next record, which is the last one from now on; in memory only. */
 struct change_message *chronicle_add(struct chronicle *chronicle);
 
-/* Writes the last one down. What fails is logged. */
+/* Has the last one written down, soon: the disk must not hold up a lease. */
 void chronicle_write(const struct chronicle *chronicle);
 
 /* The nth last one (0 = the last), or NULL. */

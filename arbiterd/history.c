@@ -6,10 +6,10 @@
 
 static const int64_t leads_for_ns = 5 * NS_PER_S, follows_for_ns = 3 * NS_PER_S;
 
-void history_load(struct history *h, const char *path)
+void history_load(struct history *h, const char *path, struct scribe *scribe)
 {
     memset(h, 0, sizeof *h);
-    chronicle_load(&h->own, path);
+    chronicle_load(&h->own, path, scribe);
 }
 
 /* The record that still takes what follows. */

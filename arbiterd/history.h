@@ -15,8 +15,8 @@ struct history {
     int64_t open_until_ns;
 };
 
-/* Reads the file, if there is one; lines that do not parse are skipped. `path` is kept by reference. */
-void history_load(struct history *history, const char *path);
+/* As chronicle_load(). */
+void history_load(struct history *history, const char *path, struct scribe *scribe);
 
 /* Something was seen or done. `cause` may be NULL. */
 PRINTF_LIKE(4, 5)

@@ -249,6 +249,7 @@ static void on_end(void *userdata)
     struct server *s = userdata;
 
     history_finish(&s->history);
+    scribe_close(s->scribe);
 }
 
 int server_open(struct server *s, struct daemon *daemon)
@@ -261,13 +262,16 @@ int server_open(struct server *s, struct daemon *daemon)
         .daemon = daemon, .role_rule = "R1-start", .role_reason = "everything starts passive"};
     snprintf(s->state_path, sizeof s->state_path, "%s/state", daemon->state_dir);
     snprintf(s->history_path, sizeof s->history_path, "%s/changes.jsonl", daemon->state_dir);
-    history_load(&s->history, s->history_path);
+    int r = scribe_open(&s->scribe);
+    if (r < 0)
+        return r;
+    history_load(&s->history, s->history_path, s->scribe);
     server_open_records(s);
     load_state(s, &durable, &start.lost);
     server_fill_settings(daemon->config, &settings);
     arbiter_init(&s->arbiter, &settings);
 
-    int r = state_writer_start(daemon->loop, s->state_path, on_written, s, &s->writer);
+    r = state_writer_start(daemon->loop, s->state_path, on_written, s, &s->writer);
     if (r == 0)
         r = loop_add_timer(daemon->loop, on_timer, s, &s->timer);
     if (r == 0)

@@ -24,6 +24,7 @@ struct server {
     struct arbiter arbiter;
     struct history history;
     struct chronicle peers; /* the peer's records */
+    struct scribe *scribe;  /* writes both down */
     struct exchange exchange;
     char boot[SYS_BOOT_ID_MAX], peers_path[PATH_MAX];
     struct log_limit piece_log;

@@ -16,7 +16,7 @@ void server_open_records(struct server *s)
     if (sys_boot_id(s->boot) < 0)
         s->boot[0] = '\0';
     snprintf(s->peers_path, sizeof s->peers_path, "%s/peer-changes.jsonl", s->daemon->state_dir);
-    chronicle_load(&s->peers, s->peers_path);
+    chronicle_load(&s->peers, s->peers_path, s->scribe);
     exchange_open(&s->exchange, s->daemon->node, chronicle_newest(&s->peers, 0));
 }
 

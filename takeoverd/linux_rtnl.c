@@ -8,6 +8,7 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,9 @@ enum {
     LOCAL_METRIC = 222, /* beside the kernel's own route of an address that is there as well */
     ROUTE_METRIC_IPV6 =
         512, /* before the kernel's default of 1024, so as not to share the load with such a one */
-    SEND_MAX = 64 * 1024, /* bytes in one send: more than a thousand addresses */
+    /* Bytes in one send: some two hundred addresses. More would gain little, and the kernel gives the
+     * processor to nobody of the same priority before it has done with all of them. */
+    SEND_MAX = 16 * 1024,
     RECEIVE_MAX = 256 * 1024,
     QUEUE_SIZE = 4 * 1024 * 1024,
     DUMP_TRIES = 10,
@@ -597,6 +600,7 @@ int adapters_apply(struct adapters *a, struct plan *plan, const struct plan_oper
             return n;
         }
         at += (size_t)n;
+        sched_yield(); /* heartbeatd and arbiterd have this priority, too, and may have waited */
     }
     for (size_t i = 0; i < count && failure->error == 0; i++)
         plan_done(plan, &operations[i]);

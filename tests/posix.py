@@ -20,8 +20,8 @@ import tempfile
 ARCHIVES = {"proto": "proto/libproto.a", "arbiterd": "arbiterd/libdecide.a", "heartbeatd": "heartbeatd/libheartbeat_core.a"}
 # And these, of what daemons share or are made of besides.
 FILES = ["common/base.c", "common/duration.c", "common/model.c", "common/nd.c", "common/net.c", "common/seal.c",
-         "common/statefile.c", "arbiterd/history.c", "arbiterd/server.c", "arbiterd/server_alarms.c",
-         "arbiterd/server_bus.c", "arbiterd/server_orders.c"]
+         "common/statefile.c", "arbiterd/chronicle.c", "arbiterd/exchange.c", "arbiterd/history.c", "arbiterd/server.c", "arbiterd/server_alarms.c",
+         "arbiterd/server_bus.c", "arbiterd/server_orders.c", "arbiterd/server_records.c"]
 C = "assert ctype errno float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdbool stddef stdint stdio stdlib string time"
 POSIX = ("arpa/inet dirent fcntl fnmatch grp net/if netdb netinet/in netinet/tcp poll pthread pwd sched spawn strings sys/mman "
          "sys/resource sys/select sys/socket sys/stat sys/statvfs sys/time sys/types sys/uio sys/un sys/wait syslog termios unistd")

@@ -16,11 +16,21 @@
 
 static char directory[64];
 
+static struct scribe *scribe;
+
 static int make_directory(void **state)
 {
     (void)state;
     strcpy(directory, "/tmp/duet-state-XXXXXX");
-    return mkdtemp(directory) ? 0 : -1;
+    return mkdtemp(directory) ? scribe_open(&scribe) : -1;
+}
+
+/* What was to be written is. */
+static void settle(struct history *history)
+{
+    scribe_close(scribe);
+    assert_int_equal(scribe_open(&scribe), 0);
+    history->own.scribe = scribe;
 }
 
 static int remove_directory(void **state)
@@ -28,6 +38,7 @@ static int remove_directory(void **state)
     char path[128];
 
     (void)state;
+    scribe_close(scribe);
     for (int i = 0; i < 2; i++) {
         snprintf(path, sizeof path, "%s/%s", directory, i ? "state" : "changes.jsonl");
         unlink(path);
@@ -138,11 +149,11 @@ static void change(struct history *history, int64_t epoch, int64_t at_ns)
 static void test_history_has_what_led_to_a_change_and_what_followed(void **state)
 {
     static struct history history;
-    char path[128];
+    static char path[128]; /* the scribe keeps it by reference */
 
     (void)state;
     snprintf(path, sizeof path, "%s/changes.jsonl", directory);
-    history_load(&history, path);
+    history_load(&history, path, scribe);
     assert_null(chronicle_get(&history.own, 0));
     history_note(&history, NS_PER_S, NULL, "too long ago");
     history_note(&history, 99 * NS_PER_S, "heartbeatd:5", "the peer fell silent");
@@ -161,19 +172,23 @@ static void test_history_has_what_led_to_a_change_and_what_followed(void **state
 static void test_history_outlives_the_process_and_is_bounded(void **state)
 {
     static struct history history, again;
-    char path[128];
+    static char path[128]; /* the scribe keeps it by reference */
 
     (void)state;
     snprintf(path, sizeof path, "%s/changes.jsonl", directory);
-    history_load(&history, path);
-    for (int64_t i = 1; i <= HISTORY_CHANGES + 20; i++)
+    history_load(&history, path, scribe);
+    for (int64_t i = 1; i <= HISTORY_CHANGES + 20; i++) {
         change(&history, i, i * NS_PER_S);
+        if (i % 50 == 0)
+            settle(&history);
+    }
     history_tick(&history, 10000 * NS_PER_S);
+    settle(&history);
     FILE *file = fopen(path, "a");
     fputs("{\"torn\": \n", file); /* a power cut in the middle of a line */
     fclose(file);
     for (int i = 0; i < 2; i++) { /* the first one shortens the file */
-        history_load(&again, path);
+        history_load(&again, path, scribe);
         assert_int_equal(chronicle_get(&again.own, 0)->epoch, HISTORY_CHANGES + 20);
         assert_int_equal(chronicle_get(&again.own, HISTORY_CHANGES - 1)->epoch, 21);
         assert_null(chronicle_get(&again.own, HISTORY_CHANGES));
@@ -186,11 +201,11 @@ static void test_numbers_of_records_grow(void **state)
 {
     static struct history history;
     const int64_t given[] = {500, 700, 600, 0}, kept[] = {500, 700, 701, 702};
-    char path[128];
+    static char path[128]; /* the scribe keeps it by reference */
 
     (void)state;
     snprintf(path, sizeof path, "%s/changes.jsonl", directory);
-    history_load(&history, path);
+    history_load(&history, path, scribe);
     for (size_t i = 0; i < ARRAY_LENGTH(given); i++) {
         const struct change_message message = {.number = given[i], .at_ns = NS_PER_S};
         history_change(&history, &message);
@@ -207,18 +222,19 @@ static void test_numbers_of_records_grow(void **state)
 static void test_a_note_is_one_line_of_whole_characters(void **state)
 {
     static struct history history, again;
-    char path[128];
+    static char path[128]; /* the scribe keeps it by reference */
 
     (void)state;
     snprintf(path, sizeof path, "%s/changes.jsonl", directory);
-    history_load(&history, path);
+    history_load(&history, path, scribe);
     history_note(&history, NS_PER_S, NULL, "two\nlines");
     history_note(&history, NS_PER_S, NULL, "cut: %.3s", "d\xc3\xa4\xc3\xb6");
     history_note(&history, NS_PER_S, NULL, "cut: %.4s", "d\xc3\xa4\xc3\xb6");
     history_note(&history, NS_PER_S, NULL, "%.2s", "\xe2\x82\xac");
     change(&history, 3, NS_PER_S);
     history_finish(&history);
-    history_load(&again, path);
+    settle(&history);
+    history_load(&again, path, scribe);
     const struct change_message *kept = chronicle_get(&again.own, 0);
     assert_non_null(kept);
     assert_string_equal(kept->steps[0].text, "two lines");
@@ -231,7 +247,7 @@ static void test_a_note_is_one_line_of_whole_characters(void **state)
 static void test_records_of_the_version_before_are_read(void **state)
 {
     static struct history history;
-    char path[128];
+    static char path[128]; /* the scribe keeps it by reference */
 
     (void)state;
     snprintf(path, sizeof path, "%s/changes.jsonl", directory);
@@ -241,7 +257,7 @@ static void test_records_of_the_version_before_are_read(void **state)
           "\"steps\":[{\"at_ns\":5,\"cause\":\"\",\"text\":\"arbiterd of this node starts\"}]}\n",
           file);
     fclose(file);
-    history_load(&history, path);
+    history_load(&history, path, scribe);
     assert_int_equal(history.own.count, 1);
     assert_string_equal(chronicle_get(&history.own, 0)->steps[0].text, "arbiterd of this node starts");
     assert_string_equal(chronicle_get(&history.own, 0)->steps[0].considered, "");

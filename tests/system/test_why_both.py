@@ -110,5 +110,5 @@ def test_a_disk_that_hangs_holds_no_lease_up(pair):
         lines(pair, gave, asked, ORDERED)
         lines(pair, other(gave), asked, TOOK)
     seen = len(pair.bus.changes)
-    pair.pause(1)
+    pair.bus.wait(1)
     assert pair.bus.changes[seen:] == [] and pair.settled() == other(gave)

@@ -189,6 +189,11 @@ static bool judge_alive(struct detector *d, int64_t now_ns, struct outbox *out)
     return true;
 }
 
+static int64_t late_us(const struct detector *d)
+{
+    return MAX(d->late_ns, d->late_before_ns) / NS_PER_US;
+}
+
 void detector_fill_peer(struct detector *d, int64_t now_ns, struct peer_message *message)
 {
     peer_fill(&d->peer, d->config, message);
@@ -196,6 +201,7 @@ void detector_fill_peer(struct detector *d, int64_t now_ns, struct peer_message 
         message->acked_ns = MAX(message->acked_ns, d->paths[i].echoed_ns);
     message->alive = d->peer.heard && now_ns - d->peer.heard_ns <= d->config->timers.takeover_after;
     message->counting_since_ns = d->counting_since_ns;
+    message->own_late_us = late_us(d);
     d->told = d->peer;
 }
 
@@ -412,16 +418,10 @@ void detector_compose(struct detector *d, size_t path, int64_t now_ns, struct he
                       struct heartbeat *heartbeat)
 {
     *heartbeat = (struct heartbeat){.stamp = (uint64_t)now_ns, .config_hash = d->config_hash};
-    *header = (struct heartbeat_header){
-        .cluster = heartbeat_hash(d->config->cluster),
-        .version = HEARTBEAT_VERSION,
-        .version_min = HEARTBEAT_VERSION,
-        .version_max = HEARTBEAT_VERSION,
-        .session = d->own.session,
-        .sequence = own_say(&d->own, now_ns, heartbeat),
-    };
+    own_head(&d->own, d->config->cluster, DATAGRAM_HEARTBEAT, header);
+    own_say(&d->own, now_ns, heartbeat);
     heartbeat->suspicious = heartbeat->suspicious || d->doubting; /* so that the peer quickens as well */
-    heartbeat->late_us = (uint32_t)MIN(MAX(d->late_ns, d->late_before_ns) / NS_PER_US, (int64_t)UINT32_MAX);
+    heartbeat->late_us = (uint32_t)MIN(late_us(d), (int64_t)UINT32_MAX);
     heartbeat->path_count = ++d->paths[path].sent_in_session;
     say_echo(d, &d->paths[path], now_ns, &heartbeat->echo);
     say_channels(d, now_ns, heartbeat);

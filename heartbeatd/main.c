@@ -1,5 +1,5 @@
-/* heartbeatd: hears and is heard. Publishes the topics peer, path, link, router and search; carries role to
- * the peer. */
+/* heartbeatd: hears and is heard. Publishes the topics peer, path, link, router, search and peer_record;
+ * carries role and record to the peer. */
 #include "common/sys.h"
 #include "heartbeatd/shell.h"
 

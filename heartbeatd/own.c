@@ -62,7 +62,20 @@ static int64_t hold_left_ms(const struct role_message *role, int64_t now_ns)
     return role->held && role->hold_until_ns ? MAX((role->hold_until_ns - now_ns) / NS_PER_MS, 1) : 0;
 }
 
-uint64_t own_say(struct own *own, int64_t now_ns, struct heartbeat *heartbeat)
+void own_head(struct own *own, const char *cluster, enum datagram_kind kind, struct heartbeat_header *header)
+{
+    *header = (struct heartbeat_header){
+        .kind = kind,
+        .cluster = heartbeat_hash(cluster),
+        .version = HEARTBEAT_VERSION,
+        .version_min = HEARTBEAT_VERSION,
+        .version_max = HEARTBEAT_VERSION,
+        .session = own->session,
+        .sequence = ++own->sequence,
+    };
+}
+
+void own_say(const struct own *own, int64_t now_ns, struct heartbeat *heartbeat)
 {
     const struct role_message *role = &own->role;
 
@@ -75,7 +88,7 @@ uint64_t own_say(struct own *own, int64_t now_ns, struct heartbeat *heartbeat)
     heartbeat->unfit = own->role_ns != 0 && !role->fit;
     heartbeat->released = role->released;
     heartbeat->silent = role->silent;
-    heartbeat->takes_silent = true;
+    heartbeat->takes_silent = heartbeat->takes_records = true;
     heartbeat->suspicious = role->suspicious;
     heartbeat->epoch = role->epoch;
     heartbeat->next_epoch = role->next_epoch;
@@ -89,5 +102,4 @@ uint64_t own_say(struct own *own, int64_t now_ns, struct heartbeat *heartbeat)
     heartbeat->data_epoch = role->data_epoch;
     heartbeat->data_generation = role->data_generation;
     heartbeat->services_failed = (uint32_t)MIN(role->services_failed, (int64_t)UINT32_MAX);
-    return ++own->sequence;
 }

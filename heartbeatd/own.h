@@ -3,15 +3,15 @@
  * heartbeatd carries the arbiter's state to the peer and adds how old it is. The lease that it shows is the
  * one that takeoverd confirmed, never the one that arbiterd only wishes for.
  *
- * Sequences number the heartbeats of a session over all paths, so that session and sequence together are a
- * nonce that never comes twice. */
+ * Sequences number the datagrams of a session over all paths and kinds, so that session and sequence together
+ * are a nonce that never comes twice. */
 #pragma once
 #include "common/base.h"
 #include "proto/heartbeat.h"
 
 struct own {
     struct heartbeat_session session;
-    uint64_t sequence; /* of the last heartbeat sent */
+    uint64_t sequence; /* of the last datagram sent */
     int64_t role_ns;   /* when arbiterd last spoke; 0 = never */
     struct role_message role;
     struct address_message address;
@@ -32,5 +32,9 @@ bool own_holds(const struct own *own, int64_t now_ns);
 /* This node has the active addresses on its adapters, confirmed, so it may ask from them. */
 bool own_serves(const struct own *own, int64_t now_ns);
 
-/* Takes the next sequence, and fills in what this module knows. */
-uint64_t own_say(struct own *own, int64_t now_ns, struct heartbeat *heartbeat);
+/* The header of the next datagram of either kind: takes the next sequence. It lacks the key's id and the
+ * length. */
+void own_head(struct own *own, const char *cluster, enum datagram_kind kind, struct heartbeat_header *header);
+
+/* Fills in what this module knows. */
+void own_say(const struct own *own, int64_t now_ns, struct heartbeat *heartbeat);

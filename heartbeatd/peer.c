@@ -18,7 +18,7 @@ enum peer_verdict peer_judge(const struct peer *peer, const struct path *path,
 void peer_new_session(struct peer *peer, const struct heartbeat_session *session)
 {
     peer->session = *session;
-    peer->sequence = 0;
+    peer->sequence = peer->record_sequence = 0;
     peer->linked = false;
 }
 
@@ -59,6 +59,9 @@ void peer_heard(struct peer *peer, const struct config *config, const struct hea
     peer->heard_ns = MAX(peer->heard_ns, received_ns);
     if (echoes)
         peer->linked_ns = MAX(peer->linked_ns, received_ns);
+    /* What was sent before the first such one went to an earlier run of this node. */
+    if (echoes && peer->record_sequence == 0)
+        peer->record_sequence = header->sequence;
     if (header->sequence <= peer->sequence)
         return; /* a slower path tells what is known already */
     if (is_backed(heartbeat, config->timers.address_lease))
@@ -103,6 +106,7 @@ static void fill_state(const struct heartbeat *said, struct peer_message *messag
     message->released = said->released;
     message->silent = said->silent;
     message->takes_silent = said->takes_silent;
+    message->takes_records = said->takes_records;
     message->held = said->held;
     message->hold_version = said->hold_version;
     message->hold_left_ms = said->hold_left_ms;
@@ -163,8 +167,8 @@ bool peer_differs(const struct peer *a, const struct peer *b)
            x->role != y->role || x->phase != y->phase || x->epoch != y->epoch ||
            x->next_epoch != y->next_epoch || x->offer != y->offer || x->prefers != y->prefers ||
            x->released != y->released || x->silent != y->silent || x->takes_silent != y->takes_silent ||
-           x->held != y->held || x->hold_version != y->hold_version || x->unfit != y->unfit ||
-           x->whole != y->whole || x->services_failed != y->services_failed ||
+           x->takes_records != y->takes_records || x->held != y->held || x->hold_version != y->hold_version ||
+           x->unfit != y->unfit || x->whole != y->whole || x->services_failed != y->services_failed ||
            x->suspicious != y->suspicious || x->change != y->change || x->considered != y->considered ||
            (x->lease_us > 0) != (y->lease_us > 0) || channels_differ(a, b);
 }

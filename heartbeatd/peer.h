@@ -18,7 +18,8 @@ struct peer {
     struct heartbeat_session session; /* the highest one ever accepted; start 0 = none */
     bool heard;                       /* in this run */
     bool linked;
-    uint64_t sequence; /* highest in this session, on any path */
+    uint64_t sequence;        /* highest in this session, on any path */
+    uint64_t record_sequence; /* a record must have a higher one; 0: none is taken yet */
     int64_t heard_ns, linked_ns, backed_ns;
     int64_t said_ns; /* when `said` was received */
     uint8_t version_min, version_max;
@@ -39,7 +40,7 @@ void peer_new_session(struct peer *peer, const struct heartbeat_session *session
 void peer_heard(struct peer *peer, const struct config *config, const struct heartbeat_header *header,
                 const struct heartbeat *heartbeat, bool echoes, int64_t received_ns);
 
-/* Fills in all but what the peer cannot know (`alive`, `counting_since_ns`). */
+/* Fills in all but what the peer cannot know (`alive`, `counting_since_ns`, `own_late_us`). */
 void peer_fill(const struct peer *peer, const struct config *config, struct peer_message *message);
 
 /* What arbiterd must know at once differs between what was told (`b`) and now (`a`); not so for mere

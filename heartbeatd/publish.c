@@ -67,6 +67,16 @@ static void publish_channel(struct shell *shell, size_t i)
     publish_routers(shell, i, out->publish_routers[i]);
 }
 
+static void publish_records(struct shell *shell)
+{
+    for (size_t i = 0; i < shell->record_count; i++) {
+        const int r = bus_publish(shell->daemon->bus, &peer_record_type, NULL, &shell->records[i], NULL);
+        if (r < 0 && log_allowed(&shell->record_log, 1))
+            log_warning("cannot publish a record of the peer's: %s; it is sent again", strerror(-r));
+    }
+    shell->record_count = 0;
+}
+
 /* ---------------------------------------------------------------------- log */
 
 static void note_path(struct shell *shell, size_t path)
@@ -201,6 +211,7 @@ void shell_apply(struct shell *shell)
     for (size_t i = 0; i < shell->detector.path_count; i++)
         if ((out->publish_paths >> i & 1) && shell->detector.paths[i].configured)
             publish_path(shell, i, now_ns);
+    publish_records(shell);
     for (size_t i = 0; i < config_of(shell)->channel_count; i++)
         if (out->count_frames >> i & 1)
             links_ask(shell->links, shell->device_index[i]);

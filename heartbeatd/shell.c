@@ -371,6 +371,15 @@ static void on_address(void *userdata, const struct bus_message *message)
     shell_finish(shell);
 }
 
+static void on_record(void *userdata, const struct bus_message *message)
+{
+    struct shell *shell = userdata;
+    const struct record_message *record = message->body;
+
+    shell_send_record(shell, record->text);
+    shell_finish(shell);
+}
+
 /* ----------------------------------------------------------------- lifetime */
 
 static int add_key(struct shell *shell, const char *file)
@@ -432,8 +441,10 @@ static int open_bus(struct shell *shell)
     int r = bus_subscribe(bus, &role_type, "arbiterd", on_role, shell);
     if (r == 0)
         r = bus_subscribe(bus, &address_type, "takeoverd", on_address, shell);
+    if (r == 0)
+        r = bus_subscribe(bus, &record_type, "arbiterd", on_record, shell);
     if (r < 0)
-        log_error("cannot subscribe to role and address: %s", strerror(-r));
+        log_error("cannot subscribe to role, address and record: %s", strerror(-r));
     return r;
 }
 

@@ -12,6 +12,9 @@
 #include "heartbeatd/links.h"
 #include "heartbeatd/sessions.h"
 
+/* Records of the peer's taken in at once; those beyond are lost, and the arbiters send again. */
+enum { SHELL_RECORDS_MAX = 16 };
+
 /* A socket that is listened to. fd -1: closed. */
 struct ear {
     struct shell *shell;
@@ -46,7 +49,9 @@ struct shell {
     struct loop_source *timer;
     int64_t timer_ns, line_retry_ns[PATHS_MAX]; /* of paths by UDP; 0: they were never refused */
     struct mac idle_macs[CONFIG_CHANNELS_MAX][CONFIG_ROUTERS_MAX]; /* as the filters of `idles` have them */
-    struct log_limit path_log, stall_log, send_log, parse_log;
+    struct peer_record_message records[SHELL_RECORDS_MAX];         /* to be published */
+    size_t record_count;
+    struct log_limit path_log, stall_log, send_log, parse_log, record_log;
 };
 
 /* Opens everything; says in the log what cannot be had. 0 or a negative errno; shell_close() follows either
@@ -69,10 +74,11 @@ void shell_keep_channel(struct shell *shell, size_t channel, const struct shell_
  * frees them, or gives them to shell_use_sorted(), which frees those before. */
 int shell_sort(const struct config *config, struct net_address *sorted[static CONFIG_CHANNELS_MAX]);
 void shell_use_sorted(struct shell *shell, struct net_address *const sorted[static CONFIG_CHANNELS_MAX]);
-void shell_finish(struct shell *shell);            /* after anything happened */
-void shell_apply(struct shell *shell);             /* empties the outbox (publish.c) */
-void shell_send(struct shell *shell);              /* heartbeats and requests of the outbox (wire.c) */
-void shell_read_path(struct ear *ear, int budget); /* takes datagrams in (wire.c) */
+void shell_finish(struct shell *shell); /* after anything happened */
+void shell_apply(struct shell *shell);  /* empties the outbox (publish.c) */
+void shell_send(struct shell *shell);   /* heartbeats and requests of the outbox (wire.c) */
+void shell_send_record(struct shell *shell, const char *text); /* to the peer, if there is a way (wire.c) */
+void shell_read_path(struct ear *ear, int budget);             /* takes datagrams in (wire.c) */
 void shell_read_neighbours(struct ear *ear, int budget);
 void shell_read_idle(struct shell *shell, size_t channel);
 bool shell_is_udp(const struct shell *shell, size_t path);

@@ -1,4 +1,5 @@
 /* wire: datagrams in and out, sealed and opened. */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -6,9 +7,13 @@
 #include "heartbeatd/line.h"
 #include "heartbeatd/packet.h"
 #include "heartbeatd/receive.h"
+#include "heartbeatd/record.h"
 #include "heartbeatd/shell.h"
 
-enum { FRAME_MAX = PACKET_HEADER_BYTES + HEARTBEAT_MAX };
+static_assert(sizeof((struct record_message *)0)->text == HEARTBEAT_RECORD_MAX + 1, "record");
+static_assert(sizeof((struct peer_record_message *)0)->text == HEARTBEAT_RECORD_MAX + 1, "peer_record");
+
+enum { FRAME_MAX = PACKET_HEADER_BYTES + HEARTBEAT_DATAGRAM_MAX };
 
 static enum seal_direction direction_from(const struct shell *shell, bool self)
 {
@@ -24,56 +29,83 @@ static struct seal_place place_of(const struct shell *shell, size_t path, bool f
 
 /* ---------------------------------------------------------------------- out */
 
-static size_t make_heartbeat(struct shell *shell, size_t path, uint8_t bytes[static HEARTBEAT_MAX])
+static int send_on_line(struct shell *shell, size_t path, const uint8_t *bytes, size_t size)
 {
-    struct heartbeat_header header;
-    struct heartbeat heartbeat;
-    uint8_t body[HEARTBEAT_BODY_MAX];
-    const struct seal_place place = place_of(shell, path, true);
-
-    detector_compose(&shell->detector, path, clock_now_ns(), &header, &heartbeat);
-    const size_t length = heartbeat_pack_body(&heartbeat, body);
-    header.key_id = shell->ring.keys[0].id;
-    header.sealed_bytes = (uint16_t)(length + SEAL_TAG_BYTES);
-    heartbeat_pack_header(&header, bytes);
-    return HEARTBEAT_HEADER_BYTES + seal_message(&shell->ring, &place, bytes + HEARTBEAT_NONCE_AT, bytes,
-                                                 HEARTBEAT_HEADER_BYTES, body, length,
-                                                 bytes + HEARTBEAT_HEADER_BYTES);
-}
-
-static int send_on_line(struct shell *shell, size_t path)
-{
-    uint8_t bytes[HEARTBEAT_MAX];
     bool refused;
 
-    const size_t length = make_heartbeat(shell, path, bytes);
-    const int r = line_send(shell->paths[path].fd, bytes, length, &refused);
+    const int r = line_send(shell->paths[path].fd, bytes, size, &refused);
     if (refused)
         detector_sent(&shell->detector, path, false);
     return r;
 }
 
-static int send_on_channel(struct shell *shell, size_t path)
+static void put_ethernet(const struct shell *shell, size_t path, uint8_t frame[static PACKET_HEADER_BYTES])
 {
-    uint8_t frame[FRAME_MAX];
-
     memcpy(frame, heartbeat_group, 6);
     memcpy(frame + 6, shell->detector.channels[path - PATH_CHANNEL].mac.bytes, 6);
     frame[12] = HEARTBEAT_ETHERTYPE >> 8;
     frame[13] = HEARTBEAT_ETHERTYPE & 0xff;
-    const size_t length = make_heartbeat(shell, path, frame + PACKET_HEADER_BYTES);
-    return packet_send(shell->paths[path].fd, frame, PACKET_HEADER_BYTES + length);
+}
+
+/* Seals `length` bytes of `body` behind the header, and sends both. 0 or a negative errno. */
+static int send_sealed(struct shell *shell, size_t path, struct heartbeat_header *header, const uint8_t *body,
+                       size_t length)
+{
+    uint8_t frame[FRAME_MAX], *const bytes = frame + PACKET_HEADER_BYTES;
+    const struct seal_place place = place_of(shell, path, true);
+
+    header->key_id = shell->ring.keys[0].id;
+    header->sealed_bytes = (uint16_t)(length + SEAL_TAG_BYTES);
+    heartbeat_pack_header(header, bytes);
+    const size_t size = HEARTBEAT_HEADER_BYTES +
+                        seal_message(&shell->ring, &place, bytes + HEARTBEAT_NONCE_AT, bytes,
+                                     HEARTBEAT_HEADER_BYTES, body, length, bytes + HEARTBEAT_HEADER_BYTES);
+    if (shell_is_udp(shell, path))
+        return send_on_line(shell, path, bytes, size);
+    put_ethernet(shell, path, frame);
+    return packet_send(shell->paths[path].fd, frame, PACKET_HEADER_BYTES + size);
+}
+
+static void note_unsent(struct shell *shell, size_t path, const char *what, int r)
+{
+    if (r < 0 && log_allowed(&shell->send_log, 3))
+        log_debug("%s on %s was refused: %s", what, detector_path_name(&shell->detector, path), strerror(-r));
 }
 
 static void send_heartbeat(struct shell *shell, size_t path)
 {
+    struct heartbeat_header header;
+    struct heartbeat heartbeat;
+    uint8_t body[HEARTBEAT_BODY_MAX];
+
     if (shell->paths[path].fd < 0)
         return;
-    const int r = shell_is_udp(shell, path) ? send_on_line(shell, path) : send_on_channel(shell, path);
+    detector_compose(&shell->detector, path, clock_now_ns(), &header, &heartbeat);
+    const int r = send_sealed(shell, path, &header, body, heartbeat_pack_body(&heartbeat, body));
     detector_sent(&shell->detector, path, r == 0);
-    if (r < 0 && log_allowed(&shell->send_log, 3))
-        log_debug("a heartbeat on %s was refused: %s", detector_path_name(&shell->detector, path),
-                  strerror(-r));
+    note_unsent(shell, path, "a heartbeat", r);
+}
+
+void shell_send_record(struct shell *shell, const char *text)
+{
+    const size_t path = record_path(&shell->detector);
+    struct heartbeat_header header;
+    uint8_t body[HEARTBEAT_RECORD_MAX];
+
+    if (path == PATHS_MAX || shell->paths[path].fd < 0)
+        return;
+    const size_t length = heartbeat_pack_record(text, body);
+    if (length == 0) {
+        if (log_allowed(&shell->record_log, 1))
+            log_warning(
+                "arbiterd gave a record that cannot go to the peer: it is empty, or has control characters");
+        return;
+    }
+    record_compose(&shell->detector, &header);
+    const int r = send_sealed(shell, path, &header, body, length);
+    if (r < 0)
+        detector_sent(&shell->detector, path, false);
+    note_unsent(shell, path, "a record", r);
 }
 
 void shell_send(struct shell *shell)
@@ -95,17 +127,51 @@ void shell_send(struct shell *shell)
 
 /* ----------------------------------------------------------------------- in */
 
+/* What opened, but is of no version that this node speaks, or against the format. */
+static void refuse_body(struct shell *shell, size_t path, const struct heartbeat_header *header)
+{
+    detector_refused(&shell->detector, path, REFUSED_FOREIGN);
+    if (log_allowed(&shell->parse_log, 1))
+        log_warning(
+            "the peer speaks heartbeat versions %u to %u, this node only %d: use programs of the same "
+            "version, or of the one before",
+            header->version_min, header->version_max, HEARTBEAT_VERSION);
+}
+
+static void take_heartbeat(struct shell *shell, size_t path, const struct heartbeat_header *header,
+                           const uint8_t *body, int64_t received_ns)
+{
+    struct heartbeat heartbeat;
+
+    if (heartbeat_parse_body(header->version, body, header->sealed_bytes - SEAL_TAG_BYTES, &heartbeat) < 0)
+        refuse_body(shell, path, header);
+    else
+        detector_heartbeat(&shell->detector, path, header, &heartbeat, received_ns, clock_now_ns(),
+                           &shell->outbox);
+}
+
+/* It waits until the heartbeats that are due have been sent. */
+static void take_record(struct shell *shell, size_t path, const struct heartbeat_header *header,
+                        const uint8_t *body, int64_t received_ns)
+{
+    struct peer_record_message record = {.received_ns = received_ns};
+
+    if (heartbeat_parse_record(header->version, body, header->sealed_bytes - SEAL_TAG_BYTES, record.text) < 0)
+        refuse_body(shell, path, header);
+    else if (record_accept(&shell->detector, path, header) && shell->record_count < SHELL_RECORDS_MAX)
+        shell->records[shell->record_count++] = record;
+}
+
 static void take_datagram(struct shell *shell, size_t path, const uint8_t *bytes, size_t size,
                           int64_t received_ns)
 {
     struct heartbeat_header header;
-    struct heartbeat heartbeat;
-    uint8_t body[HEARTBEAT_BODY_MAX];
+    uint8_t body[HEARTBEAT_RECORD_MAX];
     const struct seal_place place = place_of(shell, path, false);
 
     if (heartbeat_parse_header(bytes, size, &header) < 0 ||
         header.cluster != heartbeat_hash(shell->daemon->config->cluster) ||
-        header.sealed_bytes > sizeof body + SEAL_TAG_BYTES) {
+        header.sealed_bytes > heartbeat_body_max(header.kind) + SEAL_TAG_BYTES) {
         detector_refused(&shell->detector, path, REFUSED_FOREIGN);
         return;
     }
@@ -114,17 +180,10 @@ static void take_datagram(struct shell *shell, size_t path, const uint8_t *bytes
         detector_refused(&shell->detector, path, REFUSED_UNOPENED);
         return;
     }
-    if (heartbeat_parse_body(header.version, body, header.sealed_bytes - SEAL_TAG_BYTES, &heartbeat) < 0) {
-        detector_refused(&shell->detector, path, REFUSED_FOREIGN);
-        if (log_allowed(&shell->parse_log, 1))
-            log_warning(
-                "the peer speaks heartbeat versions %u to %u, this node only %d: use programs of the same "
-                "version, or of the one before",
-                header.version_min, header.version_max, HEARTBEAT_VERSION);
-        return;
-    }
-    detector_heartbeat(&shell->detector, path, &header, &heartbeat, received_ns, clock_now_ns(),
-                       &shell->outbox);
+    if (header.kind == DATAGRAM_RECORD)
+        take_record(shell, path, &header, body, received_ns);
+    else
+        take_heartbeat(shell, path, &header, body, received_ns);
 }
 
 void shell_read_path(struct ear *ear, int budget)

@@ -7,7 +7,8 @@
 
 const uint8_t heartbeat_group[6] = {0x03, 0x64, 0x75, 0x65, 0x74, 0x01};
 
-static const uint32_t magic = 0x44554842; /* "DUHB" */
+static const uint32_t magics[] = {
+    [DATAGRAM_HEARTBEAT] = 0x44554842 /* "DUHB" */, [DATAGRAM_RECORD] = 0x44555243 /* "DURC" */};
 
 enum {
     FLAG_WHOLE = 1,
@@ -16,7 +17,8 @@ enum {
     FLAG_RELEASED = 8,
     FLAG_SUSPICIOUS = 16,
     FLAG_SILENT = 32,
-    FLAG_TAKES_SILENT = 64
+    FLAG_TAKES_SILENT = 64,
+    FLAG_TAKES_RECORDS = 128
 };
 enum { CHANNEL_USABLE = 1 };
 
@@ -113,7 +115,7 @@ void heartbeat_pack_header(const struct heartbeat_header *header,
 {
     struct writer w = {bytes};
 
-    put(&w, magic, 4);
+    put(&w, magics[header->kind], 4);
     put(&w, header->cluster, 4);
     put(&w, header->version, 1);
     put(&w, header->version_min, 1);
@@ -125,11 +127,19 @@ void heartbeat_pack_header(const struct heartbeat_header *header,
     put(&w, header->sequence, 8);
 }
 
+static bool get_kind(struct reader *r, enum datagram_kind *kind)
+{
+    const uint64_t magic = get(r, 4);
+
+    *kind = magic == magics[DATAGRAM_RECORD] ? DATAGRAM_RECORD : DATAGRAM_HEARTBEAT;
+    return magic == magics[*kind];
+}
+
 int heartbeat_parse_header(const uint8_t *bytes, size_t size, struct heartbeat_header *header)
 {
     struct reader r = {.at = bytes};
 
-    if (size < HEARTBEAT_HEADER_BYTES + HEARTBEAT_TAG_BYTES || get(&r, 4) != magic)
+    if (size < HEARTBEAT_HEADER_BYTES + HEARTBEAT_TAG_BYTES || !get_kind(&r, &header->kind))
         return -EBADMSG;
     header->cluster = (uint32_t)get(&r, 4);
     header->version = (uint8_t)get(&r, 1);
@@ -152,7 +162,8 @@ static unsigned flags_of(const struct heartbeat *h)
 {
     return (h->whole ? FLAG_WHOLE : 0u) | (h->held ? FLAG_HELD : 0u) | (h->unfit ? FLAG_UNFIT : 0u) |
            (h->released ? FLAG_RELEASED : 0u) | (h->suspicious ? FLAG_SUSPICIOUS : 0u) |
-           (h->silent ? FLAG_SILENT : 0u) | (h->takes_silent ? FLAG_TAKES_SILENT : 0u);
+           (h->silent ? FLAG_SILENT : 0u) | (h->takes_silent ? FLAG_TAKES_SILENT : 0u) |
+           (h->takes_records ? FLAG_TAKES_RECORDS : 0u);
 }
 
 static void put_state(struct writer *w, const struct heartbeat *h)
@@ -221,6 +232,7 @@ static void get_state(struct reader *r, struct heartbeat *h)
     h->suspicious = flags & FLAG_SUSPICIOUS;
     h->silent = flags & FLAG_SILENT;
     h->takes_silent = flags & FLAG_TAKES_SILENT;
+    h->takes_records = flags & FLAG_TAKES_RECORDS;
     h->epoch = get_number(r);
     h->next_epoch = get_number(r);
     h->arbiter_age_us = get_number(r);
@@ -274,6 +286,71 @@ int heartbeat_parse_body(uint8_t version, const uint8_t *bytes, size_t size, str
     for (size_t i = 0; i < h->channel_count; i++)
         get_channel(&r, &h->channels[i]);
     return r.bad ? -EBADMSG : 0;
+}
+
+size_t heartbeat_body_max(enum datagram_kind kind)
+{
+    return kind == DATAGRAM_RECORD ? HEARTBEAT_RECORD_MAX : HEARTBEAT_BODY_MAX;
+}
+
+/* ------------------------------------------------------------------- record */
+
+/* The bytes of the character with which this text begins; 0: it is not UTF-8 (RFC 3629, section 4). */
+static size_t character_bytes(const uint8_t *at, size_t left)
+{
+    const uint8_t first = at[0];
+    const size_t count = first < 0x80                    ? 1
+                         : first >= 0xc2 && first < 0xe0 ? 2
+                         : first >= 0xe0 && first < 0xf0 ? 3
+                         : first >= 0xf0 && first < 0xf5 ? 4
+                                                         : 0;
+
+    if (count > left)
+        return 0;
+    for (size_t i = 1; i < count; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    /* Longer than need be, half a surrogate pair, or beyond U+10FFFF. */
+    if ((first == 0xe0 && at[1] < 0xa0) || (first == 0xed && at[1] > 0x9f) ||
+        (first == 0xf0 && at[1] < 0x90) || (first == 0xf4 && at[1] > 0x8f))
+        return 0;
+    return count;
+}
+
+static bool is_record(const uint8_t *text, size_t size)
+{
+    size_t step;
+
+    if (size == 0 || size > HEARTBEAT_RECORD_MAX)
+        return false;
+    for (size_t at = 0; at < size; at += step) {
+        step = character_bytes(text + at, size - at);
+        if (step == 0 || text[at] < ' ')
+            return false;
+    }
+    return true;
+}
+
+size_t heartbeat_pack_record(const char *text, uint8_t bytes[static HEARTBEAT_RECORD_MAX])
+{
+    const size_t size = strlen(text);
+
+    if (!is_record((const uint8_t *)text, size))
+        return 0;
+    memcpy(bytes, text, size);
+    return size;
+}
+
+int heartbeat_parse_record(uint8_t version, const uint8_t *bytes, size_t size,
+                           char text[static HEARTBEAT_RECORD_MAX + 1])
+{
+    if (version != HEARTBEAT_VERSION)
+        return -ENOTSUP;
+    if (!is_record(bytes, size))
+        return -EBADMSG;
+    memcpy(text, bytes, size);
+    text[size] = '\0';
+    return 0;
 }
 
 /* ----------------------------------------------------------------- sessions */

@@ -1,5 +1,5 @@
 /* heartbeat: one datagram in which a node shows itself to its peer (proto/heartbeat.md has every offset and
- * rule).
+ * rule); and beside it the record, a datagram with a text of its arbiter's for the peer's.
  *
  * A datagram is a frozen header of 40 bytes, which stays the same in every version to come, and a sealed body
  * of the version that the header names. This module is the codec alone: it turns the structs into bytes and
@@ -25,6 +25,9 @@ enum {
     HEARTBEAT_CHANNEL_BYTES = 19,
     HEARTBEAT_BODY_MAX = HEARTBEAT_FIXED_BYTES + HEARTBEAT_CHANNELS_MAX * HEARTBEAT_CHANNEL_BYTES,
     HEARTBEAT_MAX = HEARTBEAT_HEADER_BYTES + HEARTBEAT_BODY_MAX + HEARTBEAT_TAG_BYTES,
+    HEARTBEAT_RECORD_MAX = 1151, /* bytes of a record's text */
+    /* Of either kind; small enough for the least MTU of IPv6. */
+    HEARTBEAT_DATAGRAM_MAX = HEARTBEAT_HEADER_BYTES + HEARTBEAT_RECORD_MAX + HEARTBEAT_TAG_BYTES,
     HEARTBEAT_PORT = 5571,        /* UDP, on the reserved line */
     HEARTBEAT_ETHERTYPE = 0x88b5, /* IEEE 802, local experimental EtherType 1; on channels */
 };
@@ -42,7 +45,11 @@ struct heartbeat_session {
     uint8_t random[8];
 };
 
+/* Told apart by their magic. */
+enum datagram_kind { DATAGRAM_HEARTBEAT, DATAGRAM_RECORD };
+
 struct heartbeat_header {
+    enum datagram_kind kind;
     uint32_t cluster; /* heartbeat_hash() of its name: tells foreign from forged */
     uint8_t version;  /* of the body */
     uint8_t version_min, version_max;
@@ -74,7 +81,8 @@ struct heartbeat {
     enum offer offer;
     enum prefers prefers;
     bool whole, held, unfit, released, silent, suspicious;
-    bool takes_silent; /* this version takes the role from a node that is silent; the first one did not */
+    bool takes_silent;  /* this version takes the role from a node that is silent; the first one did not */
+    bool takes_records; /* … and takes records; versions before did not */
     int64_t epoch, next_epoch;
     int64_t arbiter_age_us; /* HEARTBEAT_NUMBER_MAX: it never spoke */
     int64_t lease_us, phase_age_us;
@@ -109,6 +117,18 @@ size_t heartbeat_pack_body(const struct heartbeat *heartbeat, uint8_t bytes[stat
 /* Reads an opened body of `version`. 0; -ENOTSUP (a version that this code does not speak); -EBADMSG (wrong
  * length, or a value out of range). */
 int heartbeat_parse_body(uint8_t version, const uint8_t *bytes, size_t size, struct heartbeat *heartbeat);
+
+/* The most bytes that a body of this kind has. */
+size_t heartbeat_body_max(enum datagram_kind kind);
+
+/* Writes the body of a record, which is its text, and returns its length. 0: it cannot go, since it is empty,
+ * longer than HEARTBEAT_RECORD_MAX, not UTF-8, or has control characters (below U+0020). */
+size_t heartbeat_pack_record(const char *text, uint8_t bytes[static HEARTBEAT_RECORD_MAX]);
+
+/* Reads an opened body of `version` into `text`. 0; -ENOTSUP (a version that this code does not speak);
+ * -EBADMSG (no text that heartbeat_pack_record() would have written). */
+int heartbeat_parse_record(uint8_t version, const uint8_t *bytes, size_t size,
+                           char text[static HEARTBEAT_RECORD_MAX + 1]);
 
 bool heartbeat_session_equal(const struct heartbeat_session *a, const struct heartbeat_session *b);
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes proto/vectors/heartbeat.txt: heartbeats sealed by a second implementation, written from heartbeat.md alone.
+"""Makes proto/vectors/heartbeat.txt: heartbeats and records sealed by a second implementation, written from heartbeat.md alone.
 
 usage: heartbeat.py > heartbeat.txt
 
@@ -91,7 +91,7 @@ ROLES = ["passive", "active"]
 PHASES = ["searching", "passive", "claiming", "active", "offering", "releasing"]
 OFFERS = ["none", "offered", "forced"]
 PREFERS = ["none", "self", "peer"]
-FLAGS = ["whole", "held", "unfit", "released", "suspicious", "silent", "takes_silent"]
+FLAGS = ["whole", "held", "unfit", "released", "suspicious", "silent", "takes_silent", "takes_records"]
 NEVER = 2**53
 
 
@@ -114,8 +114,8 @@ def body(v):
 def datagram(v):
     context = b"duet-hb\0"
     master = bytes.fromhex(v["cluster_key"])
-    plain = body(v)
-    header = struct.pack(">4sIBBBBHHQ8sQ", b"DUHB", fnv1a(v["cluster"]), 1, 1, 1, derive(master, 3, context, 16)[0],
+    magic, plain = (b"DURC", v["record"].encode()) if "record" in v else (b"DUHB", body(v))
+    header = struct.pack(">4sIBBBBHHQ8sQ", magic, fnv1a(v["cluster"]), 1, 1, 1, derive(master, 3, context, 16)[0],
                          len(plain) + 16, 0, v["start"], bytes.fromhex(v["random"]), v["sequence"])
     bound = header
     for name in (v["cluster"], v["path"]):
@@ -139,7 +139,7 @@ SECOND = {
     **FIRST, "cluster": "gate", "path": "outside", "direction": 2,
     "start": 1790000000, "random": "f0e1d2c3b4a59687", "sequence": 123456789,
     "role": "active", "phase": "offering", "offer": "forced", "prefers": "peer",
-    "whole": 1, "held": 1, "suspicious": 1, "silent": 1, "takes_silent": 1,
+    "whole": 1, "held": 1, "suspicious": 1, "silent": 1, "takes_silent": 1, "takes_records": 1,
     "epoch": 17, "next_epoch": 19, "arbiter_age_us": 1234, "lease_us": 198765, "phase_age_us": 86400000000,
     "change": 1790000123, "considered": 1780000456, "hold_version": 4, "hold_left_ms": 60000, "data_epoch": 16, "data_generation": 987654321, "services_failed": 2,
     "late_us": 73, "config_hash": 0x0123456789ABCDEF, "path_count": 41152263, "stamp": 0xFEDCBA9876543210,
@@ -155,10 +155,14 @@ THIRD = {
     "channels": [(f"lan-{i}", f"02:00:00:00:01:{i:02x}", i % 2, i * 1000) for i in range(16)],
 }
 
+PLACE = ("cluster_key", "cluster", "path", "direction", "start", "random", "sequence")
+RECORD = {**{name: SECOND[name] for name in PLACE}, "sequence": 123456790, "record": '{"node":"bêta","taken":7}'}
+LONGEST = {**{name: THIRD[name] for name in PLACE}, "sequence": NEVER - 1, "record": '{"reason":"' + "€" * 379 + 'a"}'}
+
 
 def main():
-    print("# Made by heartbeat.py: sealed heartbeats and what is in them. One field a line, an empty line ends a vector.")
-    for v in (FIRST, SECOND, THIRD):
+    print("# Made by heartbeat.py: sealed heartbeats and records, and what is in them. One field a line, an empty line ends a vector.")
+    for v in (FIRST, SECOND, THIRD, RECORD, LONGEST):
         print()
         for name, value in v.items():
             if name == "channels":

@@ -4,8 +4,8 @@
  *
  * What is in a frame follows from the seed alone. So the taker makes each frame, too: it must be the same to
  * the last byte, it must open and parse, and what was parsed must be what was meant, and pack to the same
- * frame again. Heartbeats are sealed datagrams, sync messages as on their TCP connection, topics the JSON of
- * the bus. */
+ * frame again. Heartbeats and records are sealed datagrams, sync messages as on their TCP connection, topics
+ * the JSON of the bus. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,7 +91,7 @@ static struct heartbeat meant_heartbeat(void)
     h.role = (enum role)below(ROLE_COUNT), h.phase = (enum phase)below(PHASE_COUNT);
     h.offer = (enum offer)below(OFFER_COUNT), h.prefers = (enum prefers)below(PREFERS_COUNT);
     h.whole = below(2), h.held = below(2), h.unfit = below(2), h.released = below(2);
-    h.silent = below(2), h.suspicious = below(2), h.takes_silent = below(2);
+    h.silent = below(2), h.suspicious = below(2), h.takes_silent = below(2), h.takes_records = below(2);
     h.epoch = number(), h.next_epoch = number(), h.arbiter_age_us = number(), h.lease_us = number();
     h.phase_age_us = number(), h.change = number(), h.considered = number(), h.hold_version = number();
     h.hold_left_ms = number(), h.data_epoch = number(), h.data_generation = number();
@@ -110,11 +110,9 @@ static struct heartbeat meant_heartbeat(void)
     return h;
 }
 
-static void seal_heartbeat(struct heartbeat_header *header, const struct heartbeat *h, struct frame *frame)
+static void seal_body(struct heartbeat_header *header, const uint8_t *body, size_t length,
+                      struct frame *frame)
 {
-    uint8_t body[HEARTBEAT_BODY_MAX];
-    const size_t length = heartbeat_pack_body(h, body);
-
     header->sealed_bytes = (uint16_t)(length + SEAL_TAG_BYTES);
     heartbeat_pack_header(header, frame->bytes);
     frame->size = HEARTBEAT_HEADER_BYTES + seal_message(&ring, &place, frame->bytes + HEARTBEAT_NONCE_AT,
@@ -122,12 +120,20 @@ static void seal_heartbeat(struct heartbeat_header *header, const struct heartbe
                                                         frame->bytes + HEARTBEAT_HEADER_BYTES);
 }
 
+static void seal_heartbeat(struct heartbeat_header *header, const struct heartbeat *h, struct frame *frame)
+{
+    uint8_t body[HEARTBEAT_BODY_MAX];
+
+    seal_body(header, body, heartbeat_pack_body(h, body), frame);
+}
+
 static void same_heartbeat(const struct heartbeat *a, const struct heartbeat *b)
 {
     demand(a->role == b->role && a->phase == b->phase && a->takes_silent == b->takes_silent &&
-               a->epoch == b->epoch && a->lease_us == b->lease_us && a->change == b->change &&
-               a->data_generation == b->data_generation && a->services_failed == b->services_failed &&
-               a->late_us == b->late_us && a->config_hash == b->config_hash && a->stamp == b->stamp &&
+               a->takes_records == b->takes_records && a->epoch == b->epoch && a->lease_us == b->lease_us &&
+               a->change == b->change && a->data_generation == b->data_generation &&
+               a->services_failed == b->services_failed && a->late_us == b->late_us &&
+               a->config_hash == b->config_hash && a->stamp == b->stamp &&
                heartbeat_session_equal(&a->echo.session, &b->echo.session) &&
                a->echo.sequence == b->echo.sequence && a->echo.held_us == b->echo.held_us &&
                a->channel_count == b->channel_count,
@@ -139,36 +145,69 @@ static void same_heartbeat(const struct heartbeat *a, const struct heartbeat *b)
                "a channel of the heartbeat is another");
 }
 
-/* Fills `frame` with what is meant; `got`, unless NULL, is what came. */
-static void heartbeat_frame(struct frame *frame, const struct frame *got)
+static struct heartbeat_header meant_header(enum datagram_kind kind)
 {
-    struct heartbeat_header header = {.cluster = heartbeat_hash("gate"),
+    struct heartbeat_header header = {.kind = kind,
+                                      .cluster = heartbeat_hash("gate"),
                                       .version = HEARTBEAT_VERSION,
                                       .version_min = 1,
                                       .version_max = HEARTBEAT_VERSION,
                                       .key_id = ring.keys[0].id,
                                       .sequence = (uint64_t)number() + 1};
+
+    header.session.start = (uint64_t)number() + 1;
+    bytes(header.session.random, sizeof header.session.random);
+    return header;
+}
+
+/* Opens what came, of this kind, into `body`; returns the body's length. */
+static size_t open_frame(const struct frame *got, struct heartbeat_header *header, uint8_t *body)
+{
+    const enum datagram_kind kind = header->kind;
+
+    demand(heartbeat_parse_header(got->bytes, got->size, header) == 0, "no heartbeat's header");
+    demand(header->kind == kind && header->sealed_bytes <= heartbeat_body_max(kind) + SEAL_TAG_BYTES,
+           "it is of another kind");
+    demand(seal_open(&ring, header->key_id, &place, got->bytes + HEARTBEAT_NONCE_AT, got->bytes,
+                     HEARTBEAT_HEADER_BYTES, got->bytes + HEARTBEAT_HEADER_BYTES, header->sealed_bytes,
+                     body) == 0,
+           "the heartbeat does not open");
+    return header->sealed_bytes - (size_t)SEAL_TAG_BYTES;
+}
+
+/* Fills `frame` with what is meant; `got`, unless NULL, is what came. */
+static void heartbeat_frame(struct frame *frame, const struct frame *got)
+{
+    struct heartbeat_header header = meant_header(DATAGRAM_HEARTBEAT);
     static struct frame again;
     uint8_t body[HEARTBEAT_BODY_MAX];
     struct heartbeat parsed;
 
-    header.session.start = (uint64_t)number() + 1;
-    bytes(header.session.random, sizeof header.session.random);
     const struct heartbeat meant = meant_heartbeat();
     seal_heartbeat(&header, &meant, frame);
     if (!got)
         return;
-    demand(heartbeat_parse_header(got->bytes, got->size, &header) == 0, "no heartbeat's header");
-    demand(seal_open(&ring, header.key_id, &place, got->bytes + HEARTBEAT_NONCE_AT, got->bytes,
-                     HEARTBEAT_HEADER_BYTES, got->bytes + HEARTBEAT_HEADER_BYTES, header.sealed_bytes,
-                     body) == 0,
-           "the heartbeat does not open");
-    demand(heartbeat_parse_body(header.version, body, header.sealed_bytes - SEAL_TAG_BYTES, &parsed) == 0,
-           "the heartbeat does not parse");
+    const size_t length = open_frame(got, &header, body);
+    demand(heartbeat_parse_body(header.version, body, length, &parsed) == 0, "the heartbeat does not parse");
     same_heartbeat(&meant, &parsed);
     seal_heartbeat(&header, &parsed, &again);
     demand(again.size == got->size && memcmp(again.bytes, got->bytes, again.size) == 0,
            "the heartbeat packs to something else");
+}
+
+static void record_frame(struct frame *frame, const struct frame *got)
+{
+    struct heartbeat_header header = meant_header(DATAGRAM_RECORD);
+    char meant[HEARTBEAT_RECORD_MAX + 1] = "{", parsed[HEARTBEAT_RECORD_MAX + 1];
+    uint8_t body[HEARTBEAT_RECORD_MAX];
+
+    letters(meant + 1, sizeof meant - 1);
+    seal_body(&header, body, heartbeat_pack_record(meant, body), frame);
+    if (!got)
+        return;
+    const size_t length = open_frame(got, &header, body);
+    demand(heartbeat_parse_record(header.version, body, length, parsed) == 0, "the record does not parse");
+    demand(strcmp(meant, parsed) == 0, "the record says something else");
 }
 
 static struct sync_generation generation(void)
@@ -369,7 +408,9 @@ static void any_frame(int round, struct frame *frame, const struct frame *got)
 
     while (topic_types[topics])
         topics++;
-    if (round % 3 == 0)
+    if (round % 15 == 0)
+        record_frame(frame, got);
+    else if (round % 3 == 0)
         heartbeat_frame(frame, got);
     else if (round % 3 == 1)
         sync_frame(frame, got);

@@ -106,6 +106,7 @@ static void publish_peer(int n)
         .released = h->role.released,
         .silent = h->role.silent,
         .takes_silent = h->takes_silent,
+        .takes_records = h->takes_records,
         .held = h->role.held,
         .hold_left_ms = h->hold_left,
         .hold_version = h->role.hold_version,

@@ -1,8 +1,9 @@
 /* version: a pair of which one node is of the version before this one, as it is while it is upgraded.
  *
  * That version knew of no silent node (R13): its heartbeats show neither `silent` nor `takes-silent`, and
- * what it hears of them it ignores. And it had no gate: what its kernel has, answers until somebody takes it
- * away. All else of it is the present core: what was wrong with the old one cannot be mended here. */
+ * what it hears of them it ignores. Of records of changes that go to the peer it knew nothing either. And it
+ * had no gate: what its kernel has, answers until somebody takes it away. All else of it is the present core:
+ * what was wrong with the old one cannot be mended here. */
 #include "tests/sim/world.h"
 
 /* A quarter of all pairs. Both may be of the same version when the story begins. */
@@ -27,7 +28,7 @@ bool has_gate(int n)
 
 void version_sends(int n, struct heartbeat *h)
 {
-    h->takes_silent = !w.nodes[n].older;
+    h->takes_silent = h->takes_records = !w.nodes[n].older;
     h->role.silent = h->role.silent && h->takes_silent;
 }
 
@@ -35,6 +36,7 @@ void version_hears(int n, struct peer_message *peer)
 {
     peer->silent = peer->silent && !w.nodes[n].older;
     peer->takes_silent = peer->takes_silent && !w.nodes[n].older;
+    peer->takes_records = peer->takes_records && !w.nodes[n].older;
 }
 
 void exchange_version(int n)

@@ -48,7 +48,7 @@ struct heartbeat {
     bool suspicious;
     size_t path;
     struct role_message role;
-    bool takes_silent; /* its sender's version does */
+    bool takes_silent, takes_records; /* its sender's version does */
     int64_t arbiter_age, lease_left, phase_age, hold_left;
     struct channel_fitness channels[CHANNELS];
 };

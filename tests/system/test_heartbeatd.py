@@ -1,6 +1,6 @@
 """Two heartbeatds against a real kernel: a reserved line, a LAN with a router, and whatever the test does to them.
 
-No arbiter runs: heartbeats flow all the same, with the phase "searching". Needs root, and DUET_BIN: the directory of
+No arbiter runs: heartbeats flow all the same, with the phase "searching"; records come from an arbiter of the test's. Needs root, and DUET_BIN: the directory of
 the built daemons.
 """
 import json
@@ -129,7 +129,7 @@ class Node:
         self.net, self.name, self.config = net, name, config
         self.run_dir, self.state_dir = directory / f"run-{name}", directory / f"state-{name}"
         self.log_path = directory / f"{name}.log"
-        self.process, self.last = None, {}
+        self.process, self.last, self.records = None, {}, []
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.SUB)
         self.socket.setsockopt(zmq.LINGER, 0)
@@ -160,6 +160,8 @@ class Node:
         while self.socket.poll(0):
             name, body = self.socket.recv_multipart()
             self.last[name.decode()] = json.loads(body)
+            if name == b"peer_record":
+                self.records.append(json.loads(body)["text"])
         return self.last.get(topic, {})
 
     def fresh(self, topic, after_ns):
@@ -238,17 +240,27 @@ s.settimeout(5)
 found = []
 while len(found) < int(sys.argv[2]):
     frame, where = s.recvfrom(2000)
-    at = frame.find(b"DUHB")
+    at = frame.find(sys.argv[3].encode())
     if at > 0 and where[2] != 4:
         found.append(frame.hex())
 print("\\n".join(found))
 """
 
 
+def recorder(net, node, device, count, magic):
+    return subprocess.Popen(net.exec(node, sys.executable, "-c", RECORDER, device, str(count), magic.decode()),
+                            stdout=subprocess.PIPE, text=True)
+
+
+def recorded(process):
+    text, _ = process.communicate(timeout=20)
+    assert process.returncode == 0, f"no such frames came in: {process.args[4:]}"
+    return [bytes.fromhex(line) for line in text.split()]
+
+
 def record(net, node, device, count):
     """Heartbeats that come in on a node's device, as whole frames."""
-    text = run(*net.exec(node, sys.executable, "-c", RECORDER, device, str(count)))
-    return [bytes.fromhex(line) for line in text.split()]
+    return recorded(recorder(net, node, device, count, b"DUHB"))
 
 
 def sender(net, node, device, frames, rate, seconds):
@@ -259,10 +271,11 @@ def sender(net, node, device, frames, rate, seconds):
     return process
 
 
-def spoiled(frame):
-    """What somebody without the key can make of a recorded heartbeat: garbage, another cluster, a damaged one, a cut one,
-    a newer one, and the recording itself. UDP's checksum is left out, so that the kernel lets them pass."""
-    at = frame.index(b"DUHB")
+def spoiled(frame, magic=b"DUHB", other=b"DURC"):
+    """What somebody without the key can make of a recorded datagram: garbage, another cluster, a damaged one, one of the
+    other kind, a newer one, one of a later session, and the recording itself. UDP's checksum is left out, so that the
+    kernel lets them pass."""
+    at = frame.index(magic)
     if at > 14:
         frame = frame[:at - 2] + b"\0\0" + frame[at:]
     body = bytearray(frame[at:])
@@ -271,7 +284,8 @@ def spoiled(frame):
     damaged = bytes(body[:100]) + bytes([body[100] ^ 1]) + bytes(body[101:])
     newer = bytes(body[:36]) + b"\x7f" + bytes(body[37:])
     next_session = bytes(body[:16]) + b"\0\0\0\1" + bytes(body[20:])
-    return [frame[:at] + x for x in (garbage, foreign, damaged, newer, next_session, bytes(body))]
+    kind = other + bytes(body[4:])
+    return [frame[:at] + x for x in (garbage, foreign, damaged, kind, newer, next_session, bytes(body))]
 
 
 # ---- tests
@@ -393,6 +407,80 @@ def test_restart_is_a_new_session_and_recordings_stay_worthless(net, pair):
     sender(net, "beta", "lan0", recorded, 100, 1).wait()
     eventually("they are refused", lambda: alpha.fresh("path/outside", start).get("replayed", 0) > 40)
     assert not alpha.get("peer")["alive"] and alpha.get("peer")["heard_ns"] == 0
+
+
+class Arbiter:
+    """An arbiterd, as its heartbeatd knows it: it publishes records."""
+
+    def __init__(self, node):
+        self.node, self.seq = node, 0
+
+    def __enter__(self):
+        directory = self.node.run_dir / "bus" / "arbiterd"
+        directory.mkdir(parents=True, exist_ok=True)
+        self.socket = self.node.context.socket(zmq.PUB)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.bind(f"ipc://{directory}/pub")
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def publish(self, text):
+        self.seq += 1
+        message = {"v": 1, "node": self.node.name, "from": "arbiterd", "seq": self.seq, "mono_ns": now_ns(),
+                   "at": "2026-01-01T00:00:00.000000Z", "text": text}
+        self.socket.send_multipart([b"record", json.dumps(message).encode()])
+
+    def carry(self, text, to):
+        """Again and again, as the arbiters do, until it has come out."""
+        def came():
+            self.publish(text)
+            return to.get("peer_record").get("text") == text
+        eventually(f"{text[:40]} comes out", came, 20)
+
+
+def records_on(net, arbiter, node, device, text):
+    """Whole frames with records that come in on a node's device."""
+    listening = recorder(net, node, device, 3, b"DURC")
+    while listening.poll() is None:
+        arbiter.publish(text)
+        time.sleep(0.01)
+    return recorded(listening)
+
+
+def test_records_reach_the_other_arbiter_and_recordings_nobody(net, pair):
+    """By the reserved line; with that cut, by the channel. What others send in their place changes only counters."""
+    alpha, beta = pair
+    eventually("they take records", lambda: alpha.get("peer").get("takes_records") and alpha.get("peer")["linked"])
+    with Arbiter(alpha) as arbiter:
+        start = now_ns()
+        for text in ('{"node":"alpha","reason":"größer €"}', '{"reason":"' + 1138 * "x" + '"}'):
+            arbiter.carry(text, beta)
+            assert start < beta.get("peer_record")["received_ns"] <= now_ns()
+        line = records_on(net, arbiter, "beta", "line0", '{"by":"the line"}' + 60 * " ")
+        for node in NODES:
+            net.drop(node, "line0", "udp dport 5571")
+        eventually("the line is cut", lambda: alpha.path("reserved")["state"] == "down")
+        lan = records_on(net, arbiter, "beta", "lan0", '{"by":"the channel"}' + 60 * " ")
+        arbiter.carry('{"by":"the channel, too"}', beta)
+        for node in pair:
+            net.pass_all(node.name)
+        eventually("the line is up", lambda: alpha.all_up() and beta.all_up())
+        arbiter.carry('{"before":1}', beta)
+
+        session, before = beta.get("peer")["session"], {name: dict(beta.path(name)) for name in PATHS}
+        beta.records.clear()
+        hostile = {device: [f for frame in frames for f in spoiled(frame, b"DURC", b"DUHB")]
+                   for device, frames in (("line0", line), ("lan0", lan))}
+        floods = [sender(net, "alpha", device, frames, 500, 1) for device, frames in hostile.items()]
+        assert min(int(flood.stdout.read()) for flood in floods) > 100
+        for name in PATHS:
+            for counter in ("unopened", "foreign", "replayed"):
+                eventually(f"{counter} on {name}", lambda: beta.path(name)[counter] >= before[name][counter] + 10)
+        arbiter.carry('{"after":1}', beta)
+        assert set(beta.records) <= {'{"before":1}', '{"after":1}'}
+        assert beta.get("peer")["session"] == session and beta.get("peer")["linked"] and beta.all_up()
 
 
 def test_own_stall_is_no_silence_of_the_peer(pair):

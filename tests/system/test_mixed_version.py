@@ -46,6 +46,12 @@ def paths_are_up(lab):
     lab.wait_for(lambda: states() == [["up"] * (len(CHANNELS) + 1)] * 2, 20, "all paths up on both nodes")
 
 
+def no_records_went(lab, old):
+    """The older version knows heartbeats alone: records would be foreign to it."""
+    assert lab.bus.last(other(old), "peer")["takes_records"] is False
+    assert [path["foreign"] for path in lab.bus.topics(old, "path").values()] == [0] * (len(CHANNELS) + 1)
+
+
 def switch(lab, active):
     done = lab.duet(active, "switch")
     assert done.returncode == 0, done.stderr
@@ -81,6 +87,7 @@ def test_L18_two_versions_switch_and_take_over(lab, older, old):
         paths_are_up(lab)
     assert [watch.stop()["dual"] for watch in watches] == [0, 0]
     assert lab.reboots == []
+    no_records_went(lab, old)
     assert lab.log(other(old)).count("R13-considered") == 1 and "R13-quiet" not in lab.log(other(old))
 
 

@@ -161,8 +161,12 @@ static void begin_with(struct arbiter_durable durable)
 {
     memset(&w, 0, sizeof w);
     w.now = MS(10000);
-    w.peer = (struct peer_message){
-        .name = "beta", .whole = true, .takes_silent = true, .channels_count = 2, .change = 1};
+    w.peer = (struct peer_message){.name = "beta",
+                                   .whole = true,
+                                   .takes_silent = true,
+                                   .takes_records = true,
+                                   .channels_count = 2,
+                                   .change = 1};
     for (size_t i = 0; i < 2; i++) {
         text_copy(w.peer.channels[i].name, sizeof w.peer.channels[i].name, lan.channels[i]);
         w.peer.channels[i].usable = true;

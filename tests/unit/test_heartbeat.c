@@ -1,5 +1,5 @@
-/* The heartbeat datagram: vectors of a second implementation (proto/vectors), round trip, and what is
- * refused. */
+/* The heartbeat datagram, and the record: vectors of a second implementation (proto/vectors), round trip, and
+ * what is refused. */
 #include <errno.h>
 #include <inttypes.h>
 #include <setjmp.h>
@@ -22,7 +22,7 @@ static const char context[SEAL_CONTEXT_BYTES] = "duet-hb";
 struct vector {
     size_t count;
     struct {
-        char name[24], value[2048];
+        char name[24], value[3072];
     } lines[96];
 };
 
@@ -64,7 +64,7 @@ static bool next_vector(FILE *file, struct vector *v)
         if (line[0] == '\0')
             continue;
         assert_true(v->count < 96);
-        assert_int_equal(sscanf(line, "%23s %2047[^\n]", v->lines[v->count].name, v->lines[v->count].value),
+        assert_int_equal(sscanf(line, "%23s %3071[^\n]", v->lines[v->count].name, v->lines[v->count].value),
                          2);
         v->count++;
     }
@@ -115,6 +115,7 @@ static void assert_body(const struct vector *v, const struct heartbeat *h)
     assert_int_equal(h->offer, index_of(offer_names, text_of(v, "offer")));
     assert_int_equal(h->prefers, index_of(prefers_names, text_of(v, "prefers")));
     SAME(whole), SAME(held), SAME(unfit), SAME(released), SAME(silent), SAME(suspicious), SAME(takes_silent);
+    SAME(takes_records);
     SAME(epoch), SAME(next_epoch), SAME(arbiter_age_us), SAME(lease_us), SAME(phase_age_us);
     SAME(change), SAME(considered), SAME(hold_version), SAME(hold_left_ms), SAME(data_epoch);
     SAME(data_generation), SAME(services_failed), SAME(late_us), SAME(config_hash), SAME(path_count),
@@ -138,13 +139,35 @@ static void ring_of(const struct vector *v, struct seal_ring *ring)
     assert_int_equal(seal_ring_add(ring, context, key), 0);
 }
 
+static bool is_record(const struct vector *v)
+{
+    return strcmp(v->lines[v->count - 2].name, "record") == 0;
+}
+
+/* Compares what was opened with what is meant, and packs it again. */
+static size_t check_body(const struct vector *v, const struct heartbeat_header *header, const uint8_t *body,
+                         uint8_t packed[static HEARTBEAT_RECORD_MAX])
+{
+    const size_t size = header->sealed_bytes - SEAL_TAG_BYTES;
+    struct heartbeat heartbeat;
+    char text[HEARTBEAT_RECORD_MAX + 1];
+
+    if (header->kind == DATAGRAM_RECORD) {
+        assert_int_equal(heartbeat_parse_record(header->version, body, size, text), 0);
+        assert_string_equal(text, text_of(v, "record"));
+        return heartbeat_pack_record(text, packed);
+    }
+    assert_int_equal(heartbeat_parse_body(header->version, body, size, &heartbeat), 0);
+    assert_body(v, &heartbeat);
+    return heartbeat_pack_body(&heartbeat, packed);
+}
+
 /* Opens the vector's datagram, compares every field, and makes the same bytes again. */
 static void check_vector(const struct vector *v)
 {
-    uint8_t datagram[HEARTBEAT_MAX], again[HEARTBEAT_MAX], body[HEARTBEAT_BODY_MAX],
-        packed[HEARTBEAT_BODY_MAX];
+    uint8_t datagram[HEARTBEAT_DATAGRAM_MAX + 1], again[HEARTBEAT_DATAGRAM_MAX], body[HEARTBEAT_RECORD_MAX],
+        packed[HEARTBEAT_RECORD_MAX];
     struct heartbeat_header header;
-    struct heartbeat heartbeat;
     struct seal_ring ring;
     const struct seal_place place = {.cluster = text_of(v, "cluster"),
                                      .path = text_of(v, "path"),
@@ -153,22 +176,22 @@ static void check_vector(const struct vector *v)
     ring_of(v, &ring);
     const size_t size = bytes_of(text_of(v, "datagram"), datagram, sizeof datagram);
     assert_int_equal(heartbeat_parse_header(datagram, size, &header), 0);
+    assert_int_equal(header.kind, is_record(v) ? DATAGRAM_RECORD : DATAGRAM_HEARTBEAT);
     assert_int_equal(header.cluster, heartbeat_hash(place.cluster));
     assert_int_equal(header.version, 1);
     assert_int_equal(header.session.start, number_of(v, "start"));
     assert_int_equal(header.sequence, number_of(v, "sequence"));
     assert_int_equal(header.sealed_bytes, size - HEARTBEAT_HEADER_BYTES);
+    assert_in_range(header.sealed_bytes, 1, heartbeat_body_max(header.kind) + SEAL_TAG_BYTES);
     assert_int_equal(seal_open(&ring, header.key_id, &place, datagram + HEARTBEAT_NONCE_AT, datagram,
                                HEARTBEAT_HEADER_BYTES, datagram + HEARTBEAT_HEADER_BYTES, header.sealed_bytes,
                                body),
                      0);
-    assert_int_equal(
-        heartbeat_parse_body(header.version, body, header.sealed_bytes - SEAL_TAG_BYTES, &heartbeat), 0);
-    assert_body(v, &heartbeat);
 
-    heartbeat_pack_header(&header, again);
-    const size_t length = heartbeat_pack_body(&heartbeat, packed);
+    const size_t length = check_body(v, &header, body, packed);
+    assert_int_equal(length, header.sealed_bytes - SEAL_TAG_BYTES);
     assert_memory_equal(packed, body, length);
+    heartbeat_pack_header(&header, again);
     assert_int_equal(seal_message(&ring, &place, again + HEARTBEAT_NONCE_AT, again, HEARTBEAT_HEADER_BYTES,
                                   packed, length, again + HEARTBEAT_HEADER_BYTES),
                      header.sealed_bytes);
@@ -186,7 +209,7 @@ static void test_vectors(void **state)
     assert_non_null(file);
     for (; next_vector(file, &v); count++)
         check_vector(&v);
-    assert_int_equal(count, 3);
+    assert_int_equal(count, 5);
     fclose(file);
 }
 
@@ -262,6 +285,107 @@ static void test_numbers_are_kept_in_range(void **state)
     assert_int_equal(heartbeat_parse_body(1, body, length, &parsed), 0);
     assert_int_equal(parsed.epoch, HEARTBEAT_NUMBER_MAX);
     assert_int_equal(parsed.lease_us, 0);
+}
+
+/* ----------------------------------------------------------------- records */
+
+static int parse_text(const char *text, size_t size)
+{
+    char parsed[HEARTBEAT_RECORD_MAX + 1], *exact = malloc(size + 1); /* as above */
+
+    memcpy(exact, text, size);
+    const int r = heartbeat_parse_record(1, (const uint8_t *)exact, size, parsed);
+    if (r == 0)
+        assert_memory_equal(parsed, text, size);
+    free(exact);
+    return r;
+}
+
+static void test_texts_that_records_take(void **state)
+{
+    static const char *const taken[] = {
+        "{}",     " ",      "\x7f",   "\u00a0",     "\u07ff",     "\u0800",
+        "\ud7ff", "\ue000", "\uffff", "\U00010000", "\U0010ffff",
+    };
+    uint8_t bytes[HEARTBEAT_RECORD_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(taken); i++) {
+        assert_int_equal(parse_text(taken[i], strlen(taken[i])), 0);
+        assert_int_equal(heartbeat_pack_record(taken[i], bytes), strlen(taken[i]));
+        assert_memory_equal(bytes, taken[i], strlen(taken[i]));
+    }
+}
+
+/* Stray and missing bytes within a character, longer forms than need be, halves of surrogate pairs, and what
+ * is beyond U+10FFFF; control characters. */
+static void test_other_texts_are_refused(void **state)
+{
+    static const char *const refused[] = {
+        "",
+        "\n",
+        "a\tb",
+        "\x1f",
+        "\x80",
+        "a\xbf",
+        "\xc2",
+        "\xc2z",
+        "\xc0\x80",
+        "\xc1\xbf",
+        "\xe0\x9f\xbf",
+        "\xed\xa0\x80",
+        "\xe2\x82",
+        "\xe2\x82z",
+        "\xf0\x9f",
+        "\xf0\x9f\x98",
+        "\xf0\x8f\xbf\xbf",
+        "\xf4\x90\x80\x80",
+        "\xf5\x80\x80\x80",
+        "\xff",
+    };
+    uint8_t bytes[HEARTBEAT_RECORD_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(refused); i++) {
+        assert_int_equal(parse_text(refused[i], strlen(refused[i])), -EBADMSG);
+        assert_int_equal(heartbeat_pack_record(refused[i], bytes), 0);
+    }
+    assert_int_equal(parse_text("a\0b", 3), -EBADMSG);
+    assert_int_equal(heartbeat_parse_record(2, (const uint8_t *)"{}", 2, (char[HEARTBEAT_RECORD_MAX + 1]){0}),
+                     -ENOTSUP);
+}
+
+static void test_records_are_as_long_as_they_may_be(void **state)
+{
+    char text[HEARTBEAT_RECORD_MAX + 2];
+    uint8_t bytes[HEARTBEAT_RECORD_MAX];
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = '\0';
+    assert_int_equal(parse_text(text, HEARTBEAT_RECORD_MAX + 1), -EBADMSG);
+    assert_int_equal(heartbeat_pack_record(text, bytes), 0);
+    text[HEARTBEAT_RECORD_MAX] = '\0';
+    assert_int_equal(parse_text(text, HEARTBEAT_RECORD_MAX), 0);
+    assert_int_equal(heartbeat_pack_record(text, bytes), HEARTBEAT_RECORD_MAX);
+}
+
+static void test_a_header_of_another_magic_is_refused(void **state)
+{
+    struct heartbeat_header header = {
+        .kind = DATAGRAM_RECORD, .session.start = 1, .sequence = 1, .sealed_bytes = SEAL_TAG_BYTES + 1};
+    uint8_t bytes[HEARTBEAT_HEADER_BYTES + SEAL_TAG_BYTES + 1] = {0};
+
+    (void)state;
+    heartbeat_pack_header(&header, bytes);
+    assert_memory_equal(bytes, "DURC", 4);
+    assert_int_equal(heartbeat_parse_header(bytes, sizeof bytes, &header), 0);
+    assert_int_equal(header.kind, DATAGRAM_RECORD);
+    for (size_t bit = 0; bit < 32; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_int_equal(heartbeat_parse_header(bytes, sizeof bytes, &header), -EBADMSG);
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
 }
 
 /* ------------------------------------------------------------------- seal */
@@ -382,6 +506,10 @@ int main(void)
         cmocka_unit_test(test_every_truncation_is_refused),
         cmocka_unit_test(test_values_out_of_range_are_refused),
         cmocka_unit_test(test_numbers_are_kept_in_range),
+        cmocka_unit_test(test_texts_that_records_take),
+        cmocka_unit_test(test_other_texts_are_refused),
+        cmocka_unit_test(test_records_are_as_long_as_they_may_be),
+        cmocka_unit_test(test_a_header_of_another_magic_is_refused),
         cmocka_unit_test(test_sealed_opens_only_in_its_place),
         cmocka_unit_test(test_any_changed_bit_is_refused),
         cmocka_unit_test(test_a_key_is_changed_without_an_outage),

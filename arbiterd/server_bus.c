@@ -264,7 +264,8 @@ static void on_address(void *userdata, const struct bus_message *m)
     note_restart(s, &s->takeoverd_seq, m);
     if (s->arbiter.address_heard > 0 && before->state != now->state)
         history_note(&s->history, m->envelope->mono_ns, m->cause, "addresses %s%s%s",
-                     now->state == HOLD_STATE_HOLDING    ? "up and announced"
+                     now->state == HOLD_STATE_HOLDING
+                         ? "up and announced: clients reach this node from here on"
                      : now->state == HOLD_STATE_RELEASED ? "released"
                                                          : "not as wanted",
                      now->error[0] ? ": " : "", now->error);

@@ -107,6 +107,9 @@ static void begin(struct exchange *x, const struct piece_message *piece)
     coming->epoch = piece->epoch;
     text_copy(coming->rule, sizeof coming->rule, piece->rule);
     text_copy(coming->reason, sizeof coming->reason, piece->reason);
+    text_make_printable(coming->node);
+    text_make_printable(coming->rule);
+    text_make_printable(coming->reason);
     coming->at_ns = INT64_MAX;
 }
 
@@ -118,6 +121,9 @@ static void take_step(struct change_message *coming, const struct piece_step *fr
     text_copy(step->cause, sizeof step->cause, from->cause);
     text_copy(step->text, sizeof step->text, from->text);
     text_copy(step->considered, sizeof step->considered, from->considered);
+    text_make_printable(step->cause);
+    text_make_printable(step->text);
+    text_make_printable(step->considered);
 }
 
 static void finish(struct exchange *x, struct change_message *whole)

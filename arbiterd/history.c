@@ -31,25 +31,6 @@ static void add_step(struct change_message *change, const struct step *step)
         change->steps[change->steps_count++] = *step;
 }
 
-/* One line of text that JSON takes: a format may have cut a name of several bytes in two. */
-static void make_printable(char *text)
-{
-    size_t length = strlen(text);
-    size_t last = length;
-
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ')
-            *c = ' ';
-    while (last > 0 && ((unsigned char)text[last - 1] & 0xc0) == 0x80)
-        last--;
-    if (last == 0 || ((unsigned char)text[last - 1] & 0x80) == 0)
-        return;
-    const unsigned char lead = (unsigned char)text[last - 1];
-    const size_t needs = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-    if (length - (last - 1) < needs)
-        text[last - 1] = '\0';
-}
-
 static void note(struct history *h, const struct step *step)
 {
     h->ring[h->ring_count++ % HISTORY_RING] = *step;
@@ -68,7 +49,7 @@ void history_note(struct history *h, int64_t at_ns, const char *cause, const cha
     va_start(args, format);
     vsnprintf(step.text, sizeof step.text, format, args);
     va_end(args);
-    make_printable(step.text);
+    text_make_printable(step.text);
     note(h, &step);
 }
 
@@ -78,7 +59,7 @@ void history_consider(struct history *h, int64_t at_ns, const char *rule, const 
 
     text_copy(step.considered, sizeof step.considered, rule);
     text_copy(step.text, sizeof step.text, text);
-    make_printable(step.text);
+    text_make_printable(step.text);
     note(h, &step);
 }
 

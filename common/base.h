@@ -29,6 +29,11 @@ void auto_close(const int *fd); /* ignores negative ones; keeps errno */
 /* Copies as much of `text` as fits, always terminated. */
 void text_copy(char *to, size_t size, const char *text);
 
+/* Makes one line for people of it: controls (C0, DEL, C1) become blanks, so that nobody's terminal obeys what
+ * somebody else wrote, and what is left of a UTF-8 character that was cut off at the end goes, since JSON
+ * takes no half ones. */
+void text_make_printable(char *text);
+
 /* The pause before try number `nth` (from 1) of something that keeps failing: `first_ns`, doubled each time,
  * and at most `most_ns`, unless the first one is longer. */
 int64_t backoff_ns(int64_t first_ns, int64_t nth, int64_t most_ns);

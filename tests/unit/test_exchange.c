@@ -274,6 +274,20 @@ static void test_a_record_is_begun_at_its_first_step(void **state)
     assert_int_equal(piece.steps_count, 2);
 }
 
+/* Whoever has the other node has not this one's operator's terminal. */
+static void test_the_peer_writes_no_controls(void **state)
+{
+    struct piece_message piece = {.node = "beta", .number = 9, .newest = 9, .total = 1, .steps_count = 1};
+    static struct change_message whole;
+
+    (void)state;
+    strcpy(piece.reason, "red \x1b[31m");
+    strcpy(piece.steps[0].text, "a\nb\x7f \xc2\x9b\x31m \xc3\xa4");
+    assert_true(exchange_take(&alpha.exchange, &piece, now_ns, &whole));
+    assert_string_equal(whole.reason, "red  [31m");
+    assert_string_equal(whole.steps[0].text, "a b    1m \xc3\xa4");
+}
+
 static void test_a_record_longer_than_there_is_room_for_is_cut(void **state)
 {
     struct piece_message piece = {.node = "beta", .heard = true, .newest = 9, .number = 9, .total = 60};
@@ -298,6 +312,7 @@ int main(void)
         TEST(test_who_lost_what_it_had_taken_gets_it_again),
         TEST(test_the_fastest_piece_tells_the_time),
         TEST(test_a_record_is_begun_at_its_first_step),
+        TEST(test_the_peer_writes_no_controls),
         TEST(test_a_record_longer_than_there_is_room_for_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -212,7 +212,7 @@ static void record_frame(struct frame *frame, const struct frame *got)
 
 static struct sync_generation generation(void)
 {
-    const uint64_t epoch = (uint64_t)number(), counter = (uint64_t)number();
+    const uint64_t epoch = (uint64_t)number() + 1, counter = (uint64_t)number(); /* 0.0 is none */
 
     return (struct sync_generation){epoch, counter};
 }

@@ -351,8 +351,10 @@ static void test_other_texts_are_refused(void **state)
         assert_int_equal(heartbeat_pack_record(refused[i], bytes), 0);
     }
     assert_int_equal(parse_text("a\0b", 3), -EBADMSG);
-    assert_int_equal(heartbeat_parse_record(2, (const uint8_t *)"{}", 2, (char[HEARTBEAT_RECORD_MAX + 1]){0}),
-                     -ENOTSUP);
+    char parsed[HEARTBEAT_RECORD_MAX + 1];
+    const uint8_t *euro = (const uint8_t *)"\u20ac";
+    assert_int_equal(heartbeat_parse_record(1, euro, 2, parsed), -EBADMSG); /* what follows is not of it */
+    assert_int_equal(heartbeat_parse_record(2, euro, 3, parsed), -ENOTSUP);
 }
 
 static void test_records_are_as_long_as_they_may_be(void **state)
@@ -372,19 +374,22 @@ static void test_records_are_as_long_as_they_may_be(void **state)
 
 static void test_a_header_of_another_magic_is_refused(void **state)
 {
-    struct heartbeat_header header = {
-        .kind = DATAGRAM_RECORD, .session.start = 1, .sequence = 1, .sealed_bytes = SEAL_TAG_BYTES + 1};
+    static const char *const magics[] = {[DATAGRAM_HEARTBEAT] = "DUHB", [DATAGRAM_RECORD] = "DURC"};
+    struct heartbeat_header header = {.session.start = 1, .sequence = 1, .sealed_bytes = SEAL_TAG_BYTES + 1};
     uint8_t bytes[HEARTBEAT_HEADER_BYTES + SEAL_TAG_BYTES + 1] = {0};
 
     (void)state;
-    heartbeat_pack_header(&header, bytes);
-    assert_memory_equal(bytes, "DURC", 4);
-    assert_int_equal(heartbeat_parse_header(bytes, sizeof bytes, &header), 0);
-    assert_int_equal(header.kind, DATAGRAM_RECORD);
-    for (size_t bit = 0; bit < 32; bit++) {
-        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        assert_int_equal(heartbeat_parse_header(bytes, sizeof bytes, &header), -EBADMSG);
-        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    for (unsigned kind = 0; kind < ARRAY_LENGTH(magics); kind++) {
+        header.kind = (enum datagram_kind)kind;
+        heartbeat_pack_header(&header, bytes);
+        assert_memory_equal(bytes, magics[kind], 4);
+        assert_int_equal(heartbeat_parse_header(bytes, sizeof bytes, &header), 0);
+        assert_int_equal(header.kind, kind);
+        for (size_t bit = 0; bit < 32; bit++) {
+            bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            assert_int_equal(heartbeat_parse_header(bytes, sizeof bytes, &header), -EBADMSG);
+            bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
     }
 }
 

@@ -228,8 +228,10 @@ static void test_recordings_are_refused_after_the_sender_started_anew(void **sta
     run(3);
     struct heartbeat_header recorded = record_of(BETA);
     recorded.sequence += 100000;
+    assert_true(take(ALPHA, PATH_RESERVED, recorded));
     start(BETA, &(struct heartbeat_session){0});
     run(3);
+    recorded.sequence++;
     assert_false(take(ALPHA, PATH_RESERVED, recorded));
     assert_true(take(ALPHA, PATH_RESERVED, record_of(BETA))); /* its count began anew */
 }
@@ -250,10 +252,13 @@ static void test_recordings_are_refused_after_the_receiver_started_anew(void **s
     run(1);
     assert_true(peer_at(ALPHA).alive && !peer_at(ALPHA).linked);
     assert_false(take(ALPHA, PATH_RESERVED, recorded));
+    const struct heartbeat_header late = record_of(BETA); /* to the earlier run */
+    assert_false(take(ALPHA, PATH_RESERVED, late));
     w.cut[ALPHA] = 0;
     run(3);
     assert_true(peer_at(ALPHA).linked);
     assert_false(take(ALPHA, PATH_RESERVED, recorded));
+    assert_false(take(ALPHA, PATH_RESERVED, late));
     assert_true(take(ALPHA, PATH_RESERVED, record_of(BETA)));
 }
 

@@ -501,7 +501,7 @@ static void note_witness(struct server *s, const struct bus_message *m)
     const struct witness_message *now = m->body, *before = &s->arbiter.witness;
     const int64_t at = m->envelope->mono_ns;
 
-    if (now->state == before->state || s->arbiter.witness_heard == 0)
+    if (now->state == before->state)
         return;
     if (now->state == WITNESS_STATE_GRANTED)
         history_note(&s->history, at, m->cause,

@@ -233,12 +233,14 @@ print(sent)
 """
 
 RECORDER = """
-import socket, sys
+import socket, sys, time
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
 s.bind((sys.argv[1], 3))
 s.settimeout(5)
-found = []
+found, end = [], time.monotonic() + 20
 while len(found) < int(sys.argv[2]):
+    if time.monotonic() > end:
+        sys.exit("too few")
     frame, where = s.recvfrom(2000)
     at = frame.find(sys.argv[3].encode())
     if at > 0 and where[2] != 4:
@@ -253,8 +255,8 @@ def recorder(net, node, device, count, magic):
 
 
 def recorded(process):
-    text, _ = process.communicate(timeout=20)
-    assert process.returncode == 0, f"no such frames came in: {process.args[4:]}"
+    text, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, f"no such frames came in: {process.args[3]} {process.args[7:]}"
     return [bytes.fromhex(line) for line in text.split()]
 
 

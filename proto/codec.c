@@ -85,7 +85,7 @@ char *message_pack(const struct message_type *type, const struct envelope *envel
 
 /* ------------------------------------------------------------------ parsing */
 
-static const int64_t int_max = INT64_C(1) << 53; /* what every JSON reader can hold exactly */
+static const int64_t exact_max = INT64_C(1) << 53; /* what every JSON reader can hold exactly */
 
 __attribute__((format(printf, 2, 3))) static int refuse(char *error, const char *format, ...)
 {
@@ -110,12 +110,13 @@ static int parse_text(const char *name, const json_t *value, char *at, size_t si
     return 0;
 }
 
-static int parse_int(const char *name, const json_t *value, int64_t *at, char *error)
+/* Times in nanoseconds are `wide`: readers that keep numbers as doubles lose a nanosecond or two of them. */
+static int parse_int(const char *name, bool wide, const json_t *value, int64_t *at, char *error)
 {
     const int64_t number = json_integer_value(value);
 
-    if (!json_is_integer(value) || number < 0 || number > int_max)
-        return refuse(error, "%s: must be an integer from 0 to 2^53", name);
+    if (!json_is_integer(value) || number < 0 || (!wide && number > exact_max))
+        return refuse(error, "%s: must be an integer from 0 to 2^%d", name, wide ? 63 : 53);
     *at = number;
     return 0;
 }
@@ -159,7 +160,7 @@ static int parse_field(const struct field *field, json_t *value, char *body, cha
         *(bool *)at = json_is_true(value);
         return 0;
     case FIELD_INT:
-        return parse_int(field->name, value, at, error);
+        return parse_int(field->name, field->wide, value, at, error);
     case FIELD_TEXT:
         return parse_text(field->name, value, at, field->size, error);
     case FIELD_ENUM:
@@ -215,11 +216,11 @@ static int parse_envelope(json_t *object, struct envelope *envelope, char *error
     if (r == 0)
         r = parse_text("from", json_object_get(object, "from"), envelope->from, sizeof envelope->from, error);
     if (r == 0)
-        r = parse_int("seq", json_object_get(object, "seq"), &envelope->seq, error);
+        r = parse_int("seq", false, json_object_get(object, "seq"), &envelope->seq, error);
     if (r == 0)
         r = parse_text("at", json_object_get(object, "at"), envelope->at, sizeof envelope->at, error);
     if (r == 0)
-        r = parse_int("mono_ns", json_object_get(object, "mono_ns"), &envelope->mono_ns, error);
+        r = parse_int("mono_ns", true, json_object_get(object, "mono_ns"), &envelope->mono_ns, error);
     if (r == 0 && cause)
         r = parse_text("cause", cause, envelope->cause, sizeof envelope->cause, error);
 

@@ -2,7 +2,8 @@
  *
  * Each message is described once, in topics.toml; the generator turns that into a `struct message_type`, a
  * table of fields. This module walks the table: packing writes every field, parsing demands every field but
- * the optional ones, in its type and range, and refuses any other. So a message that parses can be used without a second look.
+ * the optional ones, in its type and range, and refuses any other. So a message that parses can be used
+ * without a second look.
  *
  * This is the only place (beside the printing of people's JSON in cli/) that knows Jansson. */
 #pragma once
@@ -18,6 +19,7 @@ struct field {
     const char *name; /* NULL ends a table */
     enum field_kind kind;
     bool optional; /* missing = zero */
+    bool wide;     /* int: up to 2^63 - 1 instead of 2^53 */
     size_t offset;
     size_t size;              /* text: bytes with the NUL; enum: number of names; list: most elements */
     const char *const *names; /* enum */

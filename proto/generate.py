@@ -9,13 +9,15 @@ import json
 import sys
 import tomllib
 
+EXACT_MAX, WIDE_MAX = 2**53, 2**63 - 1  # the first: what every JSON reader takes exactly
+
 ENVELOPE = {
     "v": {"const": 1, "description": "version of the envelope"},
     "node": {"type": "string", "description": "node that sent it"},
     "from": {"type": "string", "description": "daemon that sent it"},
     "seq": {"type": "integer", "minimum": 1, "description": "per daemon, from 1"},
     "at": {"type": "string", "format": "date-time", "description": "UTC, with microseconds"},
-    "mono_ns": {"type": "integer", "minimum": 0, "description": "CLOCK_BOOTTIME"},
+    "mono_ns": {"type": "integer", "minimum": 0, "maximum": WIDE_MAX, "description": "CLOCK_BOOTTIME"},
     "cause": {"type": "string", "pattern": "^[a-z]+:[0-9]+$", "description": "DAEMON:SEQ that led to this one"},
 }
 
@@ -32,6 +34,10 @@ class Field:
         self.kind, *self.args = self.type.split(":")
         if self.kind not in ("bool", "int", "text", "enum", "list"):
             sys.exit(f"topics.toml: field {self.name}: unknown type {self.type}; bool, int, text:N, enum:NAME or list:RECORD:MAX")
+
+    def most(self):
+        """The largest number. A time in nanoseconds is beyond what doubles hold exactly 104 days after the boot."""
+        return WIDE_MAX if self.name.endswith("_ns") else EXACT_MAX
 
     def c_member(self):
         member = ident(self.name)
@@ -55,6 +61,8 @@ class Field:
                     f", .record = &{self.args[0]}_record")
         if self.optional:
             row += ", .optional = true"
+        if self.most() > EXACT_MAX:
+            row += ", .wide = true"
         return "    {" + row + "},"
 
     def schema(self, doc):
@@ -62,7 +70,7 @@ class Field:
         if self.kind == "bool":
             return {"type": "boolean", **base}
         if self.kind == "int":
-            return {"type": "integer", "minimum": 0, "maximum": 2**53, **base}
+            return {"type": "integer", "minimum": 0, "maximum": self.most(), **base}
         if self.kind == "text":
             return {"type": "string", "maxLength": int(self.args[0]) - 1, **base}
         if self.kind == "enum":

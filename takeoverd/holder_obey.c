@@ -25,7 +25,7 @@ void holder_become(struct holder *h, bool active, const char *why)
 /* Orders from before are void: arbiterd has to have heard of this one. */
 void holder_begin_term(struct holder *h)
 {
-    h->state.term = MAX(clock_now_ns(), h->state.term + 1);
+    h->state.term = MAX(clock_now_ns() / NS_PER_US, h->state.term + 1); /* in ns it would outgrow the bus */
 }
 
 void holder_on_lease_end(void *userdata, int64_t now_ns)

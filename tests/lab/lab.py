@@ -46,6 +46,8 @@ class Lab(Pair):
         self.keep = False  # close() then leaves the pair running
         self.bin = os.environ["DUET_BIN"]
         self.bins = dict.fromkeys(NODES, self.bin)  # a node may run another version
+        # By node: its clocks are so many seconds ahead, as after so long an uptime (time_namespaces(7)).
+        self.uptimes = dict.fromkeys(NODES, 86400 * int(os.environ.get("UPTIME_DAYS", "0")))
         if directory:
             os.mkdir(directory, 0o700)
         self.dir = directory or tempfile.mkdtemp(prefix="duet-lab-")
@@ -193,7 +195,9 @@ class Lab(Pair):
 
     def duet_words(self, node, *words, bin=None):
         """The words of a `duet` command on a node."""
-        return self.network.exec(node, *tools.NO_REBOOT, os.path.join(bin or self.bins[node], "duet"), *words, "--config", self.config,
+        uptime = self.uptimes.get(node)
+        aged = ["unshare", "--time", "--boottime", str(uptime), "--monotonic", str(uptime)] if uptime else []
+        return self.network.exec(node, *aged, *tools.NO_REBOOT, os.path.join(bin or self.bins[node], "duet"), *words, "--config", self.config,
                                  "--node", node, "--run-dir", self.run_dir(node), "--state-dir", self.state_dir(node))
 
     def duet(self, node, *words, timeout=30):

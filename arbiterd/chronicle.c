@@ -4,14 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
-
-static struct change_message *change_at(struct chronicle *c, size_t index)
-{
-    return &c->changes[index % HISTORY_CHANGES];
-}
 
 /* The index of the oldest one that is still known. */
 static size_t oldest(const struct chronicle *c)
@@ -34,13 +30,17 @@ static void rewrite(const struct chronicle *c)
         if (json)
             fprintf(file, "%s\n", json);
     }
-    if (fclose(file) == 0)
+    const bool whole = !ferror(file) && fflush(file) == 0 && fdatasync(fileno(file)) == 0;
+    if (fclose(file) == 0 && whole)
         rename(temporary, c->path);
+    else
+        unlink(temporary);
 }
 
 void chronicle_load(struct chronicle *c, const char *path, struct scribe *scribe)
 {
     static char line[1 << 16];
+    static struct change_message change; /* one that does not parse leaves what is there */
     char error[CODEC_ERROR_MAX];
     FILE *file;
 
@@ -51,8 +51,8 @@ void chronicle_load(struct chronicle *c, const char *path, struct scribe *scribe
     if (!file)
         return;
     while (fgets(line, sizeof line, file))
-        if (message_parse(&change_type, line, strlen(line), NULL, change_at(c, c->count), error) == 0)
-            c->count++;
+        if (message_parse(&change_type, line, strlen(line), NULL, &change, error) == 0)
+            *chronicle_add(c) = change;
     fclose(file);
     if (c->count > HISTORY_CHANGES)
         rewrite(c);
@@ -60,7 +60,7 @@ void chronicle_load(struct chronicle *c, const char *path, struct scribe *scribe
 
 struct change_message *chronicle_add(struct chronicle *c)
 {
-    struct change_message *change = change_at(c, c->count++);
+    struct change_message *change = &c->changes[c->count++ % HISTORY_CHANGES];
 
     memset(change, 0, sizeof *change);
     return change;
@@ -101,6 +101,9 @@ const struct change_message *chronicle_after(const struct chronicle *c, int64_t 
 
 /* ----------------------------------------------------------------------- match */
 
+/* A handover's claim is heard, and told, before the other node gives up; a clock may be off by more. */
+static const int64_t before_ns = 60 * NS_PER_S;
+
 static bool takes(const struct change_message *change)
 {
     return change->to == PHASE_CLAIMING || change->to == PHASE_ACTIVE;
@@ -125,20 +128,39 @@ static int64_t distance(const struct change_message *a, const struct change_mess
     return span < 0 ? -span : span;
 }
 
+/* This node's next change in that direction (-1: later), but what a restart of its arbiter kept as it was. */
+static const struct change_message *neighbour(const struct chronicle *own, int64_t nth, int64_t direction)
+{
+    const struct change_message *change;
+
+    do
+        change = chronicle_get(own, nth += direction);
+    while (change && strcmp(change->rule, "R1-resume") == 0);
+    return change;
+}
+
+/* Whether it can belong to `change`, which has these neighbours. */
+static bool may_belong(const struct change_message *theirs, const struct change_message *change,
+                       const struct change_message *before, const struct change_message *after)
+{
+    if (takes(theirs) == takes(change) || distance(change, theirs) == INT64_MAX)
+        return false;
+    if (takes(change) && between(theirs, change) > before_ns)
+        return false; /* it gave up long before: that was another story */
+    if (before && between(theirs, change) > 0 && distance(before, theirs) < distance(change, theirs))
+        return false; /* what it did at that change, a moment later */
+    return (!before || between(before, theirs) > 0) && (!after || between(theirs, after) > 0);
+}
+
 const struct change_message *chronicle_match(const struct chronicle *own, int64_t nth,
                                              const struct chronicle *peers)
 {
-    const struct change_message *change = chronicle_get(own, nth), *before = chronicle_get(own, nth + 1),
-                                *after = chronicle_get(own, nth - 1), *best = NULL;
+    const struct change_message *change = chronicle_get(own, nth), *best = NULL;
 
     for (int64_t i = 0; change && chronicle_get(peers, i); i++) {
         const struct change_message *theirs = chronicle_get(peers, i);
-        const int64_t apart = distance(change, theirs);
-        if (takes(theirs) == takes(change) || apart == INT64_MAX)
-            continue;
-        if ((before && between(before, theirs) <= 0) || (after && between(theirs, after) <= 0))
-            continue;
-        if (!best || apart < distance(change, best))
+        if (may_belong(theirs, change, neighbour(own, nth, 1), neighbour(own, nth, -1)) &&
+            (!best || distance(change, theirs) < distance(change, best)))
             best = theirs;
     }
     return best;

@@ -45,30 +45,32 @@ static int64_t last_answer(const struct arbiter *a)
     return answered;
 }
 
-static int channels_asked(const struct arbiter *a)
+static int channels_in(const struct arbiter *a, enum search_state state)
 {
-    int asked = 0;
+    int count = 0;
 
     for (size_t i = 0; i < a->set.channel_count; i++)
-        asked += a->searches[i].state == SEARCH_STATE_SILENT;
-    return asked;
+        count += a->searches[i].state == state;
+    return count;
 }
 
 static void reject_mute(const struct arbiter *a, struct considerations *list)
 {
+    const char *might = peer_alive(a) ? "might hold the addresses still" : "might serve unheard";
+    const int asked = channels_in(a, SEARCH_STATE_SILENT) + channels_in(a, SEARCH_STATE_CONFLICT);
     const int64_t answered = last_answer(a);
     char span[LASTING_MAX];
 
-    if (channels_asked(a) == 0)
-        reject(list, "R4-mute", "%s might serve unheard; its addresses cannot be asked here", a->peer.name);
+    if (asked == 0)
+        reject(list, "R4-mute", "%s %s; %s", a->peer.name, might,
+               channels_in(a, SEARCH_STATE_ASKING) > 0 ? "the search has no verdict yet"
+                                                       : "its addresses cannot be asked here");
     else if (answered == 0)
-        reject(list, "R4-mute",
-               "%s might serve unheard, but none of its addresses answers (channels asked: %d)", a->peer.name,
-               channels_asked(a));
+        reject(list, "R4-mute", "%s %s, but none of its addresses answers (channels asked: %d)", a->peer.name,
+               might, asked);
     else
-        reject(list, "R4-mute",
-               "%s might serve unheard, but none of its addresses answered for %s (channels asked: %d)",
-               a->peer.name, lasting(a->observed - answered, span), channels_asked(a));
+        reject(list, "R4-mute", "%s %s, but none of its addresses answered for %s (channels asked: %d)",
+               a->peer.name, might, lasting(a->observed - answered, span), asked);
 }
 
 static void reject_own_stall(const struct arbiter *a, struct considerations *list)
@@ -81,30 +83,41 @@ static void reject_own_stall(const struct arbiter *a, struct considerations *lis
            lasting(a->observed - a->peer.counting_since_ns, span), (double)a->peer.own_late_us / 1e3);
 }
 
-/* The channel of this node on which something was heard last, among those that work; NULL: none works. */
-static const char *working_channel(const struct arbiter *a, int64_t *heard)
+/* The channel of this node on which a router, or (where none is configured) anybody, was heard last, among
+ * those that work; those with a router first: only they have proof of the present. `channel_count`: none
+ * works. */
+static size_t working_channel(const struct arbiter *a)
 {
-    const char *name = NULL;
+    size_t best = a->set.channel_count;
 
-    *heard = -1;
-    for (size_t i = 0; i < a->set.channel_count; i++)
-        if (a->links[i].usable && a->links[i].evidence_ns > *heard) {
-            *heard = a->links[i].evidence_ns;
-            name = a->set.channels[i];
-        }
-    return name;
+    for (size_t i = 0; i < a->set.channel_count; i++) {
+        if (!a->links[i].usable)
+            continue;
+        const bool better =
+            best == a->set.channel_count || a->set.routed[i] > a->set.routed[best] ||
+            (a->set.routed[i] == a->set.routed[best] && a->links[i].evidence_ns > a->links[best].evidence_ns);
+        best = better ? i : best;
+    }
+    return best;
 }
 
 static void reject_cut_off(const struct arbiter *a, struct considerations *list)
 {
-    int64_t heard;
+    const size_t i = working_channel(a);
     char span[LASTING_MAX];
-    const char *channel = working_channel(a, &heard);
 
-    if (channel)
+    if (i == a->set.channel_count)
+        return;
+    if (a->set.routed[i])
         reject(list, "R8-isolated",
-               "this node might be cut off itself, but channel %s works: last heard %s before", channel,
-               lasting(a->now - heard, span));
+               "this node might be cut off itself, but channel %s works: its router was heard %s before",
+               a->set.channels[i], lasting(a->now - a->links[i].evidence_ns, span));
+    else
+        reject(list, "R8-isolated",
+               "this node might be cut off itself, but channel %s has its carrier; without a router nothing "
+               "more "
+               "can be told",
+               a->set.channels[i]);
 }
 
 /* Of a claim while the peer is not heard. */
@@ -268,11 +281,15 @@ static void of_service(const struct arbiter *a, const struct arbiter_transition 
 
 static void of_plane(const struct arbiter *a, const struct arbiter_transition *t, struct considerations *list)
 {
+    /* as lease_unconfirmed() has it */
+    const bool none_held = a->address.state == HOLD_STATE_FAILED && a->address.held == 0;
+    const bool some_missing = a->address.state == HOLD_STATE_FAILED && a->address.held > 0;
+    const int64_t since = none_held || some_missing ? a->address.changed_ns : a->address.lease_ns;
     char span[LASTING_MAX];
 
     (void)t;
     reject(list, "R12-unconfirmed", "takeoverd might mend it, but it has not for %s, and %s can serve",
-           lasting(a->now - MAX(a->renewed, a->address.changed_ns), span), a->peer.name);
+           lasting(a->now - MAX(a->renewed, since), span), a->peer.name);
 }
 
 static void of_order(const struct arbiter *a, const struct arbiter_transition *t, struct considerations *list)
@@ -282,7 +299,8 @@ static void of_order(const struct arbiter *a, const struct arbiter_transition *t
     (void)t;
     reject_hold(a, list);
     if (because)
-        reject(list, "R13-refused", "%s, but the order was forced", because);
+        reject(list, "R13-refused", "%s; %s", because,
+               a->order_force ? "but the order was forced" : "that came after the order was accepted");
     else
         reject(list, "R13-refused", "%s might be unable to serve, but it is heard, fit, and hears this node",
                a->peer.name);
@@ -293,8 +311,8 @@ static void of_stop(const struct arbiter *a, const struct arbiter_transition *t,
     const char *because = peer_ineligible_because(a);
 
     (void)t;
-    reject(list, "R13-ordered", "the role might be handed over first, but %s",
-           because ? because : "no claim of this node's was confirmed yet");
+    if (because)
+        reject(list, "R13-ordered", "the role might be handed over first, but %s", because);
 }
 
 static void of_isolation(const struct arbiter *a, const struct arbiter_transition *t,
@@ -405,7 +423,9 @@ static const char *claim_bar(const struct arbiter *a, bool held)
     if (held)
         return "the operator's hold stands: `duet resume` ends it";
     if (search_answered(a))
-        return "an active address answers: the other node serves, and its heartbeats do not come";
+        return peer_alive(a)
+                   ? "an active address answers from the other node, which is heard, but without a lease"
+                   : "an active address answers: the other node serves, and its heartbeats do not come";
     if (own_usable(a) == 0 && !peer_alive(a))
         return "no channel works here: the fault may be this node's own";
     if (!data_whole(a))

@@ -39,6 +39,7 @@ struct arbiter_settings {
     size_t channel_count;
     char channels[ARBITER_CHANNELS_MAX][32]; /* names, in the order of the configuration */
     bool searched[ARBITER_CHANNELS_MAX];     /* the search can ask there */
+    bool routed[ARBITER_CHANNELS_MAX];       /* a router is configured there */
     int64_t evidence_wait;                   /* what a few quick probes of a router take */
     int64_t heartbeat_interval, takeover_after, address_lease, isolation_after, router_interval, search_time,
         claim_time, handover_time, settle_time, stale_start_wait, linger;

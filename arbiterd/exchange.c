@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+/* Nine years: longer than anybody asks, and far from what overflows. */
+static const int64_t age_max_ns = INT64_C(1) << 58;
+
 void exchange_open(struct exchange *x, const char *node, int64_t taken)
 {
     memset(x, 0, sizeof *x);
@@ -117,7 +120,7 @@ static void take_step(struct change_message *coming, const struct piece_step *fr
 {
     struct step *step = &coming->steps[coming->steps_count++];
 
-    step->at_ns = EXCHANGE_BIAS + from->after_ns - from->before_ns;
+    step->at_ns = EXCHANGE_BIAS + MIN(from->after_ns, EXCHANGE_BIAS) - MIN(from->before_ns, EXCHANGE_BIAS);
     text_copy(step->cause, sizeof step->cause, from->cause);
     text_copy(step->text, sizeof step->text, from->text);
     text_copy(step->considered, sizeof step->considered, from->considered);
@@ -145,7 +148,7 @@ bool exchange_take(struct exchange *x, const struct piece_message *piece, int64_
         return false;
     if (piece->number != coming->number)
         begin(x, piece);
-    coming->at_ns = MIN(coming->at_ns, received_ns - piece->age_ns);
+    coming->at_ns = MIN(coming->at_ns, received_ns - MIN(piece->age_ns, age_max_ns));
     if (piece->first != (int64_t)coming->steps_count)
         return false; /* one that came twice, or after one that was lost: the answer says from where */
     for (size_t i = 0; i < piece->steps_count && coming->steps_count < ARRAY_LENGTH(coming->steps); i++)

@@ -64,7 +64,7 @@ void history_consider(struct history *h, int64_t at_ns, const char *rule, const 
 }
 
 /* What led to it gets at most two thirds of the room: what follows must fit, too. */
-static void copy_lead(const struct history *h, struct change_message *change)
+static void copy_lead(const struct history *h, struct change_message *change, int64_t began_ns)
 {
     const size_t most = ARRAY_LENGTH(change->steps) * 2 / 3;
     const size_t have = MIN(h->ring_count, (size_t)HISTORY_RING);
@@ -72,12 +72,12 @@ static void copy_lead(const struct history *h, struct change_message *change)
 
     for (; first < h->ring_count; first++) {
         const struct step *step = &h->ring[first % HISTORY_RING];
-        if (change->at_ns - step->at_ns <= leads_for_ns)
+        if (began_ns - step->at_ns <= leads_for_ns)
             add_step(change, step);
     }
 }
 
-void history_change(struct history *h, const struct change_message *change)
+void history_change(struct history *h, const struct change_message *change, int64_t began_ns)
 {
     const int64_t last_number = chronicle_newest(&h->own, 0);
 
@@ -87,7 +87,7 @@ void history_change(struct history *h, const struct change_message *change)
     kept->ok = true;
     kept->number = MAX(change->number, last_number + 1);
     kept->steps_count = 0;
-    copy_lead(h, kept);
+    copy_lead(h, kept, began_ns);
     h->recorded = h->ring_count;
     h->open = true;
     h->open_until_ns = change->at_ns + follows_for_ns;

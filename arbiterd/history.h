@@ -25,9 +25,9 @@ void history_note(struct history *history, int64_t at_ns, const char *cause, con
 /* A rule was considered and did not decide: `text` says why not. */
 void history_consider(struct history *history, int64_t at_ns, const char *rule, const char *text);
 
-/* The role changed: opens a record, led by what was noted in the last five seconds. Its number is the given
- * one, or higher: they grow. */
-void history_change(struct history *history, const struct change_message *change);
+/* The role changed: opens a record, led by what was noted in the five seconds before `began_ns`, when the row
+ * applied that began the change, and since. Its number is the given one, or higher: they grow. */
+void history_change(struct history *history, const struct change_message *change, int64_t began_ns);
 
 /* Closes, and writes down, the record that has been open long enough. */
 void history_tick(struct history *history, int64_t now_ns);

@@ -36,7 +36,7 @@ static void record_change(struct server *s, const struct arbiter_transition *t, 
     text_copy(change.rule, sizeof change.rule, s->role_rule);
     text_copy(change.reason, sizeof change.reason, s->role_reason);
     clock_utc(now_ns, change.at);
-    history_change(&s->history, &change);
+    history_change(&s->history, &change, s->role_began_ns);
 }
 
 /* The row that a person wants to hear of: the one that began the change, not the steps after it. */
@@ -48,9 +48,10 @@ static bool begins_change(const struct arbiter_transition *t)
                                 (t->to == PHASE_PASSIVE && t->from == PHASE_SEARCHING));
 }
 
-static void take_reason(struct server *s, const struct arbiter_transition *t)
+static void take_reason(struct server *s, const struct arbiter_transition *t, int64_t now_ns)
 {
     if (begins_change(t)) {
+        s->role_began_ns = now_ns;
         s->role_rule = t->rule;
         s->role_reason = t->reason;
     }
@@ -179,7 +180,7 @@ void server_step(struct server *s, struct arbiter_event *event, const char *caus
     if (effects.save)
         state_write(s->writer, &effects.durable);
     for (size_t i = 0; i < effects.transition_count; i++)
-        take_reason(s, &effects.transitions[i]);
+        take_reason(s, &effects.transitions[i], event->now_ns);
     show_role(s, event->kind == EVENT_PEER, cause); /* what others wait for, before what people read */
     for (size_t i = 0; i < effects.transition_count; i++)
         note_transition(s, &effects.transitions[i], event->now_ns);

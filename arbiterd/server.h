@@ -28,6 +28,7 @@ struct server {
     struct exchange exchange;
     char boot[SYS_BOOT_ID_MAX], peers_path[PATH_MAX];
     struct log_limit piece_log;
+    int64_t records_ns; /* the budget of the peer's records: ahead of now by what was taken of it */
     struct server_bar bars[CONSIDERED_MAX];
     size_t bar_count;
     struct state_writer *writer;
@@ -37,6 +38,7 @@ struct server {
     /* what was last published, and why */
     struct role_message shown;
     const char *role_rule, *role_reason; /* of the row that began the last change of role */
+    int64_t role_began_ns;               /* when that was */
     unsigned alarms;
     int64_t alarm_since[ALARM_COUNT];
     bool reboot_failed, reboot_delayed, hook_failed, lease_overdue;

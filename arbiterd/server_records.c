@@ -87,6 +87,28 @@ static void fill_times(const struct server *s, struct change_message *change)
         change->steps[i].at_ns -= lowest_ns;
 }
 
+/* It was told before: the peer does not have its last ones on its disk, and numbers go on from those before.
+ */
+static bool is_known(const struct chronicle *peers, const struct change_message *change)
+{
+    for (int64_t i = 0; chronicle_get(peers, i); i++) {
+        const struct change_message *known = chronicle_get(peers, i);
+        if (known->number == change->number && known->epoch == change->epoch && known->to == change->to)
+            return true;
+    }
+    return false;
+}
+
+/* Each record is a write to the disk: a hundred at once, as to a new node, then one a second. What is not
+ * taken is told again. */
+static bool may_take(struct server *s, int64_t now_ns)
+{
+    const int64_t each_ns = NS_PER_S, most_ns = HISTORY_CHANGES * NS_PER_S;
+
+    s->records_ns = MAX(s->records_ns, now_ns - most_ns);
+    return s->records_ns + each_ns <= now_ns;
+}
+
 static void on_peer_record(void *userdata, const struct bus_message *m)
 {
     static struct piece_message piece;
@@ -97,11 +119,16 @@ static void on_peer_record(void *userdata, const struct bus_message *m)
 
     if (message_parse(&piece_type, came->text, strlen(came->text), NULL, &piece, error) < 0 ||
         strcmp(piece.node, s->arbiter.peer.name) != 0) {
+        text_make_printable(error); /* it quotes */
         if (log_allowed(&s->piece_log, 1))
             log_warning("a piece of the peer's records cannot be used: %s; is it of a later version?", error);
         return;
     }
-    if (!exchange_take(&s->exchange, &piece, came->received_ns, &whole))
+    if ((piece.number != 0 && !may_take(s, clock_now_ns())) ||
+        !exchange_take(&s->exchange, &piece, came->received_ns, &whole))
+        return;
+    s->records_ns += NS_PER_S;
+    if (is_known(&s->peers, &whole))
         return;
     fill_times(s, &whole);
     *chronicle_add(&s->peers) = whole;

@@ -65,6 +65,7 @@ void server_fill_settings(const struct config *config, struct arbiter_settings *
         const struct config_channel *channel = &config->channels[i];
         text_copy(set->channels[i], sizeof set->channels[i], channel->name);
         set->searched[i] = channel->search && channel->active.count > 0;
+        set->routed[i] = channel->routers.count > 0;
     }
 }
 

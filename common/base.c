@@ -28,27 +28,37 @@ void text_copy(char *to, size_t size, const char *text)
     to[length] = '\0';
 }
 
-/* The bytes of a UTF-8 character that begins so; 0: none does. */
-static size_t character_bytes(unsigned char first)
+/* The bytes of the UTF-8 character (RFC 3629) that begins here; 0: it is none, or not whole. */
+static size_t character_bytes(const unsigned char *at)
 {
-    return first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 0;
+    const size_t count = at[0] < 0x80                    ? 1
+                         : at[0] >= 0xc2 && at[0] < 0xe0 ? 2
+                         : at[0] >= 0xe0 && at[0] < 0xf0 ? 3
+                         : at[0] >= 0xf0 && at[0] < 0xf5 ? 4
+                                                         : 0;
+
+    for (size_t i = 1; i < count; i++) /* ends at the text's end, which continues nothing */
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    const bool overlong = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xf0 && at[1] < 0x90);
+    const bool no_character = (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf4 && at[1] > 0x8f);
+    return overlong || no_character ? 0 : count;
 }
 
 void text_make_printable(char *text)
 {
-    size_t length = 0, last = 0; /* where the last character began */
+    unsigned char *at = (unsigned char *)text;
 
-    for (; text[length]; length++) {
-        unsigned char *at = (unsigned char *)text + length;
-        if (*at < ' ' || *at == 0x7f)
+    while (*at) {
+        const size_t count = character_bytes(at);
+        if (count == 0)
+            *at = '?';
+        else if (*at < ' ' || *at == 0x7f)
             *at = ' ';
-        else if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
+        else if (at[0] == 0xc2 && at[1] < 0xa0)
             at[0] = at[1] = ' ';
-        if ((*at & 0xc0) != 0x80)
-            last = length;
+        at += count > 0 ? count : 1;
     }
-    if (length - last < character_bytes((unsigned char)text[last]))
-        text[last] = '\0';
 }
 
 int64_t backoff_ns(int64_t first_ns, int64_t nth, int64_t most_ns)

@@ -30,8 +30,8 @@ void auto_close(const int *fd); /* ignores negative ones; keeps errno */
 void text_copy(char *to, size_t size, const char *text);
 
 /* Makes one line for people of it: controls (C0, DEL, C1) become blanks, so that nobody's terminal obeys what
- * somebody else wrote, and what is left of a UTF-8 character that was cut off at the end goes, since JSON
- * takes no half ones. */
+ * somebody else wrote, and bytes that are no UTF-8 (a format may have cut a character) become question marks,
+ * since JSON takes none. */
 void text_make_printable(char *text);
 
 /* The pause before try number `nth` (from 1) of something that keeps failing: `first_ns`, doubled each time,

@@ -71,10 +71,12 @@ bool changes_any(const struct record *record, const void *before, const void *af
 static void print_text(FILE *out, const char *text)
 {
     fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
+    for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
+        const bool control = *at < 0x20 || *at == 0x7f || (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0);
+        if (*at == '"' || *at == '\\')
             fputc('\\', out);
-        fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, out);
+        fputc(control ? '?' : *at, out);
+        at += control && *at == 0xc2; /* C1 has two bytes */
     }
     fputc('"', out);
 }

@@ -1,11 +1,13 @@
 #include "common/scribe.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +27,7 @@ struct scribe {
     struct entry entries[LINES_MAX]; /* a ring */
     size_t first, count;
     bool ending;
+    struct log_limit write_log, add_log; /* of the thread, and of who adds */
 };
 
 /* The first one stays in the ring while it is written, so that its line has one owner. NULL: the end, and
@@ -48,17 +51,66 @@ static void drop_first(struct scribe *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* A power cut, or a full disk, may have left the beginning of another line. */
+static bool is_torn(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    const bool torn = file && fseek(file, -1, SEEK_END) == 0 && fgetc(file) != '\n';
+
+    if (file)
+        fclose(file);
+    return torn;
+}
+
+static int append(FILE *file, const struct entry *entry)
+{
+    struct stat before;
+
+    if (fstat(fileno(file), &before) < 0)
+        return -errno;
+    const char *end = before.st_size > 0 && is_torn(entry->path) ? "\n" : "";
+    if (fprintf(file, "%s%s\n", end, entry->line) >= 0 && fflush(file) == 0 && fdatasync(fileno(file)) == 0)
+        return 0;
+    const int r = -errno;
+    return ftruncate(fileno(file), before.st_size) < 0 ? -errno : r;
+}
+
+/* Keeps the later half of a file that has grown too long, from the beginning of a line on; whole, or as it
+ * was. */
+static void shorten(const char *path)
+{
+    char *const text = malloc(SCRIBE_FILE_MAX), shorter[PATH_MAX];
+    FILE *file = text ? fopen(path, "re") : NULL, *out = NULL;
+
+    if (file && fseek(file, -(long)(SCRIBE_FILE_MAX / 2), SEEK_END) == 0) {
+        const size_t size = fread(text, 1, SCRIBE_FILE_MAX, file);
+        const char *line = memchr(text, '\n', size);
+        if (line && snprintf(shorter, sizeof shorter, "%s.new", path) < PATH_MAX &&
+            (out = fopen(shorter, "we"))) {
+            const size_t left = size - (size_t)(line + 1 - text);
+            const bool whole =
+                fwrite(line + 1, 1, left, out) == left && fflush(out) == 0 && fdatasync(fileno(out)) == 0;
+            if (fclose(out) != 0 || !whole || rename(shorter, path) < 0)
+                unlink(shorter);
+        }
+    }
+    if (file)
+        fclose(file);
+    free(text);
+}
+
 static int write_entry(const struct entry *entry)
 {
     FILE *file = fopen(entry->path, "ae");
-    int r = 0;
 
     if (!file)
         return -errno;
-    if (fprintf(file, "%s\n", entry->line) < 0 || fflush(file) != 0 || fdatasync(fileno(file)) < 0)
-        r = -errno;
+    int r = append(file, entry);
+    const bool long_enough = ftello(file) > SCRIBE_FILE_MAX;
     if (fclose(file) != 0 && r == 0)
         r = -errno;
+    if (long_enough)
+        shorten(entry->path);
     return r;
 }
 
@@ -68,7 +120,7 @@ static void *run(void *userdata)
 
     for (struct entry *entry; (entry = wait_for_entry(s)) != NULL; drop_first(s)) {
         const int r = write_entry(entry);
-        if (r < 0)
+        if (r < 0 && log_allowed(&s->write_log, 1))
             log_warning("a line of %s could not be written: %s", entry->path, strerror(-r));
     }
     return NULL;
@@ -105,7 +157,8 @@ void scribe_add(struct scribe *s, const char *path, char *line)
     pthread_mutex_unlock(&s->lock);
     if (fits)
         return;
-    log_warning("the disk takes no line of %s: it is lost", path);
+    if (log_allowed(&s->add_log, 1))
+        log_warning("the disk takes no line of %s: it is lost", path);
     free(line);
 }
 

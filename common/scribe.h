@@ -2,6 +2,8 @@
  * for one. (A text that replaces a whole file is saver.h's.) */
 #pragma once
 
+enum { SCRIBE_FILE_MAX = 8 << 20 }; /* bytes: a file that grows beyond loses its older half */
+
 struct scribe;
 
 /* Starts the thread. 0 or a negative errno. */

@@ -51,6 +51,7 @@ struct shell {
     struct mac idle_macs[CONFIG_CHANNELS_MAX][CONFIG_ROUTERS_MAX]; /* as the filters of `idles` have them */
     struct peer_record_message records[SHELL_RECORDS_MAX];         /* to be published */
     size_t record_count;
+    int64_t record_due_ns; /* the next one is taken then */
     struct log_limit path_log, stall_log, send_log, parse_log, record_log;
 };
 

@@ -150,7 +150,8 @@ static void take_heartbeat(struct shell *shell, size_t path, const struct heartb
                            &shell->outbox);
 }
 
-/* It waits until the heartbeats that are due have been sent. */
+/* It waits until the heartbeats that are due have been sent. More than four in a heartbeat interval come from
+ * no honest arbiter (it sends one), and would be work for those who renew the lease. */
 static void take_record(struct shell *shell, size_t path, const struct heartbeat_header *header,
                         const uint8_t *body, int64_t received_ns)
 {
@@ -158,8 +159,11 @@ static void take_record(struct shell *shell, size_t path, const struct heartbeat
 
     if (heartbeat_parse_record(header->version, body, header->sealed_bytes - SEAL_TAG_BYTES, record.text) < 0)
         refuse_body(shell, path, header);
-    else if (record_accept(&shell->detector, path, header) && shell->record_count < SHELL_RECORDS_MAX)
+    else if (record_accept(&shell->detector, path, header) && received_ns >= shell->record_due_ns &&
+             shell->record_count < SHELL_RECORDS_MAX) {
         shell->records[shell->record_count++] = record;
+        shell->record_due_ns = received_ns + shell->daemon->config->timers.heartbeat_interval / 4;
+    }
 }
 
 static void take_datagram(struct shell *shell, size_t path, const uint8_t *bytes, size_t size,

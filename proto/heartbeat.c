@@ -325,7 +325,7 @@ static bool is_record(const uint8_t *text, size_t size)
         return false;
     for (size_t at = 0; at < size; at += step) {
         step = character_bytes(text + at, size - at);
-        if (step == 0 || text[at] < ' ')
+        if (step == 0 || text[at] < ' ' || text[at] == 0x7f || (text[at] == 0xc2 && text[at + 1] < 0xa0))
             return false;
     }
     return true;

@@ -122,7 +122,7 @@ int heartbeat_parse_body(uint8_t version, const uint8_t *bytes, size_t size, str
 size_t heartbeat_body_max(enum datagram_kind kind);
 
 /* Writes the body of a record, which is its text, and returns its length. 0: it cannot go, since it is empty,
- * longer than HEARTBEAT_RECORD_MAX, not UTF-8, or has control characters (below U+0020). */
+ * longer than HEARTBEAT_RECORD_MAX, not UTF-8, or has control characters (below U+0020, U+007F to U+009F). */
 size_t heartbeat_pack_record(const char *text, uint8_t bytes[static HEARTBEAT_RECORD_MAX]);
 
 /* Reads an opened body of `version` into `text`. 0; -ENOTSUP (a version that this code does not speak);

@@ -33,7 +33,7 @@ def now_ns():
 def blank(fields):
     """A body with every field at its zero."""
     def zero(kind):
-        kind, *args = kind.split(":")
+        kind, *args = kind.rstrip("?").split(":")
         return {"bool": False, "int": 0, "text": "", "list": []}.get(kind) if kind != "enum" else \
             TOPICS["enum"][args[0]]["values"][0]
     return {name: zero(kind) for name, kind, _ in fields}
@@ -282,19 +282,35 @@ def test_events_as_json(pair):
 def change(nth):
     return blank(TOPICS["message"]["change"]["fields"]) | {
         "ok": True, "node": "alpha", "from": "passive", "to": "claiming", "epoch": 17 - nth, "rule": "takeover",
-        "reason": "the peer fell silent", "at": "2026-11-22T12:11:16.123456Z", "at_ns": 5 * 10**9,
+        "reason": "the peer fell silent", "at": "2026-11-22T12:11:16.123456Z", "at_ns": 5 * 10**9, "boot": "one",
         "steps": [{"at_ns": 5 * 10**9 - 312_400_000, "cause": "heartbeatd:9", "text": "the last heartbeat"},
                   {"at_ns": 5 * 10**9 + 800_000, "cause": "takeoverd:3", "text": "addresses up"}]}
 
 
+def untold(command):
+    """The peer has told of no change that belongs to this one."""
+    return change(0) | {"ok": False, "error": "beta has told nothing"} if command["command"] == "why-peer" else change(command["nth"])
+
+
 def test_why(pair):
-    pair.arbiterd.answer = lambda command: change(command["nth"])
+    pair.arbiterd.answer = untold
     done = duet(pair.run_dir, "why")
     assert done.returncode == 0
     assert [" ".join(line.split()[:3]) for line in done.stdout.splitlines()[3:]] == \
-        ["-312.4 ms heartbeatd:", "0 ms arbiterd:", "+0.8 ms takeoverd:"]
-    assert json.loads(duet(pair.run_dir, "why", "2", "--json").stdout)["epoch"] == 16
-    assert [(c["command"], c["nth"]) for c in pair.arbiterd.commands] == [("why", 0), ("recent", 0), ("why", 1)]
+        ["-312.4 ms heartbeatd:", "0 ms arbiterd:", "+0.8 ms takeoverd:", "", "(beta has told"]
+    told = json.loads(duet(pair.run_dir, "why", "2", "--json").stdout)
+    assert (told["epoch"], told["peer"]) == (16, None)
+    assert [(c["command"], c["nth"]) for c in pair.arbiterd.commands] == \
+        [("why", 0), ("why-peer", 0), ("recent", 0), ("why", 1), ("why-peer", 1)]
+
+
+def test_why_with_the_peers_record(pair):
+    pair.arbiterd.answer = lambda command: change(command["nth"]) | \
+        ({"node": "beta", "at_ns": 5 * 10**9 + 1_000_000, "steps": []} if command["command"] == "why-peer" else {})
+    done = duet(pair.run_dir, "why")
+    assert [" ".join(line.split()[:4]) for line in done.stdout.splitlines()[3:]] == \
+        ["-312.4 ms alpha heartbeatd:", "0 ms alpha arbiterd:", "+0.8 ms alpha takeoverd:", "+1.0 ms beta arbiterd:"]
+    assert json.loads(duet(pair.run_dir, "why", "--json").stdout)["peer"]["node"] == "beta"
 
 
 def test_why_of_no_change(pair):

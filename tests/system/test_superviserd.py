@@ -47,7 +47,7 @@ def neutral(kind):
     """A value that fits a field's type."""
     if kind.startswith("enum:"):
         return TOPICS["enum"][kind[5:]]["values"][0]
-    return {"bool": False, "int": 0, "text": "", "list": []}[kind.split(":")[0]]
+    return {"bool": False, "int": 0, "text": "", "list": []}[kind.rstrip("?").split(":")[0]]
 
 
 def is_alive(pid):

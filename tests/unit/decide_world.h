@@ -40,6 +40,7 @@ static const struct arbiter_settings lan = {
     .channel_count = 2,
     .channels = {"outside", "inside"},
     .searched = {true, true},
+    .routed = {true, false},
     .evidence_wait = MS(40),
     .heartbeat_interval = MS(50),
     .takeover_after = MS(300),

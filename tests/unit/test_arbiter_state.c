@@ -143,7 +143,7 @@ static void change(struct history *history, int64_t epoch, int64_t at_ns)
     struct change_message message = {
         .epoch = epoch, .at_ns = at_ns, .from = PHASE_PASSIVE, .to = PHASE_CLAIMING};
 
-    history_change(history, &message);
+    history_change(history, &message, at_ns);
 }
 
 static void test_history_has_what_led_to_a_change_and_what_followed(void **state)
@@ -196,6 +196,24 @@ static void test_history_outlives_the_process_and_is_bounded(void **state)
     }
 }
 
+/* An offer may take longer than the lead: what began it is part of the chain all the same. */
+static void test_history_leads_from_where_the_change_began(void **state)
+{
+    static struct history history;
+    static char path[128];
+    const struct change_message message = {.at_ns = 120 * NS_PER_S};
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/changes.jsonl", directory);
+    history_load(&history, path, scribe);
+    history_note(&history, 94 * NS_PER_S, NULL, "too long ago");
+    history_note(&history, 96 * NS_PER_S, NULL, "a service failed");
+    history_note(&history, 100 * NS_PER_S, NULL, "offering");
+    history_change(&history, &message, 100 * NS_PER_S);
+    assert_int_equal(chronicle_get(&history.own, 0)->steps_count, 2);
+    assert_string_equal(chronicle_get(&history.own, 0)->steps[0].text, "a service failed");
+}
+
 /* The wall clock may be set back: what comes later has a higher number all the same. */
 static void test_numbers_of_records_grow(void **state)
 {
@@ -208,7 +226,7 @@ static void test_numbers_of_records_grow(void **state)
     history_load(&history, path, scribe);
     for (size_t i = 0; i < ARRAY_LENGTH(given); i++) {
         const struct change_message message = {.number = given[i], .at_ns = NS_PER_S};
-        history_change(&history, &message);
+        history_change(&history, &message, NS_PER_S);
         assert_int_equal(chronicle_newest(&history.own, 0), kept[i]);
     }
     assert_int_equal(chronicle_newest(&history.own, 1), 701);
@@ -230,7 +248,7 @@ static void test_a_note_is_one_line_of_whole_characters(void **state)
     history_note(&history, NS_PER_S, NULL, "two\nlines");
     history_note(&history, NS_PER_S, NULL, "cut: %.3s", "d\xc3\xa4\xc3\xb6");
     history_note(&history, NS_PER_S, NULL, "cut: %.4s", "d\xc3\xa4\xc3\xb6");
-    history_note(&history, NS_PER_S, NULL, "%.2s", "\xe2\x82\xac");
+    history_note(&history, NS_PER_S, NULL, "%.2s and more", "\xe2\x82\xac");
     change(&history, 3, NS_PER_S);
     history_finish(&history);
     settle(&history);
@@ -239,8 +257,8 @@ static void test_a_note_is_one_line_of_whole_characters(void **state)
     assert_non_null(kept);
     assert_string_equal(kept->steps[0].text, "two lines");
     assert_string_equal(kept->steps[1].text, "cut: d\xc3\xa4");
-    assert_string_equal(kept->steps[2].text, "cut: d\xc3\xa4");
-    assert_string_equal(kept->steps[3].text, "");
+    assert_string_equal(kept->steps[2].text, "cut: d\xc3\xa4?");
+    assert_string_equal(kept->steps[3].text, "?? and more");
 }
 
 /* What a version before this one wrote: without a number, a boot, or what was considered. */
@@ -252,10 +270,12 @@ static void test_records_of_the_version_before_are_read(void **state)
     (void)state;
     snprintf(path, sizeof path, "%s/changes.jsonl", directory);
     FILE *file = fopen(path, "w");
-    fputs("{\"ok\":true,\"error\":\"\",\"node\":\"alpha\",\"from\":\"passive\",\"to\":\"claiming\",\"epoch\":3,"
-          "\"rule\":\"R2-vacancy\",\"reason\":\"nobody serves\",\"at\":\"2026-11-22T12:11:16.123456Z\",\"at_ns\":7,"
-          "\"steps\":[{\"at_ns\":5,\"cause\":\"\",\"text\":\"arbiterd of this node starts\"}]}\n",
-          file);
+    fputs(
+        "{\"ok\":true,\"error\":\"\",\"node\":\"alpha\",\"from\":\"passive\",\"to\":\"claiming\",\"epoch\":3,"
+        "\"rule\":\"R2-vacancy\",\"reason\":\"nobody "
+        "serves\",\"at\":\"2026-11-22T12:11:16.123456Z\",\"at_ns\":7,"
+        "\"steps\":[{\"at_ns\":5,\"cause\":\"\",\"text\":\"arbiterd of this node starts\"}]}\n",
+        file);
     fclose(file);
     history_load(&history, path, scribe);
     assert_int_equal(history.own.count, 1);
@@ -274,6 +294,7 @@ int main(void)
         TEST(test_state_writer_tells_only_what_is_on_disk),
         TEST(test_history_has_what_led_to_a_change_and_what_followed),
         TEST(test_history_outlives_the_process_and_is_bounded),
+        TEST(test_history_leads_from_where_the_change_began),
         TEST(test_numbers_of_records_grow),
         TEST(test_a_note_is_one_line_of_whole_characters),
         TEST(test_records_of_the_version_before_are_read),

@@ -78,8 +78,111 @@ static void test_takeover(void **state)
     assert_true(has("R4-mute", "beta might serve unheard, but none of its addresses answered for 1"));
     assert_true(has("R4-mute", "(channels asked: 2)"));
     assert_true(has("R5-stall", "its timers late by at most 0.4 ms"));
-    assert_true(has("R8-isolated", "channel outside works"));
+    assert_true(has("R8-isolated", "channel outside works: its router was heard"));
     assert_true(has("R8-partition", "cannot be told from its end without a witness"));
+    w.links[0].usable = false;
+    tell_links();
+    const struct arbiter_transition t = {.rule = "R3-takeover"};
+    consider_rejected(&w.arbiter, &t, &list);
+    assert_true(
+        has("R8-isolated", "channel inside has its carrier; without a router nothing more can be told"));
+}
+
+/* A peer that is heard, a third host that answers, and a search that has asked in vain so far. */
+static void test_takeover_from_one_that_is_heard(void **state)
+{
+    const struct arbiter_transition t = {.rule = "R3-takeover"};
+
+    (void)state;
+    passive_beside_beta();
+    search(SEARCH_STATE_CONFLICT);
+    consider_rejected(&w.arbiter, &t, &list);
+    assert_true(has("R4-mute", "beta might hold the addresses still"));
+    assert_true(has("R4-mute", "(channels asked: 2)"));
+    assert_int_equal(list.count, 3); /* a partition is out of the question */
+    search(SEARCH_STATE_ASKING);
+    consider_rejected(&w.arbiter, &t, &list);
+    assert_true(has("R4-mute", "the search has no verdict yet"));
+    search(SEARCH_STATE_IDLE);
+    consider_rejected(&w.arbiter, &t, &list);
+    assert_true(has("R4-mute", "its addresses cannot be asked here"));
+}
+
+static void test_third_parties(void **state)
+{
+    const struct arbiter_transition t = {.rule = "R3-takeover"};
+
+    (void)state;
+    passive_beside_beta();
+    search(SEARCH_STATE_SILENT);
+    pass(MS(400), false);
+    w.arbiter.set.witness = true;
+    w.arbiter.vouched = false;
+    consider_rejected(&w.arbiter, &t, &list);
+    assert_true(has("R8-partition", "the witness has granted this claim"));
+    w.arbiter.set.fence = w.arbiter.vouched = true;
+    consider_rejected(&w.arbiter, &t, &list);
+    assert_true(has("R8-partition", "the fencing command has ended it"));
+}
+
+/* takeoverd held all for two hours, and hangs. */
+static void test_lease_that_is_not_confirmed(void **state)
+{
+    const struct arbiter_transition t = {.rule = "R6-lease"}, addresses = {.rule = "R6-addresses"};
+
+    (void)state;
+    active_beside_beta();
+    pass(MS(20000), true);
+    w.takeoverd_dead = true;
+    pass(MS(400), true);
+    consider_rejected(&w.arbiter, &t, &list);
+    assert_true(has("R12-unconfirmed", "it has not for 2") || has("R12-unconfirmed", "it has not for 1"));
+    assert_false(strstr(list.items[0].text, " s, and") != NULL);
+    w.arbiter.address.state = HOLD_STATE_FAILED;
+    w.arbiter.address.held = 1;
+    w.arbiter.address.changed_ns = w.now - MS(1500);
+    consider_rejected(&w.arbiter, &addresses, &list);
+    assert_true(has("R12-unconfirmed", "it has not for 1500.0 ms"));
+}
+
+static void test_orders(void **state)
+{
+    const struct arbiter_transition ordered = {.rule = "R13-ordered"}, stop = {.rule = "R13-stop"},
+                                    by_hand = {.rule = "claim-ordered"}, offered = {.rule = "R2-offered"};
+
+    (void)state;
+    active_beside_beta();
+    w.peer.unfit = true;
+    pass(MS(20), true);
+    consider_rejected(&w.arbiter, &ordered, &list);
+    assert_true(has("R13-refused", "the peer is unfit; that came after the order was accepted"));
+    w.arbiter.order_force = true;
+    consider_rejected(&w.arbiter, &ordered, &list);
+    assert_true(has("R13-refused", "the peer is unfit; but the order was forced"));
+    consider_rejected(&w.arbiter, &stop, &list);
+    assert_true(has("R13-ordered", "handed over first, but the peer is unfit"));
+    w.arbiter.held = true;
+    consider_rejected(&w.arbiter, &offered, &list);
+    assert_true(has("R15-hold", "it bars no order"));
+    w.arbiter.set.witness = true;
+    consider_rejected(&w.arbiter, &by_hand, &list);
+    assert_true(has("R8-partition", "the witness is not asked"));
+}
+
+static void test_lapses_and_isolation(void **state)
+{
+    const struct arbiter_transition lapsed = {.rule = "R12-lapsed"}, isolated = {.rule = "R8-isolated"};
+
+    (void)state;
+    active_beside_beta();
+    consider_rejected(&w.arbiter, &lapsed, &list);
+    assert_true(has("R12-renewed", "nothing showed in time that beta has not begun to serve"));
+    search(SEARCH_STATE_ANSWERED);
+    consider_rejected(&w.arbiter, &lapsed, &list);
+    assert_true(has("R12-renewed", "an active address answers from elsewhere"));
+    w.arbiter.links[0].evidence_ns = w.arbiter.peer.heard_ns + MS(12);
+    consider_rejected(&w.arbiter, &isolated, &list);
+    assert_true(has("R3-alone", "the last sign on any came 12.0 ms after its last heartbeat"));
 }
 
 static void test_vacancy_beside_a_peer(void **state)
@@ -102,7 +205,7 @@ static void test_vacancy_alone(void **state)
     search(SEARCH_STATE_SILENT);
     pass_until("R2-vacancy", false);
     assert_true(has("R8-partition", "without a witness"));
-    assert_true(has("R8-isolated", "works"));
+    assert_true(has("R8-isolated", "channel outside works"));
 }
 
 static void lose_outside(bool carrier)
@@ -246,6 +349,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_each_row_that_begins_a_change_has_words),
         TEST(test_takeover),
+        TEST(test_takeover_from_one_that_is_heard),
+        TEST(test_third_parties),
+        TEST(test_lease_that_is_not_confirmed),
+        TEST(test_orders),
+        TEST(test_lapses_and_isolation),
         TEST(test_vacancy_beside_a_peer),
         TEST(test_vacancy_alone),
         TEST(test_network),

@@ -288,6 +288,17 @@ static void test_the_peer_writes_no_controls(void **state)
     assert_string_equal(whole.steps[0].text, "a b    1m \xc3\xa4");
 }
 
+static void test_times_beyond_measure_overflow_nothing(void **state)
+{
+    struct piece_message piece = {.node = "beta", .number = 9, .newest = 9, .total = 2, .steps_count = 2};
+    static struct change_message whole;
+
+    (void)state;
+    piece.age_ns = piece.steps[0].before_ns = piece.steps[1].after_ns = INT64_MAX;
+    assert_true(exchange_take(&alpha.exchange, &piece, now_ns, &whole));
+    assert_true(whole.at_ns < 0 && whole.steps[0].at_ns < whole.at_ns && whole.steps[1].at_ns > whole.at_ns);
+}
+
 static void test_a_record_longer_than_there_is_room_for_is_cut(void **state)
 {
     struct piece_message piece = {.node = "beta", .heard = true, .newest = 9, .number = 9, .total = 60};
@@ -313,6 +324,7 @@ int main(void)
         TEST(test_the_fastest_piece_tells_the_time),
         TEST(test_a_record_is_begun_at_its_first_step),
         TEST(test_the_peer_writes_no_controls),
+        TEST(test_times_beyond_measure_overflow_nothing),
         TEST(test_a_record_longer_than_there_is_room_for_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -304,7 +304,7 @@ static int parse_text(const char *text, size_t size)
 static void test_texts_that_records_take(void **state)
 {
     static const char *const taken[] = {
-        "{}",     " ",      "\x7f",   "\u00a0",     "\u07ff",     "\u0800",
+        "{}",     " ",      "~",      "\u00a0",     "\u07ff",     "\u0800",
         "\ud7ff", "\ue000", "\uffff", "\U00010000", "\U0010ffff",
     };
     uint8_t bytes[HEARTBEAT_RECORD_MAX];
@@ -326,6 +326,9 @@ static void test_other_texts_are_refused(void **state)
         "\n",
         "a\tb",
         "\x1f",
+        "\x7f",
+        "a\xc2\x80",
+        "\xc2\x9f",
         "\x80",
         "a\xbf",
         "\xc2",

@@ -106,6 +106,38 @@ static void test_the_opposite_and_nearest_one(void **state)
     assert_int_equal(match(0), 2);
 }
 
+/* The only record of a new node, beside a give-up of the peer's long ago. */
+static void test_an_old_story_is_not_taken_for_it(void **state)
+{
+    (void)state;
+    took(&own, 5000, 0), gave(&peers, 100, 0);
+    assert_int_equal(match(0), -1);
+    gave(&peers, 4990, 0);
+    assert_int_equal(match(0), 0);
+}
+
+/* The one before was a handover, whose other side came some milliseconds after; then both lost their power.
+ */
+static void test_nor_is_the_late_end_of_the_one_before(void **state)
+{
+    (void)state;
+    took(&own, 100, 0), gave(&peers, 100.1, 0);
+    took(&own, 115, 0);
+    assert_int_equal(match(0), -1);
+    assert_int_equal(match(1), 0);
+}
+
+/* An arbiter that was restarted kept the role: that is no end of what was before. */
+static void test_a_restart_in_between_divides_nothing(void **state)
+{
+    (void)state;
+    took(&own, 100, 0);
+    took(&own, 150, 0);
+    strcpy(own.changes[1].rule, "R1-resume");
+    gave(&peers, 190, 0);
+    assert_int_equal(match(1), 0);
+}
+
 static void test_across_boots_by_the_wall_clock(void **state)
 {
     (void)state;
@@ -153,6 +185,9 @@ int main(void)
         TEST(test_another_change_is_not_taken_for_it),
         TEST(test_nor_is_the_one_before),
         TEST(test_the_opposite_and_nearest_one),
+        TEST(test_an_old_story_is_not_taken_for_it),
+        TEST(test_nor_is_the_late_end_of_the_one_before),
+        TEST(test_a_restart_in_between_divides_nothing),
         TEST(test_across_boots_by_the_wall_clock),
         TEST(test_a_time_that_cannot_be_read_matches_nothing),
         TEST(test_texts_of_times_come_back),

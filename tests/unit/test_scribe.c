@@ -104,6 +104,61 @@ static void test_it_goes_on_after_what_cannot_be_written(void **state)
     assert_lines(0, 1);
 }
 
+static void test_a_torn_line_does_not_swallow_the_next(void **state)
+{
+    struct scribe *scribe;
+    char line[32];
+    FILE *file = fopen(path, "w");
+
+    (void)state;
+    assert_non_null(file);
+    fputs("the beginning of ano", file);
+    fclose(file);
+    assert_int_equal(scribe_open(&scribe), 0);
+    add(scribe, 0);
+    add(scribe, 1);
+    scribe_close(scribe);
+    file = fopen(path, "r");
+    assert_string_equal(fgets(line, sizeof line, file), "the beginning of ano\n");
+    assert_string_equal(fgets(line, sizeof line, file), "line 0\n");
+    assert_string_equal(fgets(line, sizeof line, file), "line 1\n");
+    fclose(file);
+}
+
+static void test_a_file_stays_bounded_and_keeps_the_latest(void **state)
+{
+    enum { LINE_BYTES = 100000, LINES = 400 };
+    struct scribe *scribe;
+    struct stat status;
+    char first[16] = "", last[16] = "";
+    static char line[LINE_BYTES + 2];
+
+    (void)state;
+    for (int i = 0; i < LINES; i++) {
+        char *text = malloc(LINE_BYTES + 1);
+        memset(text, 'x', LINE_BYTES);
+        text[LINE_BYTES] = '\0';
+        text[snprintf(text, LINE_BYTES, "%06d", i)] = ' ';
+        if (i % 40 == 0)
+            assert_int_equal(scribe_open(&scribe), 0);
+        scribe_add(scribe, path, text);
+        if (i % 40 == 39)
+            scribe_close(scribe);
+    }
+    assert_int_equal(stat(path, &status), 0);
+    assert_in_range(status.st_size, SCRIBE_FILE_MAX / 4, SCRIBE_FILE_MAX + LINE_BYTES + 1);
+    FILE *file = fopen(path, "r");
+    while (fgets(line, sizeof line, file)) {
+        assert_int_equal(strlen(line), LINE_BYTES + 1); /* whole ones */
+        if (!first[0])
+            snprintf(first, sizeof first, "%.6s", line);
+        snprintf(last, sizeof last, "%.6s", line);
+    }
+    fclose(file);
+    assert_string_equal(last, "000399");
+    assert_true(atoi(first) > 200);
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, fresh, clean)
@@ -111,6 +166,8 @@ int main(void)
         TEST(test_all_is_written_in_order_before_the_end),
         TEST(test_a_disk_that_hangs_holds_up_nobody),
         TEST(test_it_goes_on_after_what_cannot_be_written),
+        TEST(test_a_torn_line_does_not_swallow_the_next),
+        TEST(test_a_file_stays_bounded_and_keeps_the_latest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

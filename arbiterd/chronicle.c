@@ -147,8 +147,10 @@ static bool may_belong(const struct change_message *theirs, const struct change_
         return false;
     if (takes(change) && between(theirs, change) > before_ns)
         return false; /* it gave up long before: that was another story */
-    if (before && between(theirs, change) > 0 && distance(before, theirs) < distance(change, theirs))
-        return false; /* what it did at that change, a moment later */
+    /* Two like changes in a row (a power cut was in between): it belongs to the nearer one. */
+    if (before && takes(before) == takes(change) && between(theirs, change) > 0 &&
+        distance(before, theirs) < distance(change, theirs))
+        return false;
     return (!before || between(before, theirs) > 0) && (!after || between(theirs, after) > 0);
 }
 

@@ -60,6 +60,16 @@ static void test_handovers_to_and_fro(void **state)
     assert_int_equal(match(-1), -1);
 }
 
+/* Its own claim was just before, and it gives up only when the other one has served for a while. */
+static void test_a_handover_right_after_a_claim(void **state)
+{
+    (void)state;
+    took(&own, 10, 0);
+    gave(&own, 10.147, 0), took(&peers, 10.051, 0);
+    assert_int_equal(match(0), 0);
+    assert_int_equal(match(1), -1);
+}
+
 static void test_who_was_stopped_gives_up_when_it_goes_on(void **state)
 {
     (void)state;
@@ -181,6 +191,7 @@ int main(void)
 #define TEST(test) cmocka_unit_test_setup(test, begin)
     const struct CMUnitTest tests[] = {
         TEST(test_handovers_to_and_fro),
+        TEST(test_a_handover_right_after_a_claim),
         TEST(test_who_was_stopped_gives_up_when_it_goes_on),
         TEST(test_another_change_is_not_taken_for_it),
         TEST(test_nor_is_the_one_before),

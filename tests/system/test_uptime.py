@@ -1,5 +1,5 @@
 """Machines that have been up for long: a node's clock is 400 days, or five years, ahead (time_namespaces(7)). After 104 days
-CLOCK_BOOTTIME in nanoseconds is beyond 2^53, after 497 days SNMP's TimeTicks are beyond 32 bits (C3, L2, L3)."""
+CLOCK_BOOTTIME in nanoseconds is beyond 2^53, after 497 days SNMP's TimeTicks are beyond 32 bits (C3)."""
 
 import json
 import subprocess

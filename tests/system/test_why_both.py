@@ -1,4 +1,4 @@
-"""`duet why` over both nodes' records: one chain, whoever is asked, kept over restarts (L3, C7)."""
+"""`duet why` over both nodes' records: one chain, whoever is asked, kept over restarts (DESIGN §2, §6)."""
 
 import contextlib
 import json

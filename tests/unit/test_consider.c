@@ -1,4 +1,4 @@
-/* What was considered beside a decision, and what keeps one from being taken, in words (L3, C7). */
+/* What was considered beside a decision, and what keeps one from being taken, in words (DESIGN §3). */
 #include <stdio.h>
 
 #include "arbiterd/consider.h"

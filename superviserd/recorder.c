@@ -137,6 +137,12 @@ static int64_t read_envelope(const char *json, size_t size, char daemon[static B
     return at_ns;
 }
 
+/* What the arbiters tell each other of their records is on both their disks already. */
+static bool is_of_records(const char *topic)
+{
+    return strcmp(topic, "record") == 0 || strcmp(topic, "peer_record") == 0;
+}
+
 static void on_message(void *userdata, const char *topic, const char *json, size_t size)
 {
     struct recorder *recorder = userdata;
@@ -150,6 +156,8 @@ static void on_message(void *userdata, const char *topic, const char *json, size
     recorder->messages++;
     if (daemon[0])
         heard(recorder, daemon, at_ns);
+    if (is_of_records(topic))
+        return;
     const enum sieve_verdict verdict = sieve_judge(&recorder->sieve, &message);
     if (verdict == SIEVE_NOTHING)
         return;

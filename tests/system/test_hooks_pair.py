@@ -128,7 +128,7 @@ def test_stopped_superviserd_costs_the_time_limit_and_no_more(lab, figures):
     time.sleep(0.3)
     gap = gap_ms(probe)
     figures("power off, lan, hooks, superviserd stopped", "%.0f ms" % gap)
-    assert 450 + 250 < gap < 450 + 900, "the limit of its hooks and takeover"
+    assert 450 + 250 < gap < 450 + 2500, "the limit of its hooks and takeover"
     assert "superviserd did not tell in time" in lab.log(new)
     assert trace(lab, new) == []
     os.kill(stopped, signal.SIGCONT)

@@ -79,7 +79,7 @@ def test_no_zombies_where_duet_run_is_the_first_process(lab):
             try:
                 with open("/proc/%d/stat" % child) as stat:
                     found[child] = stat.read().rsplit(")", 1)[1].split()[0]
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):
                 pass  # it was collected just now
         return found
 

@@ -149,7 +149,7 @@ void server_answer_peer(struct server *s, const struct command_message *command,
     answer->body = change ? change : &none;
     if (!change)
         snprintf(none.error, sizeof none.error,
-                 "%s has told of no change of its own that belongs to this one",
+                 "%s has told of no change of its own that belongs to this one, or not yet",
                  s->arbiter.peer.name[0] ? s->arbiter.peer.name : "the peer");
 }
 

@@ -44,9 +44,9 @@ void chronicle_load(struct chronicle *c, const char *path, struct scribe *scribe
     char error[CODEC_ERROR_MAX];
     FILE *file;
 
-    memset(c, 0, sizeof *c);
     c->path = path;
     c->scribe = scribe;
+    c->count = 0; /* the ring is not touched: most of a megabyte, which would stay in locked memory */
     file = fopen(path, "re");
     if (!file)
         return;

@@ -8,7 +8,8 @@ static const int64_t leads_for_ns = 5 * NS_PER_S, follows_for_ns = 3 * NS_PER_S;
 
 void history_load(struct history *h, const char *path, struct scribe *scribe)
 {
-    memset(h, 0, sizeof *h);
+    h->ring_count = h->recorded = 0;
+    h->open = false;
     chronicle_load(&h->own, path, scribe);
 }
 

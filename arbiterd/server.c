@@ -259,8 +259,9 @@ int server_open(struct server *s, struct daemon *daemon)
     struct arbiter_durable durable;
     struct arbiter_event start = {.kind = EVENT_START, .durable = &durable, .change = first_change()};
 
-    *s = (struct server){
-        .daemon = daemon, .role_rule = "R1-start", .role_reason = "everything starts passive"};
+    s->daemon = daemon;
+    s->role_rule = "R1-start";
+    s->role_reason = "everything starts passive";
     snprintf(s->state_path, sizeof s->state_path, "%s/state", daemon->state_dir);
     snprintf(s->history_path, sizeof s->history_path, "%s/changes.jsonl", daemon->state_dir);
     int r = scribe_open(&s->scribe);

@@ -77,7 +77,8 @@ struct server {
     size_t hook_count;
 };
 
-/* Loads the state, subscribes, and takes the first step. 0 or a negative errno. */
+/* Loads the state, subscribes, and takes the first step. `server` is zeroed, and not written as a whole: most
+ * of its two megabytes are rooms for records that may never be needed. 0 or a negative errno. */
 int server_open(struct server *server, struct daemon *daemon);
 
 /* One step of the decision, and all that follows from it. `cause` is what led to it, or NULL. */

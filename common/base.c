@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/utf8.h"
+
 void auto_free(void *pointer_to_pointer)
 {
     free(*(void **)pointer_to_pointer);
@@ -28,29 +30,13 @@ void text_copy(char *to, size_t size, const char *text)
     to[length] = '\0';
 }
 
-/* The bytes of the UTF-8 character (RFC 3629) that begins here; 0: it is none, or not whole. */
-static size_t character_bytes(const unsigned char *at)
-{
-    const size_t count = at[0] < 0x80                    ? 1
-                         : at[0] >= 0xc2 && at[0] < 0xe0 ? 2
-                         : at[0] >= 0xe0 && at[0] < 0xf0 ? 3
-                         : at[0] >= 0xf0 && at[0] < 0xf5 ? 4
-                                                         : 0;
-
-    for (size_t i = 1; i < count; i++) /* ends at the text's end, which continues nothing */
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    const bool overlong = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xf0 && at[1] < 0x90);
-    const bool no_character = (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf4 && at[1] > 0x8f);
-    return overlong || no_character ? 0 : count;
-}
-
 void text_make_printable(char *text)
 {
-    unsigned char *at = (unsigned char *)text;
+    uint8_t *at = (uint8_t *)text;
+    const uint8_t *const end = at + strlen(text);
 
-    while (*at) {
-        const size_t count = character_bytes(at);
+    while (at < end) {
+        const size_t count = utf8_bytes(at, (size_t)(end - at));
         if (count == 0)
             *at = '?';
         else if (*at < ' ' || *at == 0x7f)

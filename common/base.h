@@ -1,4 +1,4 @@
-/* base: the few words that every file uses. Depends on nothing. */
+/* base: the few words that every file uses. Depends on nothing but the bounds of a character. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

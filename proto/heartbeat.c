@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/utf8.h"
+
 const uint8_t heartbeat_group[6] = {0x03, 0x64, 0x75, 0x65, 0x74, 0x01};
 
 static const uint32_t magics[] = {
@@ -295,28 +297,6 @@ size_t heartbeat_body_max(enum datagram_kind kind)
 
 /* ------------------------------------------------------------------- record */
 
-/* The bytes of the character with which this text begins; 0: it is not UTF-8 (RFC 3629, section 4). */
-static size_t character_bytes(const uint8_t *at, size_t left)
-{
-    const uint8_t first = at[0];
-    const size_t count = first < 0x80                    ? 1
-                         : first >= 0xc2 && first < 0xe0 ? 2
-                         : first >= 0xe0 && first < 0xf0 ? 3
-                         : first >= 0xf0 && first < 0xf5 ? 4
-                                                         : 0;
-
-    if (count > left)
-        return 0;
-    for (size_t i = 1; i < count; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    /* Longer than need be, half a surrogate pair, or beyond U+10FFFF. */
-    if ((first == 0xe0 && at[1] < 0xa0) || (first == 0xed && at[1] > 0x9f) ||
-        (first == 0xf0 && at[1] < 0x90) || (first == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return count;
-}
-
 static bool is_record(const uint8_t *text, size_t size)
 {
     size_t step;
@@ -324,7 +304,7 @@ static bool is_record(const uint8_t *text, size_t size)
     if (size == 0 || size > HEARTBEAT_RECORD_MAX)
         return false;
     for (size_t at = 0; at < size; at += step) {
-        step = character_bytes(text + at, size - at);
+        step = utf8_bytes(text + at, size - at);
         if (step == 0 || text[at] < ' ' || text[at] == 0x7f || (text[at] == 0xc2 && text[at + 1] < 0xa0))
             return false;
     }

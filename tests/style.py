@@ -29,7 +29,7 @@ PURE = re.compile(r"^(mem(cpy|move|set|cmp|chr)|str(n?len|c?spn|n?cmp|n?casecmp|
 ALLOCATING = re.compile(r"^(malloc|calloc|realloc(array)?|free|strdup|memrchr|fnmatch|XXH3_\w+|XXH128_\w+|sodium_memzero"
                         r"|randombytes_buf_deterministic)$")
 # Common and proto functions that are pure themselves.
-PURE_OWN = re.compile(r"^(text_copy|text_make_printable|backoff_ns|heartbeat_\w+|field_is_measure|nd_\w+|net_address_\w+|config_\w+_equal|mac_\w+|mib_\w+|model_(get|next|runs|wants|health|peer_ready|daemons)|duration_print|[a-z_]+_names"
+PURE_OWN = re.compile(r"^(text_copy|text_make_printable|utf8_bytes|backoff_ns|heartbeat_\w+|field_is_measure|nd_\w+|net_address_\w+|config_\w+_equal|mac_\w+|mib_\w+|model_(get|next|runs|wants|health|peer_ready|daemons)|duration_print|[a-z_]+_names"
                       r"|[a-z_]+_type|sync_path_clean|sync_path_root)$")
 
 # Header -> the only places that may include it.

@@ -136,6 +136,8 @@ static void test_why_of_both_nodes(void **state)
         assert_non_null(strstr(text, boots == 1 ? "       +2.0 ms  al    arbiterd: offering -> releasing"
                                                 : "       +3.0 ms  al    arbiterd: offering -> releasing"));
         assert_non_null(strstr(text, "       +4.0 ms  beta  takeoverd: addresses up\n"));
+        assert_true(boots > 1 || strstr(text, "service x: failed") < strstr(text, "considered R15-hold"));
+        assert_true(strstr(text, "offering -> releasing") < strstr(text, "addresses up"));
         free(text);
         peer.boot[0] = '\0'; /* told after this node was restarted */
     }

@@ -72,6 +72,8 @@ static void test_takeover(void **state)
     (void)state;
     passive_beside_beta();
     beta_falls_silent();
+    w.links[1].evidence_ns = w.now + MS(5); /* but no router answers there */
+    tell_links();
     w.peer.own_late_us = 400;
     pass_until("R3-takeover", false);
     assert_int_equal(list.count, 4);

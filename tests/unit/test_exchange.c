@@ -296,7 +296,9 @@ static void test_times_beyond_measure_overflow_nothing(void **state)
     (void)state;
     piece.age_ns = piece.steps[0].before_ns = piece.steps[1].after_ns = INT64_MAX;
     assert_true(exchange_take(&alpha.exchange, &piece, now_ns, &whole));
-    assert_true(whole.at_ns < 0 && whole.steps[0].at_ns < whole.at_ns && whole.steps[1].at_ns > whole.at_ns);
+    assert_true(whole.at_ns == now_ns - (INT64_C(1) << 58));
+    assert_true(whole.at_ns - whole.steps[0].at_ns == EXCHANGE_BIAS);
+    assert_true(whole.steps[1].at_ns - whole.at_ns == EXCHANGE_BIAS);
 }
 
 static void test_a_record_longer_than_there_is_room_for_is_cut(void **state)

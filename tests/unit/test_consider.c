@@ -88,6 +88,13 @@ static void test_takeover(void **state)
     consider_rejected(&w.arbiter, &t, &list);
     assert_true(
         has("R8-isolated", "channel inside has its carrier; without a router nothing more can be told"));
+    w.links[0].usable = true;
+    w.links[0].evidence_ns = w.now + MS(9);
+    tell_links();
+    w.arbiter.set.routed[0] = false;
+    w.arbiter.set.routed[1] = true;
+    consider_rejected(&w.arbiter, &t, &list);
+    assert_true(has("R8-isolated", "channel inside works: its router was heard"));
 }
 
 /* A peer that is heard, a third host that answers, and a search that has asked in vain so far. */

@@ -2,14 +2,11 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/log.h"
-
-enum { STACK_BYTES = 256 * 1024, PATIENCE_SECONDS = 2 };
+#include "common/thread.h"
 
 struct saver {
     pthread_t thread;
@@ -47,17 +44,6 @@ static void *run(void *userdata)
     return NULL;
 }
 
-static int start_thread(struct saver *saver)
-{
-    pthread_attr_t attributes;
-
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    const int r = -pthread_create(&saver->thread, &attributes, run, saver);
-    pthread_attr_destroy(&attributes);
-    return r;
-}
-
 int saver_open(const char *path, const char *consequence, struct saver **saver)
 {
     struct saver *made = calloc(1, sizeof *made);
@@ -68,7 +54,7 @@ int saver_open(const char *path, const char *consequence, struct saver **saver)
     made->consequence = consequence;
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->changed, NULL);
-    const int r = start_thread(made);
+    const int r = thread_start(&made->thread, run, made);
     if (r < 0)
         free(made);
     else
@@ -87,17 +73,13 @@ void saver_put(struct saver *saver, const char *text)
 
 void saver_close(struct saver *saver)
 {
-    struct timespec until;
-
     if (!saver)
         return;
     pthread_mutex_lock(&saver->lock);
     saver->ending = true;
     pthread_cond_signal(&saver->changed);
     pthread_mutex_unlock(&saver->lock);
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += PATIENCE_SECONDS;
-    if (pthread_clockjoin_np(saver->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
+    if (!thread_end(saver->thread)) {
         log_error("the disk does not take %s; %s", saver->path, saver->consequence);
         return;
     }

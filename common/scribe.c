@@ -2,18 +2,17 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/thread.h"
 
-enum { STACK_BYTES = 256 * 1024, PATIENCE_SECONDS = 2, LINES_MAX = 64 };
+enum { LINES_MAX = 64 };
 
 struct entry {
     const char *path;
@@ -121,7 +120,7 @@ static void *run(void *userdata)
     for (struct entry *entry; (entry = wait_for_entry(s)) != NULL; drop_first(s)) {
         const int r = write_entry(entry);
         if (r < 0 && log_allowed(&s->write_log, 1))
-            log_warning("a line of %s could not be written: %s", entry->path, strerror(-r));
+            log_warning("a line of %s is lost: %s; free the disk, or mend it", entry->path, strerror(-r));
     }
     return NULL;
 }
@@ -129,16 +128,12 @@ static void *run(void *userdata)
 int scribe_open(struct scribe **scribe)
 {
     struct scribe *s = calloc(1, sizeof *s);
-    pthread_attr_t attributes;
 
     if (!s)
         return -ENOMEM;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, NULL);
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    const int r = -pthread_create(&s->thread, &attributes, run, s);
-    pthread_attr_destroy(&attributes);
+    const int r = thread_start(&s->thread, run, s);
     if (r < 0)
         free(s);
     else
@@ -158,24 +153,24 @@ void scribe_add(struct scribe *s, const char *path, char *line)
     if (fits)
         return;
     if (log_allowed(&s->add_log, 1))
-        log_warning("the disk takes no line of %s: it is lost", path);
+        log_warning("a line of %s is lost: the disk has not taken those before it; mend it", path);
     free(line);
 }
 
 void scribe_close(struct scribe *s)
 {
-    struct timespec until;
-
     if (!s)
         return;
     pthread_mutex_lock(&s->lock);
     s->ending = true;
     pthread_cond_signal(&s->changed);
     pthread_mutex_unlock(&s->lock);
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += PATIENCE_SECONDS;
-    if (pthread_clockjoin_np(s->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+    if (thread_end(s->thread)) {
         free(s);
-    else
-        log_error("the disk does not take what was to be kept of the last changes");
+        return;
+    }
+    pthread_mutex_lock(&s->lock);
+    const char *path = s->count > 0 ? s->entries[s->first].path : "a file";
+    pthread_mutex_unlock(&s->lock);
+    log_error("the disk does not take the last lines of %s; they are lost unless it goes on: mend it", path);
 }

@@ -33,8 +33,8 @@ def compile_object(source, build, file, out):
 
 def compile_all(source, build, out, pool):
     """The objects of the simulator, and by their names those of the core."""
-    files = [*(file for file in sorted((source / "tests/sim").glob("*.c")) if file.name != "exhaust.c"), build / "proto/topics.c", source / "common/base.c",
-             source / "proto/codec.c"]
+    files = [*(file for file in sorted((source / "tests/sim").glob("*.c")) if file.name != "exhaust.c"), build / "proto/topics.c",
+             *(source / file for file in ("common/base.c", "proto/codec.c", "proto/utf8.c"))]
     world = [pool.submit(compile_object, source, build, file, out / f"{number}-{file.stem}.o") for number, file in enumerate(files)]
     core = {name: pool.submit(compile_object, source, build, source / file, out / f"core-{name}.o") for name, file in CORE.items()}
     return [job.result() for job in world], {name: job.result() for name, job in core.items()}

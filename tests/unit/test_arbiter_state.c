@@ -299,5 +299,6 @@ int main(void)
         TEST(test_a_note_is_one_line_of_whole_characters),
         TEST(test_records_of_the_version_before_are_read),
     };
+    cmocka_set_test_filter(getenv("DUET_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

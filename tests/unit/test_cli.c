@@ -250,6 +250,6 @@ int main(void)
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_distance),
     };
-
+    cmocka_set_test_filter(getenv("DUET_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* What was considered beside a decision, and what keeps one from being taken, in words (DESIGN §3). */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "arbiterd/consider.h"
 #include "decide_world.h"
@@ -375,5 +376,6 @@ int main(void)
         TEST(test_takeover_that_is_barred),
         TEST(test_vacancy_that_is_barred),
     };
+    cmocka_set_test_filter(getenv("DUET_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

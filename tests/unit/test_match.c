@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -203,5 +204,6 @@ int main(void)
         TEST(test_a_time_that_cannot_be_read_matches_nothing),
         TEST(test_texts_of_times_come_back),
     };
+    cmocka_set_test_filter(getenv("DUET_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

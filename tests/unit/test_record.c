@@ -310,6 +310,6 @@ int main(void)
         TEST(test_a_record_is_no_sign_of_life),
         TEST(test_both_nodes_delays_are_told),
     };
-
+    cmocka_set_test_filter(getenv("DUET_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

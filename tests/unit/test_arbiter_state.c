@@ -33,6 +33,16 @@ static void settle(struct history *history)
     history->own.scribe = scribe;
 }
 
+/* … and a power cut came in the middle of the next line. */
+static void settle_torn(struct history *history, const char *path)
+{
+    settle(history);
+    FILE *file = fopen(path, "a");
+    assert_non_null(file);
+    fputs("{\"torn\": ", file);
+    fclose(file);
+}
+
 static int remove_directory(void **state)
 {
     char path[128];
@@ -180,13 +190,10 @@ static void test_history_outlives_the_process_and_is_bounded(void **state)
     for (int64_t i = 1; i <= HISTORY_CHANGES + 20; i++) {
         change(&history, i, i * NS_PER_S);
         if (i % 50 == 0)
-            settle(&history);
+            settle_torn(&history, path);
     }
     history_tick(&history, 10000 * NS_PER_S);
-    settle(&history);
-    FILE *file = fopen(path, "a");
-    fputs("{\"torn\": \n", file); /* a power cut in the middle of a line */
-    fclose(file);
+    settle_torn(&history, path);
     for (int i = 0; i < 2; i++) { /* the first one shortens the file */
         history_load(&again, path, scribe);
         assert_int_equal(chronicle_get(&again.own, 0)->epoch, HISTORY_CHANGES + 20);

@@ -12,7 +12,7 @@
 #include "common/log.h"
 #include "common/thread.h"
 
-enum { LINES_MAX = 64 };
+enum { LINES_MAX = 128 }; /* the hundred that arbiterd takes of the peer at once, and more */
 
 struct entry {
     const char *path;

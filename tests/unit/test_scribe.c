@@ -83,13 +83,37 @@ static void test_a_disk_that_hangs_holds_up_nobody(void **state)
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_int_equal(scribe_open(&scribe), 0);
     alarm(20);
-    for (int i = 0; i < 100; i++) /* more than there is room for */
+    for (int i = 0; i < 200; i++) /* more than there is room for */
         add(scribe, i);
     assert_in_range(clock_now_ns() - begun_ns, 0, 5 * NS_PER_S);
     begun_ns = clock_now_ns();
     scribe_close(scribe);
     assert_in_range(clock_now_ns() - begun_ns, NS_PER_S, 10 * NS_PER_S);
     alarm(0);
+}
+
+/* As many as arbiterd takes of the peer's records at once, on a disk that needs long for the first. */
+static void test_a_hundred_at_once_find_room(void **state)
+{
+    struct scribe *scribe;
+    char line[16], expected[16];
+
+    (void)state;
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(scribe_open(&scribe), 0);
+    for (int i = 0; i < 100; i++)
+        add(scribe, i);
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    alarm(20);
+    for (int i = 0; i < 100; i++) {
+        snprintf(expected, sizeof expected, "line %d\n", i);
+        assert_non_null(fgets(line, sizeof line, file));
+        assert_string_equal(line, expected);
+    }
+    alarm(0);
+    scribe_close(scribe);
+    fclose(file);
 }
 
 static void test_it_goes_on_after_what_cannot_be_written(void **state)
@@ -165,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_all_is_written_in_order_before_the_end),
         TEST(test_a_disk_that_hangs_holds_up_nobody),
+        TEST(test_a_hundred_at_once_find_room),
         TEST(test_it_goes_on_after_what_cannot_be_written),
         TEST(test_a_torn_line_does_not_swallow_the_next),
         TEST(test_a_file_stays_bounded_and_keeps_the_latest),

@@ -15,7 +15,8 @@ struct considerations {
     struct considered items[CONSIDERED_MAX];
 };
 
-/* Fills in what was rejected when `transition` began a change of role. `arbiter` is as after that step. */
+/* Fills in what was rejected when `transition` began a change of role. `arbiter` is as after that step, but
+ * that it is vouched for still, if it was: the end of service ends that, too. */
 void consider_rejected(const struct arbiter *arbiter, const struct arbiter_transition *transition,
                        struct considerations *rejected);
 

@@ -176,6 +176,7 @@ void server_step(struct server *s, struct arbiter_event *event, const char *caus
     struct arbiter_effects effects;
 
     event->now_ns = clock_now_ns();
+    s->was_vouched = s->arbiter.vouched;
     arbiter_step(&s->arbiter, event, &effects);
     if (effects.save)
         state_write(s->writer, &effects.durable);

@@ -31,6 +31,7 @@ struct server {
     int64_t records_ns; /* the budget of the peer's records: ahead of now by what was taken of it */
     struct server_bar bars[CONSIDERED_MAX];
     size_t bar_count;
+    bool was_vouched; /* before the latest step */
     struct state_writer *writer;
     char state_path[PATH_MAX], history_path[PATH_MAX];
     struct loop_source *timer;

@@ -157,9 +157,11 @@ void server_answer_peer(struct server *s, const struct command_message *command,
 
 void server_note_rejected(struct server *s, const struct arbiter_transition *t, int64_t now_ns)
 {
+    struct arbiter then = s->arbiter;
     struct considerations rejected;
 
-    consider_rejected(&s->arbiter, t, &rejected);
+    then.vouched = then.vouched || s->was_vouched;
+    consider_rejected(&then, t, &rejected);
     for (size_t i = 0; i < rejected.count; i++)
         history_consider(&s->history, now_ns, rejected.items[i].rule, rejected.items[i].text);
 }

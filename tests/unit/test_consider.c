@@ -27,11 +27,14 @@ static void pass_until(const char *row, bool repeat)
         w.effects.transition_count = 0;
         w.rules[0] = '\0';
         struct arbiter_event event = {.kind = EVENT_PEER, .sent_ns = w.now, .peer = &w.peer, .now_ns = w.now};
+        const bool vouched = w.arbiter.vouched;
         arbiter_step(&w.arbiter, &event, &w.effects);
         const struct arbiter_effects effects = w.effects;
+        struct arbiter then = w.arbiter;
+        then.vouched = then.vouched || vouched;
         for (size_t k = 0; k < effects.transition_count; k++)
             if (strcmp(effects.transitions[k].rule, row) == 0) {
-                consider_rejected(&w.arbiter, &effects.transitions[k], &list);
+                consider_rejected(&then, &effects.transitions[k], &list);
                 return;
             }
         note_effects();
@@ -193,6 +196,38 @@ static void test_lapses_and_isolation(void **state)
     w.arbiter.links[0].evidence_ns = w.arbiter.peer.heard_ns + MS(12);
     consider_rejected(&w.arbiter, &isolated, &list);
     assert_true(has("R3-alone", "the last sign on any came 12.0 ms after its last heartbeat"));
+}
+
+/* With a witness, which was not asked when an operator claimed: it is none of its doing. */
+static void test_a_lapse_after_a_claim_by_hand(void **state)
+{
+    (void)state;
+    w.arbiter.set.witness = true;
+    w.arbiter.set.isolation_after = MS(200);
+    search(SEARCH_STATE_SILENT);
+    pass(MS(100), false);
+    step((struct arbiter_event){.kind = EVENT_CLAIM, .force = true});
+    pass(MS(1000), false);
+    assert_int_equal(w.arbiter.phase, PHASE_ACTIVE);
+    search(SEARCH_STATE_ASKING);
+    w.now += MS(500); /* a stall */
+    pass_until("R12-lapsed", false);
+    assert_true(has("R12-renewed", "nothing showed in time that beta has not begun to serve"));
+    pass(MS(2000), false);
+    assert_int_equal(w.arbiter.phase, PHASE_PASSIVE);
+    assert_false(w.arbiter.vouched); /* that was for this claim */
+}
+
+static void test_a_lapse_with_a_witness(void **state)
+{
+    (void)state;
+    active_beside_beta();
+    w.arbiter.set.witness = true;
+    w.arbiter.set.isolation_after = MS(200);
+    search(SEARCH_STATE_ASKING);
+    w.now += MS(500);
+    pass_until("R12-lapsed", false);
+    assert_true(has("R12-renewed", "neither beta nor the witness has allowed it"));
 }
 
 static void test_vacancy_beside_a_peer(void **state)
@@ -364,6 +399,8 @@ int main(void)
         TEST(test_lease_that_is_not_confirmed),
         TEST(test_orders),
         TEST(test_lapses_and_isolation),
+        TEST(test_a_lapse_after_a_claim_by_hand),
+        TEST(test_a_lapse_with_a_witness),
         TEST(test_vacancy_beside_a_peer),
         TEST(test_vacancy_alone),
         TEST(test_network),

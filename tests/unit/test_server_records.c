@@ -403,6 +403,25 @@ static void test_what_was_rejected_is_noted(void **state)
     assert_true(considered(&alpha, "R8-partition") == 1);
 }
 
+/* An operator answered for it, which its end ended. */
+static void test_a_lapse_after_a_claim_by_hand_is_not_laid_to_the_witness(void **state)
+{
+    const struct arbiter_transition t = {.rule = "R12-lapsed", .from = PHASE_ACTIVE, .to = PHASE_RELEASING};
+    static struct recent_message recent;
+
+    (void)state;
+    at = &alpha;
+    alpha.server.arbiter.set.witness = true;
+    alpha.server.arbiter.now = clock_now_ns();
+    for (int i = 0; i < 2; i++) {
+        alpha.server.was_vouched = i == 0;
+        server_note_rejected(&alpha.server, &t, clock_now_ns());
+        history_recent(&alpha.server.history, &recent);
+        assert_int_equal(recent.steps_count, i + 1);
+        assert_true((strstr(recent.steps[i].text, "witness") == NULL) == (i == 0));
+    }
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, begin, finish)
@@ -416,6 +435,7 @@ int main(void)
         TEST(test_what_was_before_this_boot_has_times_of_no_clock),
         TEST(test_what_bars_is_noted_once_and_when_it_lasts),
         TEST(test_what_was_rejected_is_noted),
+        TEST(test_a_lapse_after_a_claim_by_hand_is_not_laid_to_the_witness),
     };
     cmocka_set_test_filter(getenv("DUET_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,14 +22,22 @@ void server_open_records(struct server *s)
 
 /* --------------------------------------------------------------------- to the peer */
 
-/* How long ago a change was: one of an earlier boot by the wall clock, since the other clock began anew. */
+/* 2020: a wall clock that shows less was never set. */
+static const int64_t never_set_ns = INT64_C(1577836800) * NS_PER_S;
+
+/* How long ago a change was: one of an earlier boot by the wall clock, since the other clock began anew. But
+ * on a machine without a clock of its own that may be anything, and it was before this boot: where the wall
+ * clock says otherwise, or cannot know, it counts as of its beginning. */
 static int64_t age_of(const struct server *s, const struct change_message *change, int64_t now_ns)
 {
     int64_t wall_ns;
 
     if (change->boot[0] && strcmp(change->boot, s->boot) == 0)
         return now_ns - change->at_ns;
-    return utc_parse(change->at, &wall_ns) < 0 ? 0 : now_ns + clock_wall_offset_ns() - wall_ns;
+    if (utc_parse(change->at, &wall_ns) < 0 || wall_ns < never_set_ns)
+        return now_ns;
+    const int64_t age_ns = now_ns + clock_wall_offset_ns() - wall_ns;
+    return change->boot[0] ? MAX(age_ns, now_ns) : age_ns;
 }
 
 /* As many steps as fit into one datagram: one always does, unless its text is nothing but escapes. False: not

@@ -117,6 +117,12 @@ static void end(struct node *node)
     node->server.scribe = NULL;
 }
 
+static void start_anew(struct node *node, const char *boot)
+{
+    end(node);
+    start(node, boot);
+}
+
 static void make(struct node *node, const char *name, const char *boot)
 {
     memset(node, 0, sizeof *node);
@@ -352,6 +358,34 @@ static void test_what_was_before_this_boot_has_times_of_no_clock(void **state)
     assert_int_equal(beta.server.peers.count, 1);
 }
 
+/* A machine without a clock that goes on while it is off may begin in 1970, or where it was last time. */
+static void test_what_was_before_the_peer_s_boot_is_not_told_as_of_now(void **state)
+{
+    static const int64_t walls_ns[][2] = {
+        /* at the boot before; at this one */
+        {YEAR_2026, 0},                       /* set by hand, once */
+        {0, 0},                               /* never set */
+        {0, YEAR_2026},                       /* set, but not before the change */
+        {YEAR_2026, YEAR_2026 - 3600 * NS_PER_S}, /* set back */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(walls_ns); i++) {
+        alpha.wall_at_boot_ns = walls_ns[i][0];
+        start_anew(&alpha, "a1");
+        now_ns += 100 * NS_PER_S;
+        change(&alpha, PHASE_RELEASING);
+        now_ns += NS_PER_S;
+        alpha.wall_at_boot_ns = walls_ns[i][1];
+        start_anew(&alpha, "a2");
+        const int64_t booted_ns = now_ns;
+        now_ns += 500 * NS_PER_S;
+        pass(5 * NS_PER_S);
+        assert_int_equal(beta.server.peers.count, i + 1);
+        assert_int_equal(told(&beta, 0)->at_ns, booted_ns - beta.boot_ns);
+    }
+}
+
 /* --------------------------------------------------------------- what was considered */
 
 static int considered(const struct node *node, const char *rule)
@@ -433,6 +467,7 @@ int main(void)
         TEST(test_what_a_peer_can_have_written_is_bounded),
         TEST(test_another_node_tells_nothing),
         TEST(test_what_was_before_this_boot_has_times_of_no_clock),
+        TEST(test_what_was_before_the_peer_s_boot_is_not_told_as_of_now),
         TEST(test_what_bars_is_noted_once_and_when_it_lasts),
         TEST(test_what_was_rejected_is_noted),
         TEST(test_a_lapse_after_a_claim_by_hand_is_not_laid_to_the_witness),

@@ -145,6 +145,8 @@ static bool may_belong(const struct change_message *theirs, const struct change_
 {
     if (takes(theirs) == takes(change) || distance(change, theirs) == INT64_MAX)
         return false;
+    if (change->other[0] && strcmp(change->other, theirs->node) != 0)
+        return false; /* the other node had another name then, or was another one */
     if (takes(change) && between(theirs, change) > before_ns)
         return false; /* it gave up long before: that was another story */
     /* Two like changes in a row (a power cut was in between): it belongs to the nearer one. */

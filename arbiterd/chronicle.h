@@ -36,7 +36,7 @@ const struct change_message *chronicle_after(const struct chronicle *chronicle, 
                                              size_t skipped);
 
 /* The peer's record that belongs to this node's nth last change: the opposite one (who took the role, took it
- * from who gave it up), between this node's changes before and after, the nearest in time. NULL: there is
- * none. */
+ * from who gave it up), told under the name that the peer had then, between this node's changes before and
+ * after, the nearest in time. NULL: there is none. */
 const struct change_message *chronicle_match(const struct chronicle *own, int64_t nth,
                                              const struct chronicle *peers);

@@ -28,11 +28,13 @@ static void log_transition(const struct arbiter_transition *t)
 
 static void record_change(struct server *s, const struct arbiter_transition *t, int64_t now_ns)
 {
+    const struct config *config = s->daemon->config;
     struct change_message change = {.from = t->from, .to = t->to, .epoch = t->epoch, .at_ns = now_ns};
 
     change.number = (now_ns + clock_wall_offset_ns()) / NS_PER_MS; /* higher than ever before, as `change` */
     text_copy(change.boot, sizeof change.boot, s->boot);
     text_copy(change.node, sizeof change.node, s->daemon->node);
+    text_copy(change.other, sizeof change.other, config->nodes[!config->self].name);
     text_copy(change.rule, sizeof change.rule, s->role_rule);
     text_copy(change.reason, sizeof change.reason, s->role_reason);
     clock_utc(now_ns, change.at);

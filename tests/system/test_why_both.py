@@ -56,7 +56,7 @@ def test_a_switch_is_one_chain_on_both(pair):
         said = lines(pair, other(gave), asked, TOOK)
         assert index(said, ORDERED) < index(said, TOOK)
         answer = json.loads(pair.duet(asked, "why", "--json").stdout)
-        assert (answer["node"], answer["peer"]["node"]) == (asked, other(asked))
+        assert (answer["node"], answer["other"], answer["peer"]["node"]) == (asked, other(asked), other(asked))
         assert {answer["rule"], answer["peer"]["rule"]} == {"R13-ordered", "R2-offered"}
         assert abs(answer["at_ns"] - answer["peer"]["at_ns"]) < 2_000_000_000 and answer["boot"] == answer["peer"]["boot"]
 

@@ -149,6 +149,23 @@ static void test_a_restart_in_between_divides_nothing(void **state)
     assert_int_equal(match(1), 0);
 }
 
+/* It was another node, or the same one under another name: its records have the times of its own story. */
+static void test_records_of_an_earlier_peer_belong_to_what_was_then(void **state)
+{
+    (void)state;
+    took(&own, 100, 0), gave(&peers, 99.9, 0);
+    gave(&own, 200, 0), took(&peers, 200.1, 0);
+    for (int i = 0; i < 2; i++) {
+        strcpy(peers.changes[i].node, "beta");
+        strcpy(own.changes[i].other, i ? "gamma" : "beta");
+    }
+    assert_int_equal(match(1), 1);
+    assert_int_equal(match(0), -1);
+    took(&peers, 200.2, 0);
+    strcpy(peers.changes[2].node, "gamma");
+    assert_int_equal(match(0), 0);
+}
+
 static void test_across_boots_by_the_wall_clock(void **state)
 {
     (void)state;
@@ -200,6 +217,7 @@ int main(void)
         TEST(test_an_old_story_is_not_taken_for_it),
         TEST(test_nor_is_the_late_end_of_the_one_before),
         TEST(test_a_restart_in_between_divides_nothing),
+        TEST(test_records_of_an_earlier_peer_belong_to_what_was_then),
         TEST(test_across_boots_by_the_wall_clock),
         TEST(test_a_time_that_cannot_be_read_matches_nothing),
         TEST(test_texts_of_times_come_back),

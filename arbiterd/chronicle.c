@@ -42,6 +42,7 @@ void chronicle_load(struct chronicle *c, const char *path, struct scribe *scribe
     static char line[1 << 16];
     static struct change_message change; /* one that does not parse leaves what is there */
     char error[CODEC_ERROR_MAX];
+    size_t lines = 0;
     FILE *file;
 
     c->path = path;
@@ -51,19 +52,40 @@ void chronicle_load(struct chronicle *c, const char *path, struct scribe *scribe
     if (!file)
         return;
     while (fgets(line, sizeof line, file))
-        if (message_parse(&change_type, line, strlen(line), NULL, &change, error) == 0)
-            *chronicle_add(c) = change;
+        if (message_parse(&change_type, line, strlen(line), NULL, &change, error) == 0) {
+            chronicle_add(c, &change);
+            lines++;
+        }
     fclose(file);
-    if (c->count > HISTORY_CHANGES)
+    if (lines > HISTORY_CHANGES)
         rewrite(c);
 }
 
-struct change_message *chronicle_add(struct chronicle *c)
+/* An arbiter was restarted, and the role stayed as it was. */
+static bool kept_role(const struct change_message *change)
 {
-    struct change_message *change = &c->changes[c->count++ % HISTORY_CHANGES];
+    return change && strcmp(change->rule, "R1-resume") == 0;
+}
 
-    memset(change, 0, sizeof *change);
-    return change;
+static bool repeats(const struct chronicle *c, const struct change_message *change)
+{
+    const struct change_message *last = chronicle_get(c, 0), *before = chronicle_get(c, 1);
+
+    return kept_role(change) && kept_role(last) && kept_role(before) && change->epoch == last->epoch &&
+           change->epoch == before->epoch;
+}
+
+struct change_message *chronicle_add(struct chronicle *c, const struct change_message *change)
+{
+    const bool again = repeats(c, change);
+    const int64_t count = again ? chronicle_get(c, 0)->repeats + 1 : 0;
+
+    if (!again)
+        c->count++;
+    struct change_message *kept = &c->changes[(c->count - 1) % HISTORY_CHANGES];
+    *kept = *change;
+    kept->repeats = MAX(kept->repeats, count);
+    return kept;
 }
 
 void chronicle_write(const struct chronicle *c)
@@ -135,7 +157,7 @@ static const struct change_message *neighbour(const struct chronicle *own, int64
 
     do
         change = chronicle_get(own, nth += direction);
-    while (change && strcmp(change->rule, "R1-resume") == 0);
+    while (kept_role(change));
     return change;
 }
 

@@ -19,8 +19,10 @@ struct chronicle {
  * reference. */
 void chronicle_load(struct chronicle *chronicle, const char *path, struct scribe *scribe);
 
-/* Room for the next record, which is the last one from now on; in memory only. */
-struct change_message *chronicle_add(struct chronicle *chronicle);
+/* Adds a record, which is the last one from now on; in memory only. Of more than two restarts in a row that
+ * changed nothing, the first and the last stay (which counts those between): an arbiterd that ends again and
+ * again pushes out nothing that matters. Returns where it is. */
+struct change_message *chronicle_add(struct chronicle *chronicle, const struct change_message *change);
 
 /* Has the last one written down, soon: the disk must not hold up a lease. */
 void chronicle_write(const struct chronicle *chronicle);

@@ -83,8 +83,7 @@ void history_change(struct history *h, const struct change_message *change, int6
     const int64_t last_number = chronicle_newest(&h->own, 0);
 
     close_record(h);
-    struct change_message *kept = chronicle_add(&h->own);
-    *kept = *change;
+    struct change_message *kept = chronicle_add(&h->own, change);
     kept->ok = true;
     kept->number = MAX(change->number, last_number + 1);
     kept->steps_count = 0;

@@ -139,8 +139,8 @@ static void on_peer_record(void *userdata, const struct bus_message *m)
     if (is_known(&s->peers, &whole))
         return;
     fill_times(s, &whole);
-    *chronicle_add(&s->peers) = whole;
-    chronicle_write(&s->peers);
+    if (chronicle_add(&s->peers, &whole)->repeats == 0) /* or a loop there would fill the file here */
+        chronicle_write(&s->peers);
 }
 
 int server_subscribe_records(struct server *s)

@@ -118,6 +118,8 @@ void why_print(const struct paper *paper, const struct change_message *change,
 
     paper_print(paper, TINT_BOLD, "%s", change->node);
     fprintf(paper->out, " %s at %s, epoch %" PRId64 "\n", what_happened(change), change->at, change->epoch);
+    if (change->repeats > 0) /* the first of them is the record before this one */
+        fprintf(paper->out, "the last of %" PRId64 " such restarts in a row\n", change->repeats + 2);
     fprintf(paper->out, "because %s\n\n", change->reason);
     add_record(&chain, change, 0);
     if (peer->ok) {

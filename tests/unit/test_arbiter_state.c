@@ -203,6 +203,61 @@ static void test_history_outlives_the_process_and_is_bounded(void **state)
     }
 }
 
+static void resume(struct history *history, int64_t epoch, int64_t at_ns)
+{
+    const struct change_message message = {
+        .epoch = epoch, .at_ns = at_ns, .from = PHASE_SEARCHING, .to = PHASE_ACTIVE, .rule = "R1-resume"};
+
+    history_change(history, &message, at_ns);
+}
+
+static int lines_of(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    int count = 0;
+
+    assert_non_null(file);
+    for (int c; (c = fgetc(file)) != EOF;)
+        count += c == '\n';
+    fclose(file);
+    return count;
+}
+
+/* An arbiterd that ends again and again, and goes on each time: the first and the last one tell it. */
+static void test_restarts_in_a_row_push_out_nothing(void **state)
+{
+    static struct history history;
+    static char path[128]; /* the scribe keeps it by reference */
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/changes.jsonl", directory);
+    history_load(&history, path, scribe);
+    change(&history, 3, NS_PER_S);
+    history_finish(&history);
+    for (int64_t i = 1; i <= HISTORY_CHANGES + 50; i++) {
+        settle(&history);
+        history_load(&history, path, scribe);
+        resume(&history, 3, i * 10 * NS_PER_S);
+        assert_int_equal(chronicle_get(&history.own, 0)->repeats, MAX(i - 2, 0));
+        history_finish(&history);
+    }
+    settle(&history);
+    history_load(&history, path, scribe);
+    assert_int_equal(history.own.count, 3);
+    assert_string_equal(chronicle_get(&history.own, 2)->rule, "");
+    assert_int_equal(chronicle_get(&history.own, 1)->at_ns, 10 * NS_PER_S);
+    assert_int_equal(chronicle_get(&history.own, 0)->at_ns, (HISTORY_CHANGES + 50) * 10 * NS_PER_S);
+    assert_int_equal(chronicle_get(&history.own, 0)->repeats, HISTORY_CHANGES + 48);
+    assert_true(chronicle_get(&history.own, 0)->number > chronicle_get(&history.own, 1)->number);
+    assert_true(lines_of(path) <= HISTORY_CHANGES);
+    resume(&history, 5, 5000 * NS_PER_S); /* of another time of service */
+    change(&history, 5, 5010 * NS_PER_S);
+    resume(&history, 5, 5020 * NS_PER_S);
+    resume(&history, 5, 5030 * NS_PER_S);
+    assert_int_equal(history.own.count, 7);
+    assert_int_equal(chronicle_get(&history.own, 0)->repeats, 0);
+}
+
 /* An offer may take longer than the lead: what began it is part of the chain all the same. */
 static void test_history_leads_from_where_the_change_began(void **state)
 {
@@ -301,6 +356,7 @@ int main(void)
         TEST(test_state_writer_tells_only_what_is_on_disk),
         TEST(test_history_has_what_led_to_a_change_and_what_followed),
         TEST(test_history_outlives_the_process_and_is_bounded),
+        TEST(test_restarts_in_a_row_push_out_nothing),
         TEST(test_history_leads_from_where_the_change_began),
         TEST(test_numbers_of_records_grow),
         TEST(test_a_note_is_one_line_of_whole_characters),

@@ -143,6 +143,26 @@ static void test_why_of_both_nodes(void **state)
     }
 }
 
+static void test_why_counts_restarts_in_a_row(void **state)
+{
+    struct change_message change = {.ok = true, .node = "beta", .to = PHASE_ACTIVE, .epoch = 3};
+    const struct change_message none = {.ok = false};
+    static const char *const words[] = {" of its arbiterd at , epoch 3\nbecause \n",
+                                        " of its arbiterd at , epoch 3\nthe last of 7 such restarts in a row\n"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        char *text = NULL;
+        size_t size;
+        const struct paper paper = {.out = open_memstream(&text, &size)};
+        change.repeats = i * 5;
+        why_print(&paper, &change, &none);
+        fclose(paper.out);
+        assert_non_null(strstr(text, words[i]));
+        free(text);
+    }
+}
+
 static void test_why_tells_that_the_peer_has_no_record(void **state)
 {
     const struct change_message change = {.ok = true, .node = "beta", .at_ns = 5},
@@ -243,6 +263,7 @@ int main(void)
         cmocka_unit_test(test_changes_of_a_list),
         cmocka_unit_test(test_why),
         cmocka_unit_test(test_why_of_both_nodes),
+        cmocka_unit_test(test_why_counts_restarts_in_a_row),
         cmocka_unit_test(test_why_tells_that_the_peer_has_no_record),
         cmocka_unit_test(test_why_tells_what_came_since),
         cmocka_unit_test(test_why_numbers),

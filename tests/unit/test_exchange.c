@@ -62,7 +62,8 @@ static int64_t clock_of(const struct node *node)
 /* A change of role, with so many steps, the first ones before it. */
 static void change(struct node *node, int64_t number, size_t steps)
 {
-    struct change_message *change = chronicle_add(&node->own);
+    static const struct change_message none;
+    struct change_message *change = chronicle_add(&node->own, &none);
 
     *change = (struct change_message){.ok = true,
                                       .number = number,
@@ -87,7 +88,7 @@ static void take(struct node *to, const struct piece_message *piece)
     static struct change_message whole;
 
     if (exchange_take(&to->exchange, piece, clock_of(to), &whole))
-        *chronicle_add(&to->peers) = whole;
+        chronicle_add(&to->peers, &whole);
 }
 
 static void tell(struct node *from, struct node *to)

@@ -174,11 +174,13 @@ static int finish(void **state)
 /* This node's role changes, and its record is closed three seconds later. */
 static void change(struct node *node, enum phase to)
 {
-    struct change_message change = {.from = to == PHASE_CLAIMING ? PHASE_PASSIVE : PHASE_ACTIVE,
+    struct change_message change = {.from = to == PHASE_RELEASING ? PHASE_ACTIVE : PHASE_PASSIVE,
                                     .to = to,
                                     .epoch = 3,
                                     .rule = "R9-yield"};
 
+    if (to == PHASE_ACTIVE)
+        text_copy(change.rule, sizeof change.rule, "R1-resume");
     at = node;
     change.at_ns = clock_now_ns();
     change.number = (change.at_ns + clock_wall_offset_ns()) / NS_PER_MS;
@@ -288,6 +290,29 @@ static void test_each_is_kept_once(void **state)
     pass(5 * NS_PER_S);
     assert_int_equal(beta.server.peers.count, 3);
     assert_memory_equal(told(&beta, 0), &last, sizeof last);
+}
+
+/* It ends again and again, and goes on each time: the same again is not written down here. */
+static void test_restarts_in_a_row_there_are_two_records_here(void **state)
+{
+    (void)state;
+    change(&alpha, PHASE_CLAIMING);
+    pass(5 * NS_PER_S);
+    for (int i = 0; i < 6; i++) {
+        now_ns += NS_PER_S;
+        start_anew(&alpha, NULL);
+        change(&alpha, PHASE_ACTIVE);
+        pass(5 * NS_PER_S);
+    }
+    assert_int_equal(beta.server.peers.count, 3);
+    assert_int_equal(told(&beta, 0)->number, chronicle_newest(&alpha.server.history.own, 0));
+    assert_int_equal(told(&beta, 0)->repeats, 4);
+    start_anew(&beta, NULL);
+    assert_int_equal(beta.server.peers.count, 3);
+    assert_int_equal(told(&beta, 0)->repeats, 0);
+    pass(5 * NS_PER_S); /* the latest comes again */
+    assert_int_equal(beta.server.peers.count, 3);
+    assert_int_equal(told(&beta, 0)->number, chronicle_newest(&alpha.server.history.own, 0));
 }
 
 /* ---------------------------------------------------------------- what may come */
@@ -464,6 +489,7 @@ int main(void)
         TEST(test_one_that_is_still_open_is_not_told),
         TEST(test_nothing_goes_to_who_takes_none),
         TEST(test_each_is_kept_once),
+        TEST(test_restarts_in_a_row_there_are_two_records_here),
         TEST(test_what_a_peer_can_have_written_is_bounded),
         TEST(test_another_node_tells_nothing),
         TEST(test_what_was_before_this_boot_has_times_of_no_clock),

@@ -147,8 +147,9 @@ static void test_why_counts_restarts_in_a_row(void **state)
 {
     struct change_message change = {.ok = true, .node = "beta", .to = PHASE_ACTIVE, .epoch = 3};
     const struct change_message none = {.ok = false};
-    static const char *const words[] = {" of its arbiterd at , epoch 3\nbecause \n",
-                                        " of its arbiterd at , epoch 3\nthe last of 7 such restarts in a row\n"};
+    static const char *const words[] = {
+        " of its arbiterd at , epoch 3\nbecause \n",
+        " of its arbiterd at , epoch 3\nthe last of 7 such restarts in a row\n"};
 
     (void)state;
     for (int i = 0; i < 2; i++) {

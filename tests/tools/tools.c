@@ -96,7 +96,7 @@ void tool_ready(void)
 
 void tool_enter_realtime(void)
 {
-    const struct sched_param param = {.sched_priority = 2};
+    const struct sched_param param = {.sched_priority = 20};
 
     if (sched_setscheduler(0, SCHED_RR, &param) < 0)
         fprintf(stderr, "going on without real-time priority: %s\n", strerror(errno));

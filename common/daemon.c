@@ -156,7 +156,7 @@ int daemon_start_own(struct daemon *daemon, const char *name, unsigned privilege
         log_error("cannot make the directory %s: %s", daemon->state_dir, strerror(-r));
         return r;
     }
-    r = privileges & SYS_PATIENT ? 0 : sys_enter_realtime(&missing);
+    r = privileges & SYS_PATIENT ? 0 : sys_enter_realtime(privileges & SYS_BEHIND, &missing);
     if (r < 0)
         log_warning("going on without %s: %s", missing, strerror(-r));
     if ((r = sys_drop_privileges(privileges)) < 0) {

@@ -6,7 +6,7 @@
  * that swaps must not look dead. Call before any thread is started, since threads inherit it. Returns 0, or
  * the first negative errno with what could not be had in `missing` (a constant string); the daemon goes on
  * either way. */
-int sys_enter_realtime(const char **missing);
+int sys_enter_realtime(bool behind, const char **missing);
 
 /* Takes all of that back, in a child before it becomes somebody else's program. */
 void sys_leave_realtime(void);
@@ -18,6 +18,7 @@ enum sys_privilege {
     SYS_EVERYTHING = 256,      /* all that was given: for a daemon that runs other people's programs */
     SYS_PATIENT = 512,         /* no privilege, but the lack of one: ordinary scheduling and memory, for a daemon
                                   that moves much data and that no takeover waits for */
+    SYS_BEHIND = 1024,         /* nor this: real-time scheduling, but the lease chain goes first */
 };
 
 /* Gives up every capability but those of `privileges` (a set of enum sys_privilege), for good, children

@@ -137,7 +137,7 @@ static int open_own(void)
 
 int main(int argc, char **argv)
 {
-    int r = daemon_start(&self.daemon, "superviserd", SYS_EVERYTHING, argc, argv);
+    int r = daemon_start(&self.daemon, "superviserd", SYS_EVERYTHING | SYS_BEHIND, argc, argv);
 
     if (r == 0)
         r = open_own();

@@ -600,7 +600,8 @@ int adapters_apply(struct adapters *a, struct plan *plan, const struct plan_oper
             return n;
         }
         at += (size_t)n;
-        sched_yield(); /* heartbeatd and arbiterd have this priority, too, and may have waited */
+        if (at < count)
+            sched_yield(); /* heartbeatd and arbiterd have this priority, too, and may have waited */
     }
     for (size_t i = 0; i < count && failure->error == 0; i++)
         plan_done(plan, &operations[i]);

@@ -28,7 +28,8 @@ static int64_t interval_of(const struct detector *d)
 
 static bool is_suspicious(const struct detector *d)
 {
-    return d->own.role.suspicious || d->own.role.searching || (d->peer.heard && d->peer.said.suspicious);
+    return d->lost_ns > 0 || d->own.role.suspicious || d->own.role.searching ||
+           (d->peer.heard && d->peer.said.suspicious);
 }
 
 static struct channel_pace pace_of(const struct detector *d, size_t channel, int64_t now_ns)
@@ -267,7 +268,7 @@ void detector_heartbeat(struct detector *d, size_t path, const struct heartbeat_
         channel_frame(&d->channels[path - PATH_CHANNEL], received_ns);
     /* For the better only: what is missing is judged by the tick, when all that came in has been taken in. */
     judge_path(d, path, received_ns, received_ns, out);
-    if (judge_alive(d, received_ns, out) || peer_differs(&d->peer, &d->told))
+    if (judge_alive(d, received_ns, out) || peer_differs(&d->peer, &d->told, is_suspicious(d)))
         out->publish_peer = true;
     if (is_suspicious(d) && !suspected)
         quicken(d, now_ns);
@@ -325,6 +326,24 @@ static void step_channel(struct detector *d, size_t i, int64_t now_ns, struct ou
         out->send_paths |= all_paths(d);
 }
 
+/* arbiterd will suspect something in a moment; what the peer has to look for is clear before. */
+static void notice_lost(struct detector *d, int64_t now_ns)
+{
+    const bool suspected = is_suspicious(d);
+
+    d->lost_ns = now_ns;
+    if (suspected)
+        return;
+    quicken(d, now_ns);
+    d->tick_ns = now_ns + quick_tick_least_ns; /* all is being told */
+}
+
+static void forget_lost(struct detector *d, int64_t now_ns)
+{
+    if (now_ns - d->lost_ns >= 2 * interval_of(d))
+        d->lost_ns = 0;
+}
+
 void detector_link(struct detector *d, size_t channel, const struct link_event *event, int64_t now_ns,
                    struct outbox *out)
 {
@@ -333,6 +352,8 @@ void detector_link(struct detector *d, size_t channel, const struct link_event *
     channel_link(&d->channels[channel], event, now_ns, out);
     if (usable != d->channels[channel].usable)
         out->send_paths |= all_paths(d);
+    if (usable && !d->channels[channel].carrier)
+        notice_lost(d, now_ns);
     step_channel(d, channel, now_ns, out);
 }
 
@@ -420,7 +441,8 @@ void detector_compose(struct detector *d, size_t path, int64_t now_ns, struct he
     *heartbeat = (struct heartbeat){.stamp = (uint64_t)now_ns, .config_hash = d->config_hash};
     own_head(&d->own, d->config->cluster, DATAGRAM_HEARTBEAT, header);
     own_say(&d->own, now_ns, heartbeat);
-    heartbeat->suspicious = heartbeat->suspicious || d->doubting; /* so that the peer quickens as well */
+    /* So that the peer quickens as well. */
+    heartbeat->suspicious = heartbeat->suspicious || d->doubting || d->lost_ns > 0;
     heartbeat->late_us = (uint32_t)MIN(late_us(d), (int64_t)UINT32_MAX);
     heartbeat->path_count = ++d->paths[path].sent_in_session;
     say_echo(d, &d->paths[path], now_ns, &heartbeat->echo);
@@ -511,6 +533,7 @@ void detector_tick(struct detector *d, int64_t now_ns, struct outbox *out)
         out->publish_peer = true;
     doubt(d, now_ns);
     watch_the_mute(d, now_ns);
+    forget_lost(d, now_ns);
     calm_down(d, now_ns);
     for (size_t i = 0; i < d->config->channel_count; i++) {
         notice_missing(d, i, now_ns);

@@ -32,8 +32,10 @@ struct detector {
     int64_t tick_ns,
         slow_ns; /* when due: the next tick with its heartbeats, and the publishing of counters */
     bool quick, alive;
-    bool doubting; /* the present silence has quickened us already */
-    bool mute;     /* the active addresses answered lately, though no lease stands behind the peer (R4) */
+    bool doubting;   /* the present silence has quickened us already */
+    int64_t lost_ns; /* when a channel of this node lost its carrier, while arbiterd may not have said so yet;
+                        0 = it did not */
+    bool mute;       /* the active addresses answered lately, though no lease stands behind the peer (R4) */
     int64_t quick_since_ns, quick_until_ns;
     int64_t answered_session_ns,
         evidence_told_ns; /* when heartbeats were last sent at once for these reasons */

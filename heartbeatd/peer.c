@@ -142,10 +142,8 @@ void peer_fill(const struct peer *peer, const struct config *config, struct peer
     fill_channels(peer, config, message);
 }
 
-static bool channels_differ(const struct peer *a, const struct peer *b)
+static bool channels_differ(const struct peer *a, const struct peer *b, bool suspicious)
 {
-    const bool suspicious = a->said.suspicious || b->said.suspicious;
-
     if (a->said.channel_count != b->said.channel_count)
         return true;
     for (size_t i = 0; i < a->said.channel_count; i++) {
@@ -159,9 +157,10 @@ static bool channels_differ(const struct peer *a, const struct peer *b)
     return false;
 }
 
-bool peer_differs(const struct peer *a, const struct peer *b)
+bool peer_differs(const struct peer *a, const struct peer *b, bool suspicious)
 {
     const struct heartbeat *x = &a->said, *y = &b->said;
+    const bool evidence = suspicious || x->suspicious || y->suspicious;
 
     return a->linked != b->linked || !heartbeat_session_equal(&a->session, &b->session) ||
            x->role != y->role || x->phase != y->phase || x->epoch != y->epoch ||
@@ -170,5 +169,5 @@ bool peer_differs(const struct peer *a, const struct peer *b)
            x->takes_records != y->takes_records || x->held != y->held || x->hold_version != y->hold_version ||
            x->unfit != y->unfit || x->whole != y->whole || x->services_failed != y->services_failed ||
            x->suspicious != y->suspicious || x->change != y->change || x->considered != y->considered ||
-           (x->lease_us > 0) != (y->lease_us > 0) || channels_differ(a, b);
+           (x->lease_us > 0) != (y->lease_us > 0) || channels_differ(a, b, evidence);
 }

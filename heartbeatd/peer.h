@@ -44,5 +44,6 @@ void peer_heard(struct peer *peer, const struct config *config, const struct hea
 void peer_fill(const struct peer *peer, const struct config *config, struct peer_message *message);
 
 /* What arbiterd must know at once differs between what was told (`b`) and now (`a`); not so for mere
- * renewals. */
-bool peer_differs(const struct peer *a, const struct peer *b);
+ * renewals. Newer evidence of channels counts while either node suspects something (`suspicious`: this one).
+ */
+bool peer_differs(const struct peer *a, const struct peer *b, bool suspicious);

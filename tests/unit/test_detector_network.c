@@ -266,6 +266,30 @@ static void test_carrier_loss_is_seen_at_once_and_must_be_cured(void **state)
     assert_int_equal(channel->fault_ns, 0);
 }
 
+/* … without a word from either arbiter: each would take a while to say so. */
+static void test_a_lost_carrier_brings_the_peers_evidence_at_once(void **state)
+{
+    const struct link_event link = {true, false, mac_of(ALPHA, OUTSIDE), 500};
+
+    (void)state;
+    run_until(1013); /* no tick is near */
+    look(ALPHA);
+    look(BETA);
+    const int64_t lost = w.now;
+    detector_link(&w.nodes[ALPHA].detector, OUTSIDE, &link, w.now, &w.nodes[ALPHA].out);
+    empty(ALPHA);
+    run_until(1014);
+    assert_true(w.nodes[BETA].asked[OUTSIDE] > 0);
+    assert_true(w.nodes[ALPHA].published > 0);
+    assert_true(w.nodes[ALPHA].detector.told.said.channels[OUTSIDE].usable);
+    assert_true(peer_at(ALPHA).channels[OUTSIDE].evidence_ns >= lost);
+    assert_true(w.nodes[ALPHA].detector.told.heard_ns >= lost);
+    run_until(1300);
+    look(ALPHA);
+    run_until(1400);
+    assert_true(w.nodes[ALPHA].sent <= 2 * 3); /* nobody suspects anything: it is calm again */
+}
+
 static void test_without_router_a_frame_is_proof(void **state)
 {
     const struct channel *channel = channel_at(ALPHA, INSIDE);
@@ -418,6 +442,7 @@ int main(void)
         TEST(test_missing_heartbeats_hint_at_the_router),
         TEST(test_suspicion_brings_fresh_evidence),
         TEST(test_carrier_loss_is_seen_at_once_and_must_be_cured),
+        TEST(test_a_lost_carrier_brings_the_peers_evidence_at_once),
         TEST(test_without_router_a_frame_is_proof),
         TEST(test_garbage_changes_only_counters),
         TEST(test_a_channel_before_the_others_disturbs_none),

@@ -7,9 +7,8 @@ rows     the table of arbiterd/decide.c and that of decide.pml name the same row
 states   spin walks all states of each combination of faults below, without a violation; and every row applied in some
 mutants  each broken copy of the model (mutants.toml) is found out
 
---long adds the combinations that take minutes. Needs spin and gcc. States are kept as hashes of 96 bits (HC4): that one
-of ten million is taken for another has a chance of about 1 in 10^15. Memory is at most 2 GiB for each of them, with as many at
-a time as there are processors (--long: 8 GiB, one at a time).
+--long adds the combinations that take minutes. Needs spin and gcc. States are kept whole (COLLAPSE). Memory is at most 2 GiB for each
+of them, with as many at a time as there are processors (--long: 20 GiB, one at a time).
 """
 import argparse
 import concurrent.futures
@@ -22,7 +21,8 @@ import tempfile
 import time
 import tomllib
 
-MEMORY_MB = 8000
+MEMORY_MB, LONG_MEMORY_MB = 2000, 20000
+DEPTH = 100000
 # What may go wrong, and how often altogether.
 SUITE = (("NETWORK ONEWAY LOSS", 2), ("NETWORK PROCESSES", 1), ("ORDERS TROUBLES STUCK", 1), ("NETWORK WITNESS", 1),
          ("PROCESSES WITNESS", 1), ("ISOLATE NETWORK", 1), ("ORDERS LOSS EXCLUSIVE", 2))
@@ -61,18 +61,18 @@ def walk_all(walks, workers=None):
         yield from pool.map(lambda words: walk(*words), walks)
 
 
-def walk(model, kinds, faults):
-    """All states; returns the rows that applied, the states, the megabytes, the first violation or None, and the seconds."""
+def walk(model, kinds, faults, memory_mb=MEMORY_MB, depth=DEPTH):
+    """All states to this depth; returns the rows that applied, the states, the megabytes, the first violation or None, and the seconds."""
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
         path = pathlib.Path(directory) / "decide.pml"
         path.write_text(model)
         run = lambda *words: subprocess.run(words, cwd=directory, capture_output=True, text=True, timeout=1800)
         made = run("spin", "-a", f"-DFAULTS={faults}", *(f"-D{kind}" for kind in kinds.split()), "decide.pml")
-        built = run("gcc", "-O2", "-w", "-DSAFETY", "-DHC4", "-DNOREDUCE", f"-DMEMLIM={MEMORY_MB}", "-o", "pan", "pan.c")
+        built = run("gcc", "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", "-DNOREDUCE", f"-DMEMLIM={memory_mb}", "-o", "pan", "pan.c")
         if made.returncode != 0 or built.returncode != 0:
             raise Failed(f"the model does not build: {made.stdout}{built.stderr}")
-        said = run("./pan", "-m100000").stdout
+        said = run("./pan", f"-m{depth}").stdout
     errors, states = re.search(r"errors: (\d+)", said), re.search(r"([\d.e+]+) states, stored", said)
     if not errors or "error: max search depth" in said or "Search not completed" in said and errors[1] == "0":
         raise Failed(f"the search did not come to its end:\n{said[-2000:]}")
@@ -86,12 +86,13 @@ def check_states(source, long):
     model = (source / "tests/model/decide.pml").read_text()
     applied = set()
     combinations = SUITE + (LONG if long else ())
-    for (kinds, faults), walked in zip(combinations, walk_all(((model, *those) for those in combinations), 1 if long else None)):
+    for (kinds, faults), walked in zip(combinations, walk_all(((model, *those, LONG_MEMORY_MB if long else MEMORY_MB) for those in combinations),
+                                                        1 if long else None)):
         rows, states, megabytes, violation, seconds = walked
         if violation:
             raise Failed(f"{kinds}, {faults} faults: {violation}\n"
                          f"its story: spin -a -DTELL -DFAULTS={faults} {' '.join('-D' + kind for kind in kinds.split())} "
-                         "decide.pml; gcc -O2 -w -DSAFETY -DHC4 -DNOREDUCE -o pan pan.c; ./pan -m100000; ./pan -r")
+                         "decide.pml; gcc -O2 -w -DSAFETY -DCOLLAPSE -DNOREDUCE -o pan pan.c; ./pan -m100000; ./pan -r")
         applied |= rows
         print(f"states: {kinds}, {faults} faults: {states} states, no violation; {megabytes:.0f} MB, "
               f"{seconds:.0f} s", flush=True)
@@ -109,7 +110,8 @@ def check_mutants(source):
     for mutant in mutants:
         if model.count(mutant["find"]) != 1:
             raise Failed(f"{mutant['name']}: the text to break occurs {model.count(mutant['find'])} times, not once")
-        broken.append((model.replace(mutant["find"], mutant["replace"]), mutant["kinds"], mutant["faults"]))
+        broken.append((model.replace(mutant["find"], mutant["replace"]), mutant["kinds"], mutant["faults"], MEMORY_MB,
+                       mutant.get("depth", DEPTH)))
     missed = []
     for mutant, (_, _, _, violation, _) in zip(mutants, walk_all(broken)):
         print(f"mutant {mutant['name']}: {'found out' if violation else 'NOT FOUND OUT'}", flush=True)

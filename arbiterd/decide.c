@@ -93,6 +93,20 @@ static bool peer_sees_more_network(const struct arbiter *a)
     return may_offer(a) && a->peer_ahead_since > 0 && certain;
 }
 
+/* No answer of the peer's to this fault can be here yet. Meanwhile this node may as well shut its answers,
+ * which have to be shut before the peer claims; it tells nobody, so it may open them again as it likes. */
+static bool quiet_in_hope(const struct arbiter *a)
+{
+    return a->quiet == 0 && a->now >= a->no_quiet_before && !a->set.exclusive && may_offer(a) &&
+           may_go_quiet(a) && carrier_lost_in_hope(a);
+}
+
+static bool quiet_in_vain(const struct arbiter *a)
+{
+    return a->quiet > 0 &&
+           (!may_offer(a) || !carrier_lost_in_hope(a) || a->now - a->quiet >= a->set.evidence_wait);
+}
+
 /* takeoverd confirms no lease, or holds nothing under it; it had its time. After a renewal that time is
  * short: the peer, which has just considered it, waits no longer than takeover-after for a lease that stands
  * (R3). */
@@ -301,6 +315,13 @@ static void go_quiet(struct arbiter *a)
     a->silent = false;
 }
 
+static void go_aloud(struct arbiter *a)
+{
+    a->quiet = 0;
+    a->no_quiet_before =
+        a->now + a->set.settle_time; /* a line that comes and goes must not silence this node */
+}
+
 static void withdraw_offer(struct arbiter *a)
 {
     a->offer = OFFER_NONE;
@@ -313,6 +334,7 @@ static void withdraw_offer(struct arbiter *a)
 static void recall_offer(struct arbiter *a)
 {
     withdraw_offer(a);
+    a->quiet = 0;
     a->lapsed = a->now;
     a->lease = a->now;
 }
@@ -384,8 +406,12 @@ const struct arbiter_row arbiter_rows[] = {
      "the peer cannot take the role after all"},
     {"R13-ordered",          IN(ACTIVE), handover_ordered, PHASE_OFFERING, offer_by_order,
      "the operator ordered a handover"},
+    {"R6-quiet",             IN(ACTIVE), quiet_in_hope, SAME, go_quiet,
+     "a carrier is lost here, and the peer may hear better: nothing is answered until it tells"},
     {"R6-network",           IN(ACTIVE), peer_sees_more_network, PHASE_OFFERING, offer_for_network,
      "the peer has more usable channels"},
+    {"R6-aloud",             IN(ACTIVE), quiet_in_vain, SAME, go_aloud,
+     "the peer does not hear better: the addresses are answered again"},
     {"R6-lease",             IN(ACTIVE), lease_unconfirmed_and_peer_can, PHASE_OFFERING, offer_for_lease,
      "takeoverd does not confirm the lease"},
     {"R12-unconfirmed",      IN(ACTIVE), lease_unconfirmed, SAME, lapse,

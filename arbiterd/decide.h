@@ -212,10 +212,10 @@ struct arbiter {
     enum offer offer;
     int64_t yielding;          /* offering: since when exclusive services are told to end; 0: they are not */
     int64_t exclusive_at_rest; /* … and since when they have ended; 0: they have not */
-    int64_t quiet;             /* offering: since when takeoverd is told to answer nothing; 0: it is not */
+    int64_t quiet;             /* since when takeoverd is told to answer nothing; 0: it is not */
     int64_t quiet_change;      /* the change with which that was told */
-    bool silent;               /* takeoverd confirmed that */
-    int64_t no_offer_before, no_claim_before;
+    bool silent;               /* offering: takeoverd confirmed that */
+    int64_t no_offer_before, no_claim_before, no_quiet_before;
     int64_t heard_since; /* since when the peer is heard without a break; 0 = it is not */
     bool vouched;      /* an operator, or the fence, answers for it that nobody else serves: until the peer is
                           heard */

@@ -28,7 +28,7 @@ static bool nothing_exclusive_left(const struct arbiter *a)
 
 /* The answers can be shut without the addresses: the gate stands, takeoverd keeps the lease, and the peer's
  * version claims although this node is still there. */
-static bool may_go_quiet(const struct arbiter *a)
+bool may_go_quiet(const struct arbiter *a)
 {
     return a->address.gate == GATE_CONDITION_ON && a->address.state == HOLD_STATE_HOLDING &&
            a->address.lease_ns > a->now && !a->lapsed && a->peer.takes_silent;

@@ -3,10 +3,14 @@
  * A handover makes before it breaks. The peer considers the offer; services that may not run twice end, and
  * what they wrote arrives; then this node goes quiet: its gate answers for no active address any more, and
  * still takes traffic for them. The peer claims, announces, and shows itself active; linger later this node
- * lets all go. Where the answers cannot be shut by themselves, the addresses go before the peer claims. */
+ * lets all go. Where the answers cannot be shut by themselves, the addresses go before the peer claims.
+ *
+ * Who lost a carrier is quiet before it offers: while the peer's newer evidence is on its way, there is time
+ * for that. */
 #pragma once
 #include "arbiterd/decide.h"
 
+bool may_go_quiet(const struct arbiter *a);     /* the answers can be shut by themselves */
 bool must_yield(const struct arbiter *a);       /* exclusive services are still to be told to end */
 bool offer_considered(const struct arbiter *a); /* … by the peer, and this node may go quiet */
 bool offer_considered_without_quiet(const struct arbiter *a); /* … and it may not, or that did not work */

@@ -160,16 +160,21 @@ int64_t own_usable(const struct arbiter *a)
     return count;
 }
 
+/* By the peer's last word, however old its evidence is. NULL: it has no such channel, or not usable. */
+static const struct channel_fitness *peer_channel(const struct arbiter *a, size_t channel)
+{
+    for (size_t i = 0; i < a->peer.channels_count; i++)
+        if (strcmp(a->peer.channels[i].name, a->set.channels[channel]) == 0)
+            return a->peer.channels[i].usable ? &a->peer.channels[i] : NULL;
+    return NULL;
+}
+
 static bool peer_channel_usable(const struct arbiter *a, size_t channel)
 {
     const struct link_message *own = &a->links[channel];
+    const struct channel_fitness *theirs = peer_channel(a, channel);
 
-    for (size_t i = 0; i < a->peer.channels_count; i++) {
-        const struct channel_fitness *theirs = &a->peer.channels[i];
-        if (strcmp(theirs->name, a->set.channels[channel]) == 0)
-            return theirs->usable && (own->usable || theirs->evidence_ns > own->fault_ns);
-    }
-    return false;
+    return theirs && (own->usable || theirs->evidence_ns > own->fault_ns);
 }
 
 int64_t peer_usable(const struct arbiter *a)
@@ -207,6 +212,19 @@ bool carrier_lost_to_peer(const struct arbiter *a)
         if (channel_faulty(a, i) && !a->links[i].carrier && peer_channel_usable(a, i))
             return true;
     return false;
+}
+
+bool carrier_lost_in_hope(const struct arbiter *a)
+{
+    int64_t hoped = 0;
+    bool lost = false;
+
+    for (size_t i = 0; i < a->set.channel_count; i++) {
+        const bool theirs = peer_channel(a, i) != NULL;
+        hoped += theirs;
+        lost = lost || (theirs && channel_faulty(a, i) && !a->links[i].carrier);
+    }
+    return lost && hoped > own_sound(a);
 }
 
 bool channels_known(const struct arbiter *a)
@@ -356,7 +374,11 @@ bool hold_bars_claim(const struct arbiter *a)
 /* The peer's arbiter has seen that this node prefers itself, and stands back. */
 static bool peer_agrees(const struct arbiter *a)
 {
-    if (a->prefers != PREFERS_SELF || a->peer.considered != a->change)
+    if (a->prefers != PREFERS_SELF)
+        return false;
+    if (peer_gives(a)) /* it serves again only when this node has considered that (R13-recalled) */
+        return true;
+    if (a->peer.considered != a->change)
         return false;
     return a->peer.prefers == PREFERS_PEER || (a->peer.prefers == PREFERS_SELF && a->set.sorts_first);
 }

@@ -48,6 +48,8 @@ int64_t own_sound(const struct arbiter *a);  /* channels without a known fault *
 bool channels_known(
     const struct arbiter *a); /* each is usable or faulty, or it had search-time to become so */
 bool carrier_lost_to_peer(const struct arbiter *a); /* on a channel that works for the peer */
+bool carrier_lost_in_hope(
+    const struct arbiter *a); /* … or did, by the peer's last word: newer evidence may come */
 int64_t peer_usable(const struct arbiter *a); /* by evidence newer than this node's own fault there (R6) */
 bool network_fault(const struct arbiter *a);  /* a channel of this node's does not work */
 bool search_answered(

@@ -98,7 +98,9 @@ static void update_giving(struct arbiter *a)
         /* After a recall the peer may serve: until that is known, what may not run twice stays down. */
         if (a->phase != PHASE_ACTIVE || a->lapsed == 0)
             a->yielding = 0;
-        a->exclusive_at_rest = a->quiet = 0;
+        if (a->phase != PHASE_ACTIVE)
+            a->quiet = 0;
+        a->exclusive_at_rest = 0;
         a->silent = false;
         return;
     }

@@ -98,7 +98,7 @@ static void obey(struct holder *h, const struct role_message *role, const char *
 {
     const bool active = wants_active(role);
     const bool new_epoch = active && role->epoch != h->state.epoch;
-    const bool new_change = role->change != h->state.change;
+    const bool new_change = role->change != h->state.change, was_quiet = h->quiet;
 
     if (active && role->lease_ns <= clock_now_ns())
         return; /* read too late: it gives no right, and ends none that a later one gives; the timer does */
@@ -107,6 +107,8 @@ static void obey(struct holder *h, const struct role_message *role, const char *
     if (active)
         h->state.epoch = role->epoch;
     h->quiet = active && role->quiet;
+    if (active && was_quiet && !h->quiet)
+        h->untold = (1u << h->plan.channel_count) - 1; /* who asked meanwhile had no answer */
     set_lease(h, active ? role->lease_ns : 0);
     if (active != h->active || h->waiting)
         holder_become(h, active, "the role is passive");

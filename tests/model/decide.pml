@@ -10,8 +10,8 @@
  *   which it is sent, or never; it shows what its sender was after its last turn.
  * - Numbers of changes are not counted. Whether a node has considered the other's *present* change is one bit.
  * - A write to the disk takes until the node's next turn, and is lost if the power goes before.
- * - Channels are one: it works or it does not, and both nodes know. Services are one. No evidence has to be
- *   waited for (R6), being passive cures as much as it does (no sticky trouble), damping does not double.
+ * - Channels are one: it works or it does not, and both nodes know. Services are one. Evidence newer than a fault is
+ *   the second heartbeat since (R6); being passive cures as much as it does (no sticky trouble), damping does not double.
  * - A node that gives the role away goes quiet: it answers nothing and still takes the traffic. So only who answers
  *   counts for I1. Exclusive services end some time after they are told to.
  * - Left out: data (R14), hold (R15), watchdogs, the age of phases in the contest (a tie goes to the name),
@@ -121,7 +121,7 @@ bool p_released[2], p_lease[2], p_offer[2], p_fit[2], p_network[2], p_service[2]
 /* ---- arbiterd */
 byte phase[2], since[2], epoch[2], spent[2], disk_next[2], file_next[2], file_epoch[2], saving[2], saving_epoch[2], lease[2], role_age[2];
 byte lapsed[2] /* 0, or since when, plus 1 */, no_renewal[2], renewed[2], changed[2], vacant[2];
-byte order[2], ordered[2], no_offer[2], no_claim[2], trouble[2], offering_for[2], gone[2], prefers[2];
+byte order[2], ordered[2], no_offer[2], no_claim[2], no_quiet[2], proof[2] /* heartbeats since the network failed, 2: many */, trouble[2], offering_for[2], gone[2], prefers[2];
 bool stopping[2], offer[2], released[2], reboot_wanted[2], reboot[2], fresh[2], agrees[2], asking[2], took[2];
 byte quiet[2]; /* 0, or since when, plus 1 */
 bool silent[2], yielding[2];
@@ -193,7 +193,7 @@ c_code {
     (FIT != p_fit[me] -> FIT : (network[me] != p_network[me] -> network[me] : \
     (service[me] != p_service[me] -> service[me] : FIRST))))))
 
-#define PEER_AGREES (prefers[me] == SELF && agrees[me] && (p_prefers[me] == PEER || (p_prefers[me] == SELF && FIRST)))
+#define PEER_AGREES (prefers[me] == SELF && (PEER_GIVES || (agrees[me] && (p_prefers[me] == PEER || (p_prefers[me] == SELF && FIRST)))))
 #define PEER_HOLDS_NOTHING (p_released[me] || PEER_GIVES || (!p_lease[me] && CLEAR && \
     changed[me] >= TAKEOVER && clear_for[me] >= TAKEOVER && counting[me] >= TAKEOVER))
 #define PATIENCE (p_next[me] == 0 || !PEER_ARBITER -> SEARCH : SEARCH + HANDOVER * (FIRST -> 1 : 2))
@@ -242,6 +242,7 @@ c_code {
 
 #define MAY_OFFER_AT_ALL (lapsed[me] == 0 && no_offer[me] == 0)
 #define MAY_OFFER (MAY_OFFER_AT_ALL && ELIGIBLE)
+#define HOPEFUL (!network[me] && p_network[me]) /* by the peer's last word */
 #define LEASE_UNCONFIRMED (lapsed[me] == 0 && t_bad[me] > LEASE && renewed[me] > MIN(LEASE, TAKEOVER - 1))
 #define LAPSED_BUT_ALONE (lapsed[me] > 1 && !RIGHT_OVER && looked[me] && no_renewal[me] == 0 && !PEER_SERVES && \
     (LINKED && PEER_ARBITER -> agrees[me] : \
@@ -270,7 +271,7 @@ inline hand_over()
 inline give_up_claim() { give_up(CLAIM_FAULT); no_claim[me] = SETTLE }
 inline withdraw() { offer[me] = 0; order[me] = 0; no_offer[me] = SETTLE }
 inline go_quiet() { quiet[me] = 1; t_silent[me] = 0; silent[me] = 0 }
-inline recall_offer() { withdraw(); lapsed[me] = 1; lease[me] = 0 }
+inline recall_offer() { withdraw(); quiet[me] = 0; lapsed[me] = 1; lease[me] = 0 }
 inline lapse() { lapsed[me] = 1; lease[me] = 0; no_renewal[me] = CLAIM }
 inline renew() { lapsed[me] = 0; renewed[me] = 0 }
 inline resume_role() { epoch[me] = t_epoch[me]; lease[me] = t_lease[me]; spent[me] = MAX(spent[me], epoch[me]); renewed[me] = 0 }
@@ -331,7 +332,10 @@ inline table()
     ROW(R13_recalled, IN(OFFERING), quiet[me] > 0 && OFFER_FAILS, ACTIVE, recall_offer())
     ROW(R13_withdrawn, IN(OFFERING), OFFER_FAILS, ACTIVE, withdraw())
     ROW(R13_ordered, IN(ACTIVE), (order[me] == SWITCH || order[me] == STOP) && lapsed[me] == 0, OFFERING, make_offer(0))
-    ROW(R6_network, IN(ACTIVE), MAY_OFFER && !network[me] && p_network[me], OFFERING, make_offer(NETWORK_FAULT))
+    ROW(R6_quiet, IN(ACTIVE), quiet[me] == 0 && no_quiet[me] == 0 && !HAS_EXCLUSIVE && MAY_OFFER && MAY_GO_QUIET && HOPEFUL, SAME,
+        go_quiet())
+    ROW(R6_network, IN(ACTIVE), MAY_OFFER && HOPEFUL && proof[me] == 2, OFFERING, make_offer(NETWORK_FAULT))
+    ROW(R6_aloud, IN(ACTIVE), quiet[me] > 0 && (!MAY_OFFER || !HOPEFUL || quiet[me] > 1), SAME, quiet[me] = 0; no_quiet[me] = SETTLE)
     ROW(R6_lease, IN(ACTIVE), LEASE_UNCONFIRMED && MAY_OFFER_AT_ALL && ABLE && p_network[me], OFFERING,
         make_offer(LEASE_FAULT))
     ROW(R12_unconfirmed, IN(ACTIVE), LEASE_UNCONFIRMED, SAME, lapse())
@@ -366,7 +370,10 @@ inline table()
 inline update_giving()
 {
     if
-    :: !IN(OFFERING) -> quiet[me] = 0; silent[me] = 0; yielding[me] = yielding[me] && IN(ACTIVE) && lapsed[me] > 0
+    :: !IN(OFFERING) ->
+        quiet[me] = (IN(ACTIVE) -> quiet[me] : 0);
+        silent[me] = 0;
+        yielding[me] = yielding[me] && IN(ACTIVE) && lapsed[me] > 0
     :: else -> silent[me] = (quiet[me] > 0 && t_silent[me] && t_lease[me] > 0)
     fi
 }
@@ -456,7 +463,7 @@ inline forget_arbiter()
     released[me] = 0;
     role_age[me] = LEASE;
     lease[me] = 0; lapsed[me] = 0; no_renewal[me] = 0; renewed[me] = 0; changed[me] = 0; vacant[me] = 0; since[me] = 0;
-    order[me] = 0; ordered[me] = 0; no_offer[me] = 0; no_claim[me] = 0; trouble[me] = 0; offering_for[me] = 0; gone[me] = 0;
+    order[me] = 0; ordered[me] = 0; no_offer[me] = 0; no_claim[me] = 0; no_quiet[me] = 0; trouble[me] = 0; offering_for[me] = 0; gone[me] = 0;
     stopping[me] = 0; reboot_wanted[me] = 0; reboot[me] = 0; asking[me] = 0; took[me] = 0;
     quiet[me] = 0; silent[me] = 0; yielding[me] = 0;
     saving[me] = 0; saving_epoch[me] = 0;
@@ -645,6 +652,7 @@ inline listen()
         p_offer[me] = offer[other];
         p_fit[me] = (trouble[other] == 0);
         p_network[me] = network[other];
+        proof[me] = (network[me] -> 0 : MIN(proof[me] + 1, 2));
         p_service[me] = service[other];
         p_arbiter[me] = (role_age[other] < LEASE);
         if
@@ -742,7 +750,7 @@ inline pass_time()
     lapsed[me] = (lapsed[me] > 0 && lapsed[me] <= HANDOVER -> lapsed[me] + 1 : lapsed[me]);
     quiet[me] = (quiet[me] > 0 && quiet[me] <= HANDOVER + STOP_TIMEOUT -> quiet[me] + 1 : quiet[me]);
     ordered[me] = (order[me] == 0 -> 0 : MIN(ordered[me] + 1, HANDOVER));
-    SOONER(no_renewal[me]); SOONER(no_offer[me]); SOONER(no_claim[me]); SOONER(gone[me]); SOONER(lease[me]);
+    SOONER(no_renewal[me]); SOONER(no_offer[me]); SOONER(no_claim[me]); SOONER(no_quiet[me]); SOONER(gone[me]); SOONER(lease[me]);
     if /* takeoverd's own timer */
     :: !frozen[me] && !stuck[me] && plane[me] && t_lease[me] <= 1 -> release_plane()
     :: else -> SOONER(t_lease[me])

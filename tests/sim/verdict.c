@@ -104,6 +104,12 @@ bool is_healthy(int n)
            node->arbiter.no_claim_before < clock_of(n) - 9 * NS_PER_S * w.profile->scale;
 }
 
+/* It adds up, and better time takes it away: a node that serves now and then is found out, too. */
+static void count_lack(int64_t *lack, int64_t passed, bool better)
+{
+    *lack = better ? MAX(*lack - passed, 0) : *lack + passed;
+}
+
 /* I3 for a world that is not healed: it has been left alone for long enough, and a node is without any fault.
  */
 static void judge_service(void)
@@ -111,7 +117,6 @@ static void judge_service(void)
     const int64_t bound =
         w.set->claim_time + w.set->search_time + 3 * w.set->handover_time + NS_PER_S * w.profile->scale;
 
-    /* Unserved time adds up, served time takes it away: a node that serves now and then is found out, too. */
     const int64_t passed = w.now - w.judged_at;
     w.judged_at = w.now;
     const bool asked = w.set->witness && (heartbeats_cut() || !w.nodes[0].power || !w.nodes[1].power ||
@@ -123,11 +128,15 @@ static void judge_service(void)
 
     if ((asked && !answered) || w.now <= w.quiet_since || w.loss_percent > 0 ||
         !(is_healthy(0) || is_healthy(1)))
-        w.unserved = 0;
-    else
-        w.unserved = takes_traffic(0) || takes_traffic(1) ? MAX(w.unserved - passed, 0) : w.unserved + passed;
+        w.unserved = w.unanswered = 0;
+    else {
+        count_lack(&w.unserved, passed, takes_traffic(0) || takes_traffic(1));
+        count_lack(&w.unanswered, passed, answers(0) || answers(1));
+    }
     if (w.unserved > bound)
         violation("I3: nobody holds the addresses, though node %d has no fault", is_healthy(0) ? 0 : 1);
+    if (w.unanswered > bound)
+        violation("I3: nobody answers for the addresses, though node %d has no fault", is_healthy(0) ? 0 : 1);
 }
 
 void judge(void)

@@ -189,7 +189,7 @@ extern struct world {
     bool arp_up[CHANNELS];
     bool heartbeats_cut, arp_cut;
     bool healed;
-    int64_t unserved, judged_at, plane_lost;
+    int64_t unserved, unanswered, judged_at, plane_lost;
     bool in_the_dark;  /* an address went while no heartbeat passed, and none has passed since */
     bool unsteered[2]; /* what its kernel has is neither steered nor seen */
     bool search_off;   /* `search = off` on every channel */

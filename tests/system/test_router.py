@@ -26,6 +26,26 @@ def test_L10_router_that_dies_for_both_changes_nothing(lab):
     assert lab.reboots == []
 
 
+def test_R6_a_lost_carrier_moves_nothing_while_the_peer_has_no_newer_evidence(lab):
+    """The switch died for both, only that the peer does not know yet: the active node shuts its answers in hope, and opens
+    them again. What comes to it goes through all the while."""
+    active = lab.start_pair()
+    lab.wait_ready(active)
+    probe, watch = lab.probe("inside"), lab.arpwatch("inside")
+    time.sleep(0.3)
+    gap_ms(probe)
+    lab.network.mute_router_for(other(active))
+    lab.network.pull_cable(active, "outside")
+    lab.wait_for(lambda: "R6-aloud" in lab.log(active), 5, "the answers are open again")
+    lab.stays(lambda: lab.serves(active) and lab.is_passive(other(active)), 3, "no change of role")
+    assert lab.log(active).count("R6-quiet") == lab.log(active).count("R6-aloud") == 1, "once, not each time that nothing is new"
+    assert lab.reboots == [] and "R6-network" not in lab.log(active)
+    assert gap_ms(probe) < 100, "the inside LAN is served as before"
+    assert lab.node_of(watch.owner) == active, "and its ARP is answered again"
+    lab.network.hear_router_for(other(active))
+    lab.wait_for(lambda: lab.serves(other(active)), 10, "now the peer hears the router, and is given the role")
+
+
 def test_L10_a_router_that_misses_a_few_is_no_fault(lab):
     """Several in a row are a fault, with the default timers after 600 ms at the earliest; one or two are none."""
     active = lab.start_pair()

@@ -16,9 +16,9 @@ enum sys_privilege {
     SYS_NETWORK_CONFIGURE = 1, /* addresses, routes */
     SYS_NETWORK_RAW = 2,       /* packet sockets */
     SYS_EVERYTHING = 256,      /* all that was given: for a daemon that runs other people's programs */
-    SYS_PATIENT = 512,         /* no privilege, but the lack of one: ordinary scheduling and memory, for a daemon
-                                  that moves much data and that no takeover waits for */
-    SYS_BEHIND = 1024,         /* nor this: real-time scheduling, but the lease chain goes first */
+    SYS_PATIENT = 512, /* no privilege, but the lack of one: ordinary scheduling and memory, for a daemon
+                          that moves much data and that no takeover waits for */
+    SYS_BEHIND = 1024, /* nor this: real-time scheduling, but the lease chain goes first */
 };
 
 /* Gives up every capability but those of `privileges` (a set of enum sys_privilege), for good, children
@@ -41,6 +41,6 @@ int sys_process_open(int pid);
  * firmware kept; a node in a namespace of its own has these in common with others. False if in doubt. */
 bool sys_is_whole_machine(void);
 
-/* Restarts the machine at once: no process is told, nothing is written. Returns only if it could not be, with a
- * negative errno. */
+/* Restarts the machine at once: no process is told, nothing is written. Returns only if it could not be, with
+ * a negative errno. */
 int sys_restart(void);

@@ -19,7 +19,7 @@ import tempfile
 import tomllib
 
 
-CORE = {name: f"arbiterd/{name}" for name in ("configure.c", "decide.c", "handover.c", "judge.c", "report.c", "right.c", "upkeep.c")}
+CORE = {name: f"arbiterd/{name}" for name in ("configure.c", "decide.c", "faults.c", "handover.c", "judge.c", "report.c", "right.c", "upkeep.c")}
 CORE["ballot.c"] = "witnessd/ballot.c"
 
 

@@ -30,8 +30,8 @@ void tool_catch_signals(void);
 /* Says on stdout that from now on signals are heeded and nothing is missed. */
 void tool_ready(void);
 
-/* SCHED_RR, if allowed, above all that is observed: a client is another machine, and does not wait for the processors of the gateway's.
- * A stalled observer would see outages of its own. */
+/* SCHED_RR, if allowed, above all that is observed: a client is another machine, and does not wait for the
+ * processors of the gateway's. A stalled observer would see outages of its own. */
 void tool_enter_realtime(void);
 
 /* A packet socket on `device` for one EtherType, with kernel receive stamps. `filter` may be NULL. Ends the

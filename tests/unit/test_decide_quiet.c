@@ -1,4 +1,6 @@
 /* The decision: who lost a carrier shuts its answers before it knows whether the peer hears better (R6). */
+#include <stdlib.h>
+
 #include "tests/unit/decide_world.h"
 
 static int begin_gated(void **state)
@@ -285,5 +287,6 @@ int main(void)
         TEST(test_R13_a_silent_offer_is_taken_without_another_word),
     };
 
+    cmocka_set_test_filter(getenv("DUET_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,9 +24,9 @@ import tomllib
 MEMORY_MB, LONG_MEMORY_MB = 2000, 20000
 DEPTH = 100000
 # What may go wrong, and how often altogether.
-SUITE = (("NETWORK ONEWAY LOSS", 2), ("NETWORK PROCESSES", 1), ("ORDERS TROUBLES STUCK", 1), ("NETWORK WITNESS", 1),
+SUITE = (("NETWORK ONEWAY LOSS", 2), ("NETWORK PROCESSES STUCK", 1), ("ORDERS TROUBLES STUCK", 1), ("NETWORK WITNESS", 1),
          ("PROCESSES WITNESS", 1), ("ISOLATE NETWORK", 1), ("ORDERS LOSS EXCLUSIVE", 2))
-LONG = (("NETWORK PROCESSES", 2), ("ORDERS TROUBLES STUCK", 2), ("NETWORK ONEWAY LOSS", 3), ("NETWORK ORDERS", 2),
+LONG = (("NETWORK PROCESSES", 2), ("ORDERS TROUBLES STUCK", 2), ("NETWORK ONEWAY LOSS", 3), ("NETWORK ORDERS", 2), ("NETWORK STUCK", 2),
         ("PROCESSES TROUBLES", 2), ("PROCESSES ORDERS STUCK", 2), ("WITNESS TROUBLES", 1), ("WITNESS ORDERS", 1),
         ("NETWORK WITNESS EPOCHS=5", 2))
 # Rows that take a combination of LONG.
@@ -74,7 +74,8 @@ def walk(model, kinds, faults, memory_mb=MEMORY_MB, depth=DEPTH):
             raise Failed(f"the model does not build: {made.stdout}{built.stderr}")
         said = run("./pan", f"-m{depth}").stdout
     errors, states = re.search(r"errors: (\d+)", said), re.search(r"([\d.e+]+) states, stored", said)
-    if not errors or "error: max search depth" in said or "Search not completed" in said and errors[1] == "0":
+    whole = not re.search("error: max search depth|Search not completed", said)
+    if not errors or not whole and errors[1] == "0":  # what was not walked may hold a violation
         raise Failed(f"the search did not come to its end:\n{said[-2000:]}")
     violation = re.search(r"^pan:1: (.*)", said, re.M)
     megabytes = re.search(r"([\d.]+)\s+total actual memory", said)

@@ -18,8 +18,8 @@
  *   takeoverd's own end (it lives as long as its machine; it may refuse a claim, or stand still). The simulator has all these.
  *
  * What goes wrong, at most FAULTS times altogether, is picked by -DNETWORK, -DONEWAY, -DLOSS, -DPROCESSES, -DORDERS,
- * -DTROUBLES, -DSTUCK (takeoverd stands still: not together with -DNETWORK, since nobody can ask then, and nothing
- * takes the addresses away). The pair has no gate with -DNOGATE, and exclusive services with -DEXCLUSIVE.
+ * -DTROUBLES, -DSTUCK (takeoverd stands still; the gate, which is the kernel's, ends its answers with the lease). The pair has no
+ * gate with -DNOGATE (then not -DSTUCK together with -DNETWORK or -DPROCESSES: where nobody can ask, nothing takes the addresses away), and exclusive services with -DEXCLUSIVE.
  * -DISOLATE cuts a node off from everything at once (routers are configured, so R8 can tell, where there is no
  * witness). With -DWITNESS there is a witness, and what reaches it may break, too; then a partition is no excuse for
  * two owners. A question to it is answered at once, or never. Grants are renewed each tick, and last for ISOLATION;
@@ -110,6 +110,7 @@ byte faults = FAULTS, calm;
 /* ---- takeoverd: what the kernel has */
 bool plane[2], mute[2] /* it takes traffic, and answers nothing */, obeyed[2] /* the arbiter's present change */;
 bool t_silent[2]; /* the arbiter heard that it is mute, as it was last told to be */
+byte gate[2]; /* the kernel answers for so long, whether takeoverd runs or not */
 byte t_state[2], t_lease[2], t_epoch[2], t_bad[2]; /* t_bad: since when nothing is held under a lease */
 
 /* ---- heartbeatd: what was heard of the peer. Ages in ticks. */
@@ -171,7 +172,7 @@ c_code {
 
 /* ------------------------------------------------------------------ judge.c */
 
-#define ANSWERS(k) (power[k] && plane[k] && !mute[k] && !frozen[k])
+#define ANSWERS(k) (power[k] && plane[k] && !mute[k] && !frozen[k] && (!GATE || gate[k] > 0))
 #define ALIVE (heard[me] < TAKEOVER)
 #define LINKED (linked_at[me] < TAKEOVER)
 #define PEER_GIVES (LINKED && p_phase[me] == OFFERING && p_silent[me])
@@ -582,7 +583,7 @@ inline decide()
 
 /* ---------------------------------------------------------- the other daemons */
 
-inline release_plane() { plane[me] = 0; mute[me] = 0; t_silent[me] = 0; t_state[me] = RELEASED; t_lease[me] = 0 }
+inline release_plane() { plane[me] = 0; gate[me] = 0; mute[me] = 0; t_silent[me] = 0; t_state[me] = RELEASED; t_lease[me] = 0 }
 
 inline obey()
 {
@@ -594,6 +595,7 @@ inline obey()
             /* I6: no address goes up under an epoch that is on no disk. */
             assert(file_next[me] >= epoch[me]);
             plane[me] = 1;
+            gate[me] = (GATE -> lease[me] : 0);
             mute[me] = (quiet[me] > 0);
             t_silent[me] = mute[me];
             t_state[me] = HOLDING;
@@ -601,6 +603,7 @@ inline obey()
             t_lease[me] = lease[me]
         :: SERVING && lapsed[me] == 0 && lease[me] > 0 && refuses[me] ->
             plane[me] = plane[me] && partly[me];
+            gate[me] = (GATE && plane[me] -> lease[me] : 0);
             mute[me] = plane[me] && quiet[me] > 0;
             t_silent[me] = mute[me];
             t_state[me] = (plane[me] -> PARTIAL : FAILED);
@@ -751,6 +754,7 @@ inline pass_time()
     quiet[me] = (quiet[me] > 0 && quiet[me] <= HANDOVER + STOP_TIMEOUT -> quiet[me] + 1 : quiet[me]);
     ordered[me] = (order[me] == 0 -> 0 : MIN(ordered[me] + 1, HANDOVER));
     SOONER(no_renewal[me]); SOONER(no_offer[me]); SOONER(no_claim[me]); SOONER(no_quiet[me]); SOONER(gone[me]); SOONER(lease[me]);
+    gate[me] = (gate[me] > 0 && !frozen[me] -> gate[me] - 1 : gate[me]); /* the kernel's timers stand still with the machine */
     if /* takeoverd's own timer */
     :: !frozen[me] && !stuck[me] && plane[me] && t_lease[me] <= 1 -> release_plane()
     :: else -> SOONER(t_lease[me])

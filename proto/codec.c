@@ -251,6 +251,65 @@ int message_parse(const struct message_type *type, const char *text, size_t size
     return r;
 }
 
+/* ----------------------------------------------------------------- renewals */
+
+static bool renews(const struct record *record, const char *before, const char *after);
+
+static bool list_renews(const struct field *field, const char *before, const char *after)
+{
+    const size_t count = *(const size_t *)(const void *)(after + field->count_offset);
+
+    if (count != *(const size_t *)(const void *)(before + field->count_offset))
+        return false;
+    for (size_t i = 0; i < count && i < field->size; i++) {
+        const size_t at = field->offset + i * field->record->size;
+        if (!renews(field->record, before + at, after + at))
+            return false;
+    }
+    return true;
+}
+
+static bool int_renews(bool ageing, int64_t before, int64_t after)
+{
+    return before == after || (ageing && before != 0 && after != 0);
+}
+
+static bool field_renews(const struct field *field, const char *before, const char *after)
+{
+    const void *x = before + field->offset, *y = after + field->offset;
+
+    switch (field->kind) {
+    case FIELD_BOOL:
+        return *(const bool *)x == *(const bool *)y;
+    case FIELD_INT:
+        return int_renews(field->ageing, *(const int64_t *)x, *(const int64_t *)y);
+    case FIELD_TEXT:
+        return strncmp(x, y, field->size) == 0;
+    case FIELD_ENUM:
+        return *(const unsigned *)x == *(const unsigned *)y;
+    case FIELD_LIST:
+        return list_renews(field, before, after);
+    case FIELD_NONE:
+        break;
+    }
+    return false;
+}
+
+static bool renews(const struct record *record, const char *before, const char *after)
+{
+    for (const struct field *field = record->fields; field->name; field++)
+        if (!field_renews(field, before, after))
+            return false;
+    return true;
+}
+
+bool message_is_renewal(const struct message_type *type, const void *before, const void *after)
+{
+    return type->ages && renews(type->record, before, after);
+}
+
+/* ------------------------------------------------------------------- topics */
+
 const struct message_type *topic_find(const char *topic, const char **name)
 {
     const char *slash = strchr(topic, '/');

@@ -20,6 +20,7 @@ struct field {
     enum field_kind kind;
     bool optional; /* missing = zero */
     bool wide;     /* int: up to 2^63 - 1 instead of 2^53 */
+    bool ageing;   /* int: goes on with time, while nothing happens */
     size_t offset;
     size_t size;              /* text: bytes with the NUL; enum: number of names; list: most elements */
     const char *const *names; /* enum */
@@ -37,6 +38,7 @@ struct message_type {
     const char *owner; /* the daemon that alone sends it, or "*" */
     bool named;        /* area/NAME */
     bool live;         /* a proof of the moment: never sent again by the bus */
+    bool ages;         /* it, or a record in it, has ageing fields */
     const struct record *record;
 };
 
@@ -61,6 +63,10 @@ char *message_pack(const struct message_type *type, const struct envelope *envel
  * defined state. */
 int message_parse(const struct message_type *type, const char *text, size_t size, struct envelope *envelope,
                   void *body, char error[static CODEC_ERROR_MAX]);
+
+/* Whether `after` says only that what `before` said still stands: nothing but ageing fields differs, and none
+ * of these began or ceased to have a value (0 = none). */
+bool message_is_renewal(const struct message_type *type, const void *before, const void *after);
 
 /* The type whose topic this is, NULL if nobody sends such a one. `*name` points at NAME within `topic`, or is
  * NULL. */

@@ -27,8 +27,9 @@ def ident(text):
 
 
 class Field:
-    def __init__(self, row):
+    def __init__(self, row, ageing=()):
         self.name, self.type, self.doc = row
+        self.ageing = self.name in ageing
         self.optional = self.type.endswith("?")
         self.type = self.type.rstrip("?")
         self.kind, *self.args = self.type.split(":")
@@ -63,6 +64,8 @@ class Field:
             row += ", .optional = true"
         if self.most() > EXACT_MAX:
             row += ", .wide = true"
+        if self.ageing:
+            row += ", .ageing = true"
         return "    {" + row + "},"
 
     def schema(self, doc):
@@ -88,6 +91,20 @@ def object_schema(entry, doc, envelope):
     required = [name for name in properties if name not in optional]
     return {"type": "object", "description": entry["doc"], "properties": properties,
             "required": required, "additionalProperties": False}
+
+
+def fields_of(entry):
+    """Its fields; what it calls ageing must be among them, and a number."""
+    ageing = entry.get("ageing", [])
+    fields = [Field(row, ageing) for row in entry["fields"]]
+    for name in ageing:
+        if name not in (f.name for f in fields if f.kind == "int"):
+            sys.exit(f"topics.toml: ageing names {name}, which is not an int among the fields beside it")
+    return fields
+
+
+def ages(entry, doc):
+    return "ageing" in entry or any(f.kind == "list" and ages(doc["record"][f.args[0]], doc) for f in fields_of(entry))
 
 
 def messages(doc):
@@ -141,8 +158,9 @@ def write_source(doc, out):
         named, live = ("true" if entry.get(key) else "false" for key in ("named", "live"))
         topic = f'"{area}"' if area else "NULL"
         owner = f'"{entry["from"]}"' if area else "NULL"
+        ageing = "true" if ages(entry, doc) else "false"
         w(f"const struct message_type {name}_type = {{.topic = {topic}, .owner = {owner}, .named = {named}, .live = {live}, "
-          f".record = &{name}_record}};\n")
+          f".ages = {ageing}, .record = &{name}_record}};\n")
         if area:
             types.append(f"&{name}_type")
     w(f"\nconst struct message_type *const topic_types[] = {{{', '.join(types)}, NULL}};\n")
@@ -150,8 +168,8 @@ def write_source(doc, out):
 
 def write_descriptor(w, name, struct, entry):
     w(f"\nstatic const struct field {name}_fields[] = {{\n")
-    for row in entry["fields"]:
-        w(Field(row).descriptor(struct) + "\n")
+    for field in fields_of(entry):
+        w(field.descriptor(struct) + "\n")
     w(f"    {{0}}}};\nstatic const struct record {name}_record = "
       f"{{.fields = {name}_fields, .size = sizeof(struct {struct})}};\n")
 

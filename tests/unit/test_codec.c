@@ -88,9 +88,54 @@ static void test_only_an_optional_field_may_be_missing(void **state)
     free(json);
 }
 
+/* Only what goes on by itself may differ; that it begins or ends is news, and so is all else. */
+static void test_a_renewal_differs_in_what_ages(void **state)
+{
+    struct peer_message before = {.alive = true, .heard_ns = 5, .lease_us = 7, .channels_count = 1}, after;
+
+    (void)state;
+    before.channels[0] = (struct channel_fitness){.name = "inside", .usable = true, .evidence_ns = 3};
+    after = before;
+    after.heard_ns = 6;
+    after.lease_us = 8;
+    after.channels[0].evidence_ns = 4;
+    assert_true(message_is_renewal(&peer_type, &before, &after));
+    after.lease_us = 0;
+    assert_false(message_is_renewal(&peer_type, &before, &after));
+    assert_false(message_is_renewal(&peer_type, &after, &before));
+    after = before;
+    after.alive = false;
+    assert_false(message_is_renewal(&peer_type, &before, &after));
+    after = before;
+    after.phase = PHASE_OFFERING;
+    assert_false(message_is_renewal(&peer_type, &before, &after));
+    after = before;
+    after.change = 1;
+    assert_false(message_is_renewal(&peer_type, &before, &after));
+    after = before;
+    after.channels[0].usable = false;
+    assert_false(message_is_renewal(&peer_type, &before, &after));
+    after = before;
+    after.channels[0].name[5] = '\0';
+    assert_false(message_is_renewal(&peer_type, &before, &after));
+    after = before;
+    after.channels_count = 2;
+    assert_false(message_is_renewal(&peer_type, &before, &after));
+}
+
+static void test_what_does_not_age_has_no_renewals(void **state)
+{
+    const struct link_message same = {.present = true};
+
+    (void)state;
+    assert_false(message_is_renewal(&link_type, &same, &same));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_renewal_differs_in_what_ages),
+        cmocka_unit_test(test_what_does_not_age_has_no_renewals),
         cmocka_unit_test(test_times_in_nanoseconds_have_all_bits),
         cmocka_unit_test(test_other_numbers_are_exact_for_every_reader),
         cmocka_unit_test(test_only_an_optional_field_may_be_missing),

@@ -568,6 +568,10 @@ int server_subscribe(struct server *s)
     for (size_t i = 0; i < ARRAY_LENGTH(wanted) && r == 0; i++)
         r = bus_subscribe(s->daemon->bus, wanted[i].type, wanted[i].daemon, wanted[i].handler, s);
     if (r == 0)
+        r = bus_hear_renewals(s->daemon->bus, &peer_type);
+    if (r == 0)
+        r = bus_hear_renewals(s->daemon->bus, &address_type);
+    if (r == 0)
         r = server_subscribe_records(s);
     if (r == 0 && s->arbiter.set.witness)
         r = bus_subscribe(s->daemon->bus, &witness_type, "witnessd", on_witness, s);

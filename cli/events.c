@@ -76,7 +76,7 @@ static int follow_bus(struct events *events, const struct options *options)
     if (r == 0)
         r = bus_open_listener(events->loop, options->run_dir, options->node, &bus);
     for (size_t i = 0; i < MODEL_DAEMONS && r == 0; i++)
-        r = bus_subscribe_raw(bus, model_daemons[i], on_message, events);
+        r = bus_subscribe_raw(bus, model_daemons[i], events->json, on_message, events);
     if (r == 0)
         r = loop_run(events->loop);
     bus_free(bus);

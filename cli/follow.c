@@ -52,7 +52,7 @@ int follow_open(struct follow *follow, const struct options *options)
     if (r == 0)
         r = bus_open_listener(follow->loop, options->run_dir, options->node, &follow->bus);
     for (size_t i = 0; i < MODEL_DAEMONS && r == 0; i++)
-        r = bus_subscribe_raw(follow->bus, model_daemons[i], on_message, follow);
+        r = bus_subscribe_raw(follow->bus, model_daemons[i], true, on_message, follow);
     return r;
 }
 

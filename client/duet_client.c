@@ -264,7 +264,7 @@ static int events_command(struct client *client)
     if (r == 0)
         r = bus_open_listener(client->loop, client->options.run_dir, client->options.node, &client->bus);
     if (r == 0)
-        r = bus_subscribe_raw(client->bus, "roamd", on_event, client);
+        r = bus_subscribe_raw(client->bus, "roamd", true, on_event, client);
     if (r == 0)
         r = loop_run(client->loop);
     return r < 0 ? EXIT_REFUSED : EXIT_DONE;

@@ -27,7 +27,7 @@ struct retained {
     char topic[TOPIC_MAX];
     char cause[CAUSE_MAX];
     void *body;
-    int64_t sent_ns;
+    int64_t full_ns; /* when it last went to all */
 };
 
 struct subscription {
@@ -150,8 +150,16 @@ static int send_message(struct bus *bus, const struct message_type *type, const 
 
 static int send_retained(struct bus *bus, struct retained *kept)
 {
-    kept->sent_ns = clock_now_ns();
+    kept->full_ns = clock_now_ns();
     return send_message(bus, kept->type, kept->topic, kept->cause, kept->body);
+}
+
+static int send_renewal(struct bus *bus, const struct retained *kept)
+{
+    char topic[TOPIC_MAX + 1];
+
+    snprintf(topic, sizeof topic, "%c%s", BUS_RENEWAL, kept->topic);
+    return send_message(bus, kept->type, topic, kept->cause, kept->body);
 }
 
 static struct retained *find_retained(struct bus *bus, const char *topic)
@@ -188,14 +196,16 @@ int bus_publish(struct bus *bus, const struct message_type *type, const char *na
     char topic[TOPIC_MAX];
 
     topic_of(type, name, topic);
-    if (type->live) /* sent again later, its body would be old and its time new */
+    if (type->live && !type->ages)
         return send_message(bus, type, topic, cause ? cause : "", body);
     struct retained *kept = find_retained(bus, topic);
     if (!kept && !(kept = add_retained(bus, type, topic)))
         return -ENOBUFS;
+    const bool renewal = kept->full_ns != 0 && clock_now_ns() - kept->full_ns < BUS_CALM &&
+                         message_is_renewal(type, kept->body, body);
     memcpy(kept->body, body, type->record->size);
     text_copy(kept->cause, sizeof kept->cause, cause ? cause : "");
-    return send_retained(bus, kept);
+    return renewal ? send_renewal(bus, kept) : send_retained(bus, kept);
 }
 
 void bus_retire(struct bus *bus, const struct message_type *type, const char *name)
@@ -219,7 +229,8 @@ void bus_last_cause(const struct bus *bus, char cause[static CAUSE_MAX])
         snprintf(cause, CAUSE_MAX, "%s:%" PRId64, bus->daemon, bus->seq);
 }
 
-/* Somebody subscribed (first byte 1): tell the present state of what they asked for. */
+/* Somebody subscribed (first byte 1): tell the present state of what they asked for. What is live is not told:
+ * its body would be old and its time new. */
 static void on_subscriber(void *userdata, void *socket)
 {
     struct bus *bus = userdata;
@@ -230,7 +241,7 @@ static void on_subscriber(void *userdata, void *socket)
         return;
     const size_t length = (size_t)MIN(n, (int)sizeof frame - 1) - 1;
     for (size_t i = 0; i < bus->retained_count; i++)
-        if (strncmp(bus->retained[i]->topic, frame + 1, length) == 0)
+        if (!bus->retained[i]->type->live && strncmp(bus->retained[i]->topic, frame + 1, length) == 0)
             send_retained(bus, bus->retained[i]);
 }
 
@@ -239,7 +250,7 @@ static void on_resend(void *userdata, int64_t now_ns)
     struct bus *bus = userdata;
 
     for (size_t i = 0; i < bus->retained_count; i++)
-        if (now_ns - bus->retained[i]->sent_ns >= resend_after_ns * 9 / 10)
+        if (!bus->retained[i]->type->live && now_ns - bus->retained[i]->full_ns >= resend_after_ns * 9 / 10)
             send_retained(bus, bus->retained[i]);
     loop_set_timer(bus->resend_timer, now_ns + resend_after_ns / 5);
 }
@@ -300,15 +311,16 @@ static void parse_and_deliver(struct bus *bus, const char *topic, const char *js
 static void on_message(void *userdata, void *socket)
 {
     struct bus *bus = userdata;
-    char topic[TOPIC_MAX];
+    char frame[TOPIC_MAX + 1];
     zmq_msg_t part;
     int more = 0;
     size_t more_size = sizeof more;
 
-    int n = zmq_recv(socket, topic, sizeof topic - 1, ZMQ_DONTWAIT);
+    int n = zmq_recv(socket, frame, sizeof frame - 1, ZMQ_DONTWAIT);
     if (n < 0)
         return;
-    topic[MIN(n, (int)sizeof topic - 1)] = '\0';
+    frame[MIN(n, (int)sizeof frame - 1)] = '\0';
+    const char *topic = frame + (frame[0] == BUS_RENEWAL);
     zmq_getsockopt(socket, ZMQ_RCVMORE, &more, &more_size);
     if (!more) {
         drop(bus, topic, "it has one frame instead of two");
@@ -328,7 +340,7 @@ static void on_message(void *userdata, void *socket)
     }
     zmq_msg_close(&part);
     while (zmq_getsockopt(socket, ZMQ_RCVMORE, &more, &more_size) == 0 && more)
-        zmq_recv(socket, topic, 0, ZMQ_DONTWAIT);
+        zmq_recv(socket, frame, 0, ZMQ_DONTWAIT);
 }
 
 static int connect_publisher(struct bus *bus, const char *daemon)
@@ -347,13 +359,16 @@ static int connect_publisher(struct bus *bus, const char *daemon)
     return 0;
 }
 
-static int add_subscription(struct bus *bus, const struct subscription *wanted, const char *prefix)
+static int subscribe_to(struct bus *bus, const char *prefix, size_t length)
+{
+    return zmq_setsockopt(bus->sub, ZMQ_SUBSCRIBE, prefix, length) < 0 ? -errno : 0;
+}
+
+static int add_subscription(struct bus *bus, const struct subscription *wanted)
 {
     if (bus->subscription_count == HANDLERS_MAX)
         return -ENOBUFS;
     bus->subscriptions[bus->subscription_count++] = *wanted;
-    if (zmq_setsockopt(bus->sub, ZMQ_SUBSCRIBE, prefix, strlen(prefix)) < 0)
-        return -errno;
     return connect_publisher(bus, wanted->daemon);
 }
 
@@ -365,17 +380,38 @@ int bus_subscribe(struct bus *bus, const struct message_type *type, const char *
     char prefix[TOPIC_MAX];
 
     snprintf(prefix, sizeof prefix, type->named ? "%s/" : "%s", type->topic);
-    return add_subscription(bus, &wanted, prefix);
+    const int r = subscribe_to(bus, prefix, strlen(prefix));
+    return r < 0 ? r : add_subscription(bus, &wanted);
 }
 
-int bus_subscribe_raw(struct bus *bus, const char *daemon, bus_raw_handler *handler, void *userdata)
+int bus_hear_renewals(struct bus *bus, const struct message_type *type)
+{
+    char prefix[TOPIC_MAX];
+
+    snprintf(prefix, sizeof prefix, type->named ? "%c%s/" : "%c%s", BUS_RENEWAL, type->topic);
+    return subscribe_to(bus, prefix, strlen(prefix));
+}
+
+/* Prefixes cannot say "but not": each topic begins with a letter, and a renewal does not. */
+static int subscribe_to_all(struct bus *bus, bool renewals)
+{
+    int r = renewals ? subscribe_to(bus, "", 0) : 0;
+
+    for (char letter = 'a'; letter <= 'z' && r == 0 && !renewals; letter++)
+        r = subscribe_to(bus, &letter, 1);
+    return r;
+}
+
+int bus_subscribe_raw(struct bus *bus, const char *daemon, bool renewals, bus_raw_handler *handler,
+                      void *userdata)
 {
     /* One SUB socket serves all: the raw handler is called once a message, whoever sent it. */
     for (size_t i = 0; i < bus->subscription_count; i++)
         if (bus->subscriptions[i].raw == handler)
             return connect_publisher(bus, daemon);
     const struct subscription wanted = {.daemon = daemon, .raw = handler, .userdata = userdata};
-    return add_subscription(bus, &wanted, "");
+    const int r = subscribe_to_all(bus, renewals);
+    return r < 0 ? r : add_subscription(bus, &wanted);
 }
 
 /* --------------------------------------------------------------- commands */

@@ -5,6 +5,10 @@
  * when somebody subscribes, and once a second, so that a late, restarted or lossy subscriber is right soon.
  * Every sending has a new sequence number. Commands come in on a ROUTER socket and are answered once.
  *
+ * Most messages of the lease chain only renew what was said (message_is_renewal()). They go out on another
+ * topic, BUS_RENEWAL before its name, to those who ask for them; each BUS_CALM one of them goes to all. A
+ * change goes to all at once. Both are in one queue, so that nobody meets an older state after a newer one.
+ *
  * Bounded: queues hold at most BUS_QUEUE messages; what a full one refuses is sent again within a second.
  * Messages that do not fit their description are dropped, counted (`daemon/NAME`), and logged with a limit.
  */
@@ -13,6 +17,11 @@
 #include "proto/topics.h"
 
 enum { BUS_QUEUE = 1000, BUS_RETAINED_MAX = 512 };
+enum { BUS_RENEWAL = '~' };
+
+/* Who asks for no renewals has the last one that is so old at most. Of the tenure of services
+ * (superviserd/tenure.h), which ends a second after the last lease that is known, it is a small part. */
+#define BUS_CALM (250 * NS_PER_MS)
 
 struct bus;
 
@@ -55,13 +64,18 @@ int bus_publish(struct bus *bus, const struct message_type *type, const char *na
 /* Forgets the retained message of a topic that is no more. */
 void bus_retire(struct bus *bus, const struct message_type *type, const char *name);
 
-/* Hears `type` from its owner (`daemon` for types that everybody sends). One handler a type and daemon. */
+/* Hears `type` from its owner (`daemon` for types that everybody sends): changes, and a renewal now and then.
+ * One handler a type and daemon. */
 int bus_subscribe(struct bus *bus, const struct message_type *type, const char *daemon, bus_handler *handler,
                   void *userdata);
 
-/* Hears everything that `daemon` publishes, parsed (`message`) and as it came (`json`). */
+/* Hears each renewal, too, of a type that is subscribed to. */
+int bus_hear_renewals(struct bus *bus, const struct message_type *type);
+
+/* Hears everything that `daemon` publishes as it came, with all renewals or without. One handler a bus. */
 typedef void bus_raw_handler(void *userdata, const char *topic, const char *json, size_t size);
-int bus_subscribe_raw(struct bus *bus, const char *daemon, bus_raw_handler *handler, void *userdata);
+int bus_subscribe_raw(struct bus *bus, const char *daemon, bool renewals, bus_raw_handler *handler,
+                      void *userdata);
 
 void bus_on_command(struct bus *bus, bus_command_handler *handler, void *userdata);
 

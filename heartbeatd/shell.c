@@ -443,6 +443,10 @@ static int open_bus(struct shell *shell)
         r = bus_subscribe(bus, &address_type, "takeoverd", on_address, shell);
     if (r == 0)
         r = bus_subscribe(bus, &record_type, "arbiterd", on_record, shell);
+    if (r == 0)
+        r = bus_hear_renewals(bus, &role_type);
+    if (r == 0)
+        r = bus_hear_renewals(bus, &address_type);
     if (r < 0)
         log_error("cannot subscribe to role, address and record: %s", strerror(-r));
     return r;

@@ -85,7 +85,7 @@ static int subscribe(struct server *s)
         model_expect(model, s->daemon->config);
     for (size_t i = 0; i < MODEL_DAEMONS && r == 0; i++)
         if (model_wants(model, i))
-            r = bus_subscribe_raw(s->daemon->bus, model_daemons[i], on_message, s);
+            r = bus_subscribe_raw(s->daemon->bus, model_daemons[i], true, on_message, s);
     if (model)
         model_clear(model);
     free(model);

@@ -290,7 +290,7 @@ static int open_bus(struct recorder *recorder)
         r = bus_open_listener(recorder->loop, recorder->daemon->run_dir, recorder->daemon->node,
                               &recorder->bus);
     for (size_t i = 0; i < ARRAY_LENGTH(daemons) && r == 0; i++)
-        r = bus_subscribe_raw(recorder->bus, daemons[i], on_message, recorder);
+        r = bus_subscribe_raw(recorder->bus, daemons[i], false, on_message, recorder);
     if (r < 0)
         log_error("the black box cannot hear the bus: %s", strerror(-r));
     return r;

@@ -163,6 +163,8 @@ int holder_open(struct daemon *daemon, struct holder **holder)
         r = holder_hear_hooks(h);
     if (r == 0)
         r = bus_subscribe(daemon->bus, &role_type, "arbiterd", holder_on_role, h);
+    if (r == 0)
+        r = bus_hear_renewals(daemon->bus, &role_type);
     if (r < 0)
         log_error("cannot listen to the bus and the kernel: %s", strerror(-r));
     return r;

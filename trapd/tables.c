@@ -137,7 +137,7 @@ static int open_bus(struct tables *tables, const struct options *options)
     if (r == 0)
         r = bus_open_listener(tables->loop, options->run_dir, options->node, &tables->bus);
     for (size_t i = 0; i < MODEL_DAEMONS && r == 0; i++)
-        r = bus_subscribe_raw(tables->bus, model_daemons[i], on_message, tables);
+        r = bus_subscribe_raw(tables->bus, model_daemons[i], false, on_message, tables);
     return r;
 }
 

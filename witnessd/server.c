@@ -263,6 +263,8 @@ static int open_parts(struct server *s)
         r = http_open(s->daemon->loop, &settings, &s->http);
     if (r == 0)
         r = bus_subscribe(s->daemon->bus, &role_type, "arbiterd", on_role, s);
+    if (r == 0)
+        r = bus_hear_renewals(s->daemon->bus, &role_type);
     return r;
 }
 

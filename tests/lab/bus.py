@@ -1,6 +1,7 @@
 """Listens to the bus of both nodes, as a monitoring tool would: the last message of every topic, and what changed."""
 
 import json
+import string
 import threading
 import time
 
@@ -28,7 +29,8 @@ class Bus:
             socket = self._context.socket(zmq.SUB)
             socket.setsockopt(zmq.RECONNECT_IVL, 10)
             socket.setsockopt(zmq.LINGER, 0)
-            socket.setsockopt(zmq.SUBSCRIBE, b"")
+            for letter in string.ascii_lowercase:  # every topic, and no renewals (docs/architecture.md, "The bus")
+                socket.setsockopt(zmq.SUBSCRIBE, letter.encode())
             for daemon in DAEMONS:
                 socket.connect("ipc://%s/bus/%s/pub" % (run_dir, daemon))
             self._sockets[node] = socket

@@ -159,7 +159,7 @@ class Node:
         """The latest message of a topic, or an empty one."""
         while self.socket.poll(0):
             name, body = self.socket.recv_multipart()
-            self.last[name.decode()] = json.loads(body)
+            self.last[name.decode().lstrip("~")] = json.loads(body)  # ~ leads a renewal
             if name == b"peer_record":
                 self.records.append(json.loads(body)["text"])
         return self.last.get(topic, {})

@@ -43,6 +43,7 @@ struct bus {
     const char *node, *daemon;
     char run_dir[PATH_MAX - 64];
     void *context, *pub, *sub, *ctl;
+    struct loop_source *pub_source, *sub_source, *ctl_source;
     struct retained *retained[BUS_RETAINED_MAX];
     size_t retained_count;
     struct subscription subscriptions[HANDLERS_MAX];
@@ -142,10 +143,11 @@ static int send_message(struct bus *bus, const struct message_type *type, const 
     AUTO_FREE char *json = message_pack(type, &envelope, body);
     if (!json)
         return -ENOMEM;
-    if (zmq_send(bus->pub, topic, strlen(topic), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
-        zmq_send(bus->pub, json, strlen(json), ZMQ_DONTWAIT) < 0)
-        return -errno;
-    return 0;
+    const bool sent = zmq_send(bus->pub, topic, strlen(topic), ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0 &&
+                      zmq_send(bus->pub, json, strlen(json), ZMQ_DONTWAIT) >= 0;
+    const int r = sent ? 0 : -errno;
+    loop_zmq_used(bus->pub_source);
+    return r;
 }
 
 static int send_retained(struct bus *bus, struct retained *kept)
@@ -355,13 +357,17 @@ static int connect_publisher(struct bus *bus, const char *daemon)
     set_option(bus->sub, ZMQ_RECONNECT_IVL, reconnect_ms(daemon));
     if (zmq_connect(bus->sub, endpoint) < 0)
         return -errno;
+    loop_zmq_used(bus->sub_source);
     text_copy(bus->publishers[bus->publisher_count++], sizeof *bus->publishers, daemon);
     return 0;
 }
 
 static int subscribe_to(struct bus *bus, const char *prefix, size_t length)
 {
-    return zmq_setsockopt(bus->sub, ZMQ_SUBSCRIBE, prefix, length) < 0 ? -errno : 0;
+    const int r = zmq_setsockopt(bus->sub, ZMQ_SUBSCRIBE, prefix, length) < 0 ? -errno : 0;
+
+    loop_zmq_used(bus->sub_source);
+    return r;
 }
 
 static int add_subscription(struct bus *bus, const struct subscription *wanted)
@@ -561,7 +567,7 @@ int bus_open_listener(struct loop *loop, const char *run_dir, const char *node, 
     text_copy(made->run_dir, sizeof made->run_dir, run_dir);
     made->context = zmq_ctx_new();
     made->sub = made->context ? open_socket(made->context, ZMQ_SUB) : NULL;
-    int r = made->sub ? loop_add_zmq(loop, made->sub, on_message, made, NULL) : -ENOMEM;
+    int r = made->sub ? loop_add_zmq(loop, made->sub, on_message, made, &made->sub_source) : -ENOMEM;
     if (r < 0) {
         bus_free(made);
         return r;
@@ -581,18 +587,19 @@ int bus_open(struct loop *loop, const char *run_dir, const char *node, const cha
     r = bind_socket(made, "bus", "pub", ZMQ_XPUB, &made->pub);
     if (r == 0) {
         set_option(made->pub, ZMQ_XPUB_VERBOSE, 1);
-        r = loop_add_zmq(loop, made->pub, on_subscriber, made, NULL);
+        r = loop_add_zmq(loop, made->pub, on_subscriber, made, &made->pub_source);
     }
     if (r == 0)
         r = bind_socket(made, "ctl", "ctl", ZMQ_ROUTER, &made->ctl);
     if (r == 0)
-        r = loop_add_zmq(loop, made->ctl, on_command, made, NULL);
+        r = loop_add_zmq(loop, made->ctl, on_command, made, &made->ctl_source);
     if (r == 0)
         r = loop_add_timer(loop, on_resend, made, &made->resend_timer);
     if (r < 0) {
         bus_free(made);
         return r;
     }
+    loop_zmq_used(made->ctl_source);
     loop_set_timer(made->resend_timer, clock_now_ns() + resend_after_ns);
     *bus = made;
     return 0;

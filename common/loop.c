@@ -28,6 +28,7 @@ struct loop_source {
     } handler;
     void *userdata, *socket;
     int64_t due_ns;
+    bool told, unsure; /* the zmq socket: the loop is told of calls, and its state is to be asked */
 };
 
 enum { ZMQ_BURST = 64 };
@@ -196,8 +197,14 @@ static bool zmq_readable(void *socket)
 
 static void zmq_drain(struct loop_source *source)
 {
-    for (int i = 0; i < ZMQ_BURST && zmq_readable(source->socket); i++)
+    source->unsure = false;
+    for (int i = 0; zmq_readable(source->socket); i++) {
+        if (i == ZMQ_BURST) {
+            source->unsure = true;
+            return;
+        }
         source->handler.zmq(source->userdata, source->socket);
+    }
 }
 
 static int on_zmq_fd(sd_event_source *s, int fd, uint32_t events, void *userdata)
@@ -221,9 +228,17 @@ static int before_sleep(sd_event_source *s, void *userdata)
     struct loop_source *source = userdata;
 
     (void)s;
-    if (zmq_readable(source->socket))
+    if (source->told && !source->unsure)
+        return 0;
+    source->unsure = zmq_readable(source->socket);
+    if (source->unsure)
         sd_event_source_set_enabled(source->again, SD_EVENT_ONESHOT);
     return 0;
+}
+
+void loop_zmq_used(struct loop_source *source)
+{
+    source->told = source->unsure = true;
 }
 
 int loop_add_zmq(struct loop *loop, void *socket, loop_zmq_handler *handler, void *userdata,

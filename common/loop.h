@@ -50,6 +50,10 @@ int loop_add_signal(struct loop *loop, int signal, loop_signal_handler *handler,
 int loop_add_zmq(struct loop *loop, void *socket, loop_zmq_handler *handler, void *userdata,
                  struct loop_source **source);
 
+/* For sockets that are used all the time: the loop is told of calls outside the handler, and asks before the
+ * next sleep only. Call it after the last setting, and then after each other call for the socket. */
+void loop_zmq_used(struct loop_source *source);
+
 void loop_remove(struct loop_source *source); /* NULL is ignored */
 
 /* The sd_event beneath, for sd-bus to be attached to; nothing else. */

@@ -148,14 +148,14 @@ class Boot(World):
         super().relaunch()
 
     def subscribed(self):
-        """The recorder wants everything, the daemon itself `role`; either may come first."""
+        """The recorder wants everything, letter by letter, the daemon itself `role`; either may come first."""
         if self.process.poll() is not None:
             raise AssertionError("superviserd ended: " + self.log())
         try:
             self.subscriptions.add(self.arbiterd.recv(zmq.NOBLOCK))
         except zmq.Again:
             return None
-        return {b"\x01role", b"\x01"} <= self.subscriptions or None
+        return {b"\x01role", b"\x01z"} <= self.subscriptions or None
 
     def boot(self, n):
         """From now on the machine was booted for the n-th time."""

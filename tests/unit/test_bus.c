@@ -127,6 +127,15 @@ static int close_all(void **state)
     return system(command);
 }
 
+static size_t heard_of(const struct ear *ear, const char *topic)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < ear->count; i++)
+        count += strcmp(ear->topics[i], topic) == 0;
+    return count;
+}
+
 static void test_a_renewal_is_for_those_who_ask(void **state)
 {
     (void)state;
@@ -178,6 +187,25 @@ static void test_the_others_are_never_without_for_long(void **state)
     assert_true(keen.count > 40);
 }
 
+/* Two topics that were said at different times are soon sent again in one go. */
+static void test_what_is_retained_comes_each_second(void **state)
+{
+    const struct alarm_message alarm = {.since_ns = 1};
+
+    (void)state;
+    turn(150 * NS_PER_MS);
+    assert_int_equal(bus_publish(arbiterd, &alarm_type, "peer-lost", &alarm, NULL), 0);
+    turn(20 * NS_PER_MS);
+    forget();
+    turn(1200 * NS_PER_MS);
+    assert_int_equal(heard_of(&raw_calm, "role"), 1);
+    assert_int_equal(heard_of(&raw_calm, "alarm/peer-lost"), 1);
+    turn(1100 * NS_PER_MS);
+    assert_int_equal(heard_of(&raw_calm, "role"), 2);
+    assert_int_equal(heard_of(&raw_calm, "alarm/peer-lost"), 2);
+    assert_int_equal(raw_calm.count, 4);
+}
+
 static void test_nobody_meets_an_older_state_after_a_newer_one(void **state)
 {
     (void)state;
@@ -204,15 +232,6 @@ static void test_who_comes_late_is_told_once(void **state)
     assert_int_equal(late.count, 1);
     assert_int_equal(late.leases[0], role.lease_ns);
     bus_free(late.bus);
-}
-
-static size_t heard_of(const struct ear *ear, const char *topic)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < ear->count; i++)
-        count += strcmp(ear->topics[i], topic) == 0;
-    return count;
 }
 
 /* What is live proves that its sender looked at that moment: the bus knows the last one, and keeps it. */
@@ -243,6 +262,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_change_goes_to_all_at_once, open_all, close_all),
         cmocka_unit_test_setup_teardown(test_a_lease_that_ends_is_a_change, open_all, close_all),
         cmocka_unit_test_setup_teardown(test_the_others_are_never_without_for_long, open_all, close_all),
+        cmocka_unit_test_setup_teardown(test_what_is_retained_comes_each_second, open_all, close_all),
         cmocka_unit_test_setup_teardown(test_nobody_meets_an_older_state_after_a_newer_one, open_all,
                                         close_all),
         cmocka_unit_test_setup_teardown(test_who_comes_late_is_told_once, open_all, close_all),

@@ -18,7 +18,8 @@ enum {
     PUBLISHERS_MAX = 12,
     HANDLERS_MAX = 32,
     RECONNECT_MS = 5,
-    RECONNECT_SELDOM_MS = 100,
+    RECONNECT_SELDOM_MS = 100, /* and more and more seldom, down to … */
+    RECONNECT_RARE_MS = 500,
     JSON_MAX = 1 << 20
 };
 
@@ -81,14 +82,25 @@ static void set_option(void *socket, int option, int value)
 
 /* A lease may hang on those that always run, if they are started again. Others may not be there at all, and
  * two hundred attempts a second for each cost more than all else. */
-static int reconnect_ms(const char *daemon)
+static bool is_always_there(const char *daemon)
 {
     static const char *const seldom[] = {"syncd", "trapd", "monitord", "witnessd"};
 
     for (size_t i = 0; i < ARRAY_LENGTH(seldom); i++)
         if (strcmp(daemon, seldom[i]) == 0)
-            return RECONNECT_SELDOM_MS;
-    return RECONNECT_MS;
+            return false;
+    return true;
+}
+
+static int connect_to(const struct bus *bus, void *socket, const char *daemon)
+{
+    const bool always = is_always_there(daemon);
+    char endpoint[PATH_MAX];
+
+    endpoint_of(bus->run_dir, daemon, "bus", "pub", endpoint, sizeof endpoint);
+    set_option(socket, ZMQ_RECONNECT_IVL, always ? RECONNECT_MS : RECONNECT_SELDOM_MS);
+    set_option(socket, ZMQ_RECONNECT_IVL_MAX, always ? 0 : RECONNECT_RARE_MS);
+    return zmq_connect(socket, endpoint) < 0 ? -errno : 0;
 }
 
 static void *open_socket(void *context, int type)
@@ -355,16 +367,13 @@ static void on_message(void *userdata, void *socket)
 
 static int connect_publisher(struct bus *bus, const char *daemon)
 {
-    char endpoint[PATH_MAX];
-
     if (is_connected(bus, daemon))
         return 0;
     if (bus->publisher_count == PUBLISHERS_MAX)
         return -ENOBUFS;
-    endpoint_of(bus->run_dir, daemon, "bus", "pub", endpoint, sizeof endpoint);
-    set_option(bus->sub, ZMQ_RECONNECT_IVL, reconnect_ms(daemon));
-    if (zmq_connect(bus->sub, endpoint) < 0)
-        return -errno;
+    const int r = connect_to(bus, bus->sub, daemon);
+    if (r < 0)
+        return r;
     loop_zmq_used(bus->sub_source);
     text_copy(bus->publishers[bus->publisher_count++], sizeof *bus->publishers, daemon);
     return 0;

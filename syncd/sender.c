@@ -220,7 +220,7 @@ static int begin(struct set *set, int64_t now_ns)
     if (r < 0)
         return r;
     g->oldest_ns = lag.oldest_ns;
-    g->urgent = false;
+    g->urgent = set->syncd->draining;
     g->with_snapshot = set->snapshot_waits;
     if (g->with_snapshot) /* the changes are older than the copy that they are in */
         g->oldest_ns = earlier(g->oldest_ns, snapshot_oldest_ns(set->snapshot));

@@ -250,7 +250,7 @@ def test_C9_metrics_are_what_prometheus_accepts_and_what_is_so(watched):
     # A daemon that is gone is absent, not remembered.
     os.kill(watched.daemon_pid(active, "superviserd"), signal.SIGSTOP)
     watched.wait_for(lambda: value_of(scrape(watched, active), "duet_daemon_up", daemon="superviserd") == 0, 10, "told")
-    assert "duet_service_state" not in scrape(watched, active)
+    watched.wait_for(lambda: "duet_service_state" not in scrape(watched, active), 2, "so is what it said of its services")
 
 
 def other_role(role):

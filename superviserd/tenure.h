@@ -7,6 +7,8 @@
  * the lease alone is over also when takeoverd hangs with the addresses still up, and outsiders are then
  * served from here; and the other is true also at the beginning of each claim.
  *
+ * The last lease that is known may be BUS_CALM older than the last one that there was.
+ *
  * The grace is for an arbiterd that was killed and is started again: it takes its role up where that ended.
  * An active role has it from its beginning on. A daemon that has heard no role yet since its start treats
  * what it adopted in the same way, with its start for the end of the lease. Any fresh lease begins a new

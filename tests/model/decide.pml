@@ -20,6 +20,7 @@
  * What goes wrong, at most FAULTS times altogether, is picked by -DNETWORK, -DONEWAY, -DLOSS, -DPROCESSES, -DORDERS,
  * -DTROUBLES, -DSTUCK (takeoverd stands still; the gate, which is the kernel's, ends its answers with the lease). The pair has no
  * gate with -DNOGATE (then not -DSTUCK together with -DNETWORK or -DPROCESSES: where nobody can ask, nothing takes the addresses away), and exclusive services with -DEXCLUSIVE.
+ * -DDENIAL cuts all between the nodes and, at once, the active one from the witness (and nothing else breaks the way there).
  * -DISOLATE cuts a node off from everything at once (routers are configured, so R8 can tell, where there is no
  * witness). With -DWITNESS there is a witness, and what reaches it may break, too; then a partition is no excuse for
  * two owners. A question to it is answered at once, or never. Grants are renewed each tick, and last for ISOLATION;
@@ -851,7 +852,13 @@ inline go_wrong()
     :: faults > 0 && !arp_cut -> arp_cut = 1; faults--
     :: faults > 0 && !arp_cut && !cut[0] && !cut[1] -> arp_cut = 1; cut[0] = 1; cut[1] = 1; faults--
 #endif
-#ifdef WITNESS
+#ifdef DENIAL
+    :: faults > 0 && !arp_cut && !cut[0] && !cut[1] && reached[0] && reached[1] && phase[0] == ACTIVE ->
+        arp_cut = 1; cut[0] = 1; cut[1] = 1; reached[0] = 0; faults--
+    :: faults > 0 && !arp_cut && !cut[0] && !cut[1] && reached[0] && reached[1] && phase[1] == ACTIVE ->
+        arp_cut = 1; cut[0] = 1; cut[1] = 1; reached[1] = 0; faults--
+#endif
+#if defined(WITNESS) && !defined(DENIAL)
     :: faults > 0 && reached[0] -> reached[0] = 0; faults--
     :: faults > 0 && reached[1] -> reached[1] = 0; faults--
     :: faults > 0 && reached[0] && reached[1] -> reached[0] = 0; reached[1] = 0; faults--

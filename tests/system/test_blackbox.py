@@ -151,10 +151,8 @@ class Boot(World):
         """The recorder wants everything, letter by letter, the daemon itself `role`; either may come first."""
         if self.process.poll() is not None:
             raise AssertionError("superviserd ended: " + self.log())
-        try:
-            self.subscriptions.add(self.arbiterd.recv(zmq.NOBLOCK))
-        except zmq.Again:
-            return None
+        while self.arbiterd.poll(0):
+            self.subscriptions.add(self.arbiterd.recv())
         return {b"\x01role", b"\x01z"} <= self.subscriptions or None
 
     def boot(self, n):

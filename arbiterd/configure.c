@@ -33,4 +33,6 @@ void arbiter_configure(struct arbiter *a, const struct arbiter_settings *next)
 {
     move_channels(a, next);
     a->set = *next;
+    if (a->set.exclusive && a->phase == PHASE_ACTIVE)
+        a->quiet = 0; /* what may not run twice ends before the next quiet */
 }

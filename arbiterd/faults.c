@@ -30,10 +30,12 @@ bool quiet_in_hope(const struct arbiter *a)
            may_go_quiet(a) && carrier_lost_in_hope(a);
 }
 
+/* Long before the peer could take the quiet for an end (R3). */
 bool quiet_in_vain(const struct arbiter *a)
 {
-    return a->quiet > 0 &&
-           (!may_offer(a) || !carrier_lost_in_hope(a) || a->now - a->quiet >= a->set.evidence_wait);
+    const int64_t most = MIN(a->set.evidence_wait, a->set.takeover_after / 2);
+
+    return a->quiet > 0 && (!may_offer(a) || !carrier_lost_in_hope(a) || a->now - a->quiet >= most);
 }
 
 /* takeoverd confirms no lease, or holds nothing under it; it had its time. After a renewal that time is

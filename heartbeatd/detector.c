@@ -335,7 +335,8 @@ static void notice_lost(struct detector *d, int64_t now_ns)
     if (suspected)
         return;
     quicken(d, now_ns);
-    d->tick_ns = now_ns + quick_tick_least_ns; /* all is being told */
+    if (!detector_is_stalled(d, now_ns))           /* an overdue tick has to show that */
+        d->tick_ns = now_ns + quick_tick_least_ns; /* all is being told */
 }
 
 static void forget_lost(struct detector *d, int64_t now_ns)

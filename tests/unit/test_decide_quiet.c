@@ -140,6 +140,45 @@ static void test_R6_a_line_that_comes_and_goes_does_not_silence_the_node(void **
     assert_rules("R6-quiet R6-aloud R6-quiet ");
 }
 
+static void test_R6_it_ends_long_before_the_peer_could_take_it_for_an_end(void **state)
+{
+    (void)state;
+    w.arbiter.set.evidence_wait = MS(400); /* router-interval-quick = 100ms */
+    const int64_t before = lose_carrier();
+    wait_in_vain(MS(140), before);
+    assert_rules("R6-quiet ");
+    wait_in_vain(MS(20), before);
+    assert_rules("R6-quiet R6-aloud ");
+}
+
+static void test_R13_services_that_become_exclusive_meanwhile_end_first(void **state)
+{
+    struct arbiter_settings next = lan;
+
+    (void)state;
+    lose_carrier();
+    next.exclusive = true;
+    arbiter_configure(&w.arbiter, &next);
+    w.arbiter.exclusive_up = true;
+    w.now += MS(1);
+    peer_says(PHASE_PASSIVE, w.arbiter.epoch);
+    report();
+    assert_rules("R6-quiet R6-network ");
+    assert_false(w.role.quiet);
+    beta_considers();
+    report();
+    assert_rules("R6-quiet R6-network R13-exclusive ");
+}
+
+static void test_R13_who_is_being_stopped_shows_that_it_cannot_claim(void **state)
+{
+    begin(state);
+    passive_beside_beta();
+    assert_true(w.role.next_epoch > 0);
+    step((struct arbiter_event){.kind = EVENT_STOP});
+    assert_int_equal(w.role.next_epoch, 0);
+}
+
 static void test_R6_a_lease_that_lapses_meanwhile_ends_it(void **state)
 {
     (void)state;
@@ -274,6 +313,9 @@ int main(void)
         TEST(test_R6_without_better_evidence_all_is_as_before),
         TEST(test_R6_a_carrier_that_is_back_or_lost_on_the_peer_too_opens_the_answers_at_once),
         TEST(test_R6_a_line_that_comes_and_goes_does_not_silence_the_node),
+        TEST(test_R6_it_ends_long_before_the_peer_could_take_it_for_an_end),
+        TEST(test_R13_services_that_become_exclusive_meanwhile_end_first),
+        TEST(test_R13_who_is_being_stopped_shows_that_it_cannot_claim),
         TEST(test_R6_a_lease_that_lapses_meanwhile_ends_it),
         TEST(test_R13_a_recalled_offer_of_this_kind_leaves_nothing_quiet),
         TEST(test_R6_not_without_a_gate),

@@ -290,6 +290,21 @@ static void test_a_lost_carrier_brings_the_peers_evidence_at_once(void **state)
     assert_true(w.nodes[ALPHA].sent <= 2 * 3); /* nobody suspects anything: it is calm again */
 }
 
+/* What it slept through is no silence of the peer's, whatever wakes it first (R5). */
+static void test_a_carrier_lost_in_a_stall_does_not_hide_it(void **state)
+{
+    struct detector *detector = &w.nodes[ALPHA].detector;
+    const struct link_event link = {true, false, mac_of(ALPHA, OUTSIDE), 500};
+
+    (void)state;
+    run_until(1013);
+    w.now += MS(400);
+    detector_link(detector, OUTSIDE, &link, w.now, &w.nodes[ALPHA].out);
+    assert_true(detector_is_stalled(detector, w.now));
+    detector_tick(detector, w.now, &w.nodes[ALPHA].out);
+    assert_int_equal(detector->counting_since_ns, w.now);
+}
+
 static void test_without_router_a_frame_is_proof(void **state)
 {
     const struct channel *channel = channel_at(ALPHA, INSIDE);
@@ -443,6 +458,7 @@ int main(void)
         TEST(test_suspicion_brings_fresh_evidence),
         TEST(test_carrier_loss_is_seen_at_once_and_must_be_cured),
         TEST(test_a_lost_carrier_brings_the_peers_evidence_at_once),
+        TEST(test_a_carrier_lost_in_a_stall_does_not_hide_it),
         TEST(test_without_router_a_frame_is_proof),
         TEST(test_garbage_changes_only_counters),
         TEST(test_a_channel_before_the_others_disturbs_none),

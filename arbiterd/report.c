@@ -100,7 +100,7 @@ bool arbiter_role(const struct arbiter *a, struct role_message *role)
         .role = phase_serves(a->phase) ? ROLE_ACTIVE : ROLE_PASSIVE,
         .phase = a->phase,
         .epoch = phase_serves(a->phase) ? a->epoch : highest_epoch(a),
-        .next_epoch = claim_barred(a) || a->stopping ? 0 : a->disk.next_epoch,
+        .next_epoch = claim_barred(a) ? 0 : a->disk.next_epoch,
         .since_ns = a->phase_since,
         .lease_ns = phase_serves(a->phase) ? a->lease : 0,
         .change = a->change,

@@ -648,7 +648,7 @@ inline listen()
         fi;
         p_phase[me] = phase[other];
         p_epoch[me] = epoch[other];
-        p_next[me] = (no_claim[other] > 0 || stuck[other] || stopping[other] -> 0 : disk_next[other]);
+        p_next[me] = (no_claim[other] > 0 || stuck[other] -> 0 : disk_next[other]);
         p_prefers[me] = prefers[other];
         p_released[me] = released[other];
         p_silent[me] = silent[other];

@@ -170,15 +170,6 @@ static void test_R13_services_that_become_exclusive_meanwhile_end_first(void **s
     assert_rules("R6-quiet R6-network R13-exclusive ");
 }
 
-static void test_R13_who_is_being_stopped_shows_that_it_cannot_claim(void **state)
-{
-    begin(state);
-    passive_beside_beta();
-    assert_true(w.role.next_epoch > 0);
-    step((struct arbiter_event){.kind = EVENT_STOP});
-    assert_int_equal(w.role.next_epoch, 0);
-}
-
 static void test_R6_a_lease_that_lapses_meanwhile_ends_it(void **state)
 {
     (void)state;
@@ -315,7 +306,6 @@ int main(void)
         TEST(test_R6_a_line_that_comes_and_goes_does_not_silence_the_node),
         TEST(test_R6_it_ends_long_before_the_peer_could_take_it_for_an_end),
         TEST(test_R13_services_that_become_exclusive_meanwhile_end_first),
-        TEST(test_R13_who_is_being_stopped_shows_that_it_cannot_claim),
         TEST(test_R6_a_lease_that_lapses_meanwhile_ends_it),
         TEST(test_R13_a_recalled_offer_of_this_kind_leaves_nothing_quiet),
         TEST(test_R6_not_without_a_gate),

@@ -247,11 +247,11 @@ static void go_quiet(struct arbiter *a)
     a->silent = false;
 }
 
+/* A line that comes and goes must not silence this node. */
 static void go_aloud(struct arbiter *a)
 {
     a->quiet = 0;
-    a->no_quiet_before =
-        a->now + a->set.settle_time; /* a line that comes and goes must not silence this node */
+    a->no_quiet_before = a->now + a->set.settle_time;
 }
 
 static void withdraw_offer(struct arbiter *a)
